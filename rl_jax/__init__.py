@@ -1,0 +1,35 @@
+"""rl_jax: what optax is for gradients, rl_jax is for experience."""
+
+from rl_jax import agents, curricula, envs, experience, losses, networks, ops, replay
+from rl_jax.errors import MissingExtra, NonFinite, ProtocolError, RLJaxError, UnsupportedSpace
+from rl_jax.experience import chain
+from rl_jax.loop import Evaluation, Trainer, TrainState, evaluate
+from rl_jax.types import Context, Rollout, Sample, Spec, Step
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Context",
+    "Evaluation",
+    "MissingExtra",
+    "NonFinite",
+    "ProtocolError",
+    "RLJaxError",
+    "Rollout",
+    "Sample",
+    "Spec",
+    "Step",
+    "TrainState",
+    "Trainer",
+    "UnsupportedSpace",
+    "agents",
+    "chain",
+    "curricula",
+    "envs",
+    "evaluate",
+    "experience",
+    "losses",
+    "networks",
+    "ops",
+    "replay",
+]

@@ -1,0 +1,67 @@
+"""The two curricula that do not adapt: one task, and a uniform draw from a batch of tasks."""
+
+from typing import Any
+
+import jax
+from flax import struct
+
+from rl_jax.types import Context, Environment, Key, Metrics, PyTree, Rollout, Spec, Start
+
+
+@struct.dataclass
+class FixedTask:
+    """Every episode starts in the same task ``task`` (the environment's ``params``), from a fresh reset."""
+
+    env: Environment = struct.field(pytree_node=False)
+    task: PyTree = ()
+
+    def init(self, key: Key, spec: Spec) -> PyTree:
+        """No state."""
+        del key, spec
+        return ()
+
+    def start(self, state: PyTree, key: Key) -> Start:
+        """A fresh episode."""
+        env_state, obs = self.env.reset(key, self.task)
+        return Start((), env_state, obs)
+
+    def params(self, state: PyTree, level: PyTree) -> PyTree:
+        """The one task, the same object for every environment: it is not copied ``N`` times."""
+        return self.task
+
+    def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Metrics]:
+        """Nothing to learn."""
+        return state, {}
+
+
+@struct.dataclass
+class TaskSet:
+    """Each episode draws one of ``K`` tasks uniformly; the level is its index, ``int32``.
+
+    Attributes:
+        tasks: the environment's ``params`` with a leading axis ``[K]`` on every leaf.
+    """
+
+    env: Environment = struct.field(pytree_node=False)
+    tasks: PyTree = ()
+
+    def init(self, key: Key, spec: Spec) -> PyTree:
+        """No state."""
+        del key, spec
+        return ()
+
+    def start(self, state: PyTree, key: Key) -> Start:
+        """Draw a task, then reset in it."""
+        key_task, key_reset = jax.random.split(key)
+        count = jax.tree.leaves(self.tasks)[0].shape[0]
+        level = jax.random.randint(key_task, (), 0, count)
+        env_state, obs = self.env.reset(key_reset, self.params(state, level))
+        return Start(level, env_state, obs)
+
+    def params(self, state: PyTree, level: Any) -> PyTree:
+        """The task of an episode, by its index."""
+        return jax.tree.map(lambda leaf: leaf[level], self.tasks)
+
+    def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Metrics]:
+        """Nothing to learn."""
+        return state, {}

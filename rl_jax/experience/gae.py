@@ -1,0 +1,106 @@
+"""Generalised advantage estimation."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from rl_jax.experience.transform import Transform
+from rl_jax.ops import any_true, discounted_sum
+from rl_jax.types import Context, Metrics, PyTree, Rollout
+
+
+def values_of_truncated(rollout: Rollout, context: Context) -> jax.Array:
+    """``V(next_obs)`` where the rollout was truncated, zero elsewhere; ``[T, N]``.
+
+    Truncated steps are gathered into blocks of ``N`` rows, and only as many blocks are evaluated as are needed: nothing is
+    computed in a rollout without a truncation.
+    """
+    length, num_envs = rollout.reward.shape
+    total = length * num_envs
+    flags = rollout.truncated.reshape(total)
+    (rows,) = jnp.nonzero(flags, size=total, fill_value=total)
+    carry_after = jax.tree.map(lambda c, last: jnp.concatenate([c[1:], last[None]]), rollout.carry, rollout.last.carry)
+
+    def flat(x: jax.Array) -> jax.Array:
+        return x.reshape(total, *x.shape[2:])
+
+    carry_after, next_obs = jax.tree.map(flat, (carry_after, rollout.next_obs))
+    count = jnp.sum(flags)
+
+    def block(values: jax.Array, index: jax.Array) -> tuple[jax.Array, None]:
+        def evaluate(values: jax.Array) -> jax.Array:
+            mine = jax.lax.dynamic_slice(rows, (index * num_envs,), (num_envs,))
+            take = jnp.minimum(mine, total - 1)
+            carry, obs = jax.tree.map(lambda x: x[take], (carry_after, next_obs))
+            value = context.agent.value(context.agent_state, carry, obs, jnp.zeros((num_envs,), bool))
+            return values.at[mine].set(value.astype(values.dtype), mode="drop")
+
+        return jax.lax.cond(any_true(index * num_envs < count), evaluate, lambda values: values, values), None
+
+    def evaluate_blocks(values: jax.Array) -> jax.Array:
+        return jax.lax.scan(block, values, jnp.arange(length))[0]
+
+    zeros = jnp.zeros((total,), rollout.reward.dtype)
+    return jax.lax.cond(any_true(count > 0), evaluate_blocks, lambda z: z, zeros).reshape(length, num_envs)
+
+
+def next_values(rollout: Rollout, context: Context) -> jax.Array:
+    """``V`` of what follows each step ``[T, N]``: the next row's value, the last observation's, or a truncated one's own.
+
+    Needs ``rollout.extras["value"]``. Zero where the episode terminated.
+    """
+    last = rollout.last
+    last_value = context.agent.value(context.agent_state, last.carry, last.obs, last.first)
+    following = jnp.concatenate([rollout.extras["value"][1:], last_value[None]])
+    following = jnp.where(rollout.truncated, values_of_truncated(rollout, context), following)
+    return jnp.where(rollout.terminated, 0.0, following)
+
+
+@struct.dataclass
+class GAE(Transform):
+    """Adds ``advantage`` and ``value_target`` ``[T, N]`` to ``extras``.
+
+    Schulman et al. 2016, "High-Dimensional Continuous Control Using Generalized Advantage Estimation", eq. 16:
+    ``A_t = sum_l (gamma * lam)^l delta_{t+l}``, ``delta_t = r_t + gamma * V(s_{t+1}) - V(s_t)``. A termination makes
+    ``V(s_{t+1})`` zero; a truncation bootstraps from the observation before the reset; both cut the trace. The value target is
+    the lambda-return ``A_t + V(s_t)``.
+
+    Attributes:
+        gamma: discount per step.
+        lam: mixes one-step (0) and Monte-Carlo (1) advantages.
+    """
+
+    gamma: Any = 0.99
+    lam: Any = 0.95
+
+    def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
+        value = rollout.extras["value"]
+        delta = rollout.reward + self.gamma * next_values(rollout, context) - value
+        decay = self.gamma * self.lam * (1.0 - rollout.done.astype(delta.dtype))
+        advantage = discounted_sum(delta, decay)
+        target = advantage + value
+        # One minus the share of the targets' variance that the values leave unexplained: 1 is perfect, 0 is a constant.
+        explained = 1.0 - jnp.var(target - value) / (jnp.var(target) + 1e-8)
+        metrics = {"value/mean": jnp.mean(value), "value/explained_variance": explained}
+        return state, rollout.with_extras(advantage=advantage, value_target=target), metrics
+
+
+def gae(gamma: Any = 0.99, lam: Any = 0.95) -> GAE:
+    """Generalised advantage estimation; see :class:`GAE`."""
+    return GAE(gamma, lam)
+
+
+@struct.dataclass
+class StandardizeAdvantage(Transform):
+    """Advantages to mean 0 and standard deviation 1 over the whole rollout (``T * N`` items), once per train step."""
+
+    def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
+        a = rollout.extras["advantage"]
+        return state, rollout.with_extras(advantage=(a - jnp.mean(a)) / (jnp.std(a) + 1e-8)), {}
+
+
+def standardize_advantage() -> StandardizeAdvantage:
+    """Standardise advantages over the whole rollout; see :class:`StandardizeAdvantage`."""
+    return StandardizeAdvantage()

@@ -1,0 +1,145 @@
+"""Running statistics of observations and returns, and reward clipping."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from rl_jax.errors import UnsupportedSpace
+from rl_jax.experience.transform import Transform
+from rl_jax.spaces import Box, describe
+from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
+
+
+@struct.dataclass
+class RunningMoments:
+    """Mean and variance of everything seen, merged batch by batch (Chan, Golub & LeVeque 1979).
+
+    ``count`` is capped: float32 sums saturate on long runs, so beyond ``max_count`` items the merge becomes an exponential
+    average whose window is ``max_count`` items.
+    """
+
+    mean: jax.Array
+    var: jax.Array
+    count: jax.Array
+
+    @classmethod
+    def zero(cls, shape: tuple[int, ...] = ()) -> "RunningMoments":
+        """Nothing seen yet: mean 0, variance 1."""
+        return cls(jnp.zeros(shape, jnp.float32), jnp.ones(shape, jnp.float32), jnp.zeros((), jnp.float32))
+
+    def merge(self, batch: jax.Array, max_count: float = 1e8) -> "RunningMoments":
+        """Moments after a batch ``[B, ...]`` (population variance)."""
+        batch = batch.astype(jnp.float32)
+        n = jnp.float32(batch.shape[0])
+        mean, var = jnp.mean(batch, axis=0), jnp.var(batch, axis=0)
+        total = self.count + n
+        share = n / total
+        shift = mean - self.mean
+        merged = self.var * (1 - share) + var * share + shift**2 * share * (1 - share)
+        return RunningMoments(self.mean + shift * share, merged, jnp.minimum(total, max_count))
+
+
+@struct.dataclass
+class NormalizeObs(Transform):
+    """Shows the policy ``clip((obs - mean) / std)`` with statistics of everything observed *before* this rollout.
+
+    The statistics are frozen while a rollout is collected and while it is learned from, so that the probability ratio of the
+    first epoch is exactly one; they take in the rollout's raw observations afterwards. They are part of the training state,
+    hence of every checkpoint, and evaluation uses them without updating them.
+
+    Attributes:
+        clip: bound of the normalised values, in standard deviations.
+        epsilon: added to the variance.
+    """
+
+    clip: Any = 10.0
+    epsilon: Any = 1e-8
+
+    def init(self, key: Key, spec: Spec) -> RunningMoments:
+        if not isinstance(spec.obs_space, Box):
+            raise UnsupportedSpace(
+                f"observation normalisation needs a Box observation space, not {describe(spec.obs_space)}: "
+                f"switch it off (--no-normalize-obs)"
+            )
+        return RunningMoments.zero(spec.obs_space.shape)
+
+    def observe(self, state: RunningMoments, obs: jax.Array) -> jax.Array:
+        scaled = (obs.astype(jnp.float32) - state.mean) * jax.lax.rsqrt(state.var + self.epsilon)
+        return jnp.clip(scaled, -self.clip, self.clip)
+
+    def update(self, state: RunningMoments, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
+        raw = rollout.obs
+        last = rollout.last.replace(obs=self.observe(state, rollout.last.obs))  # type: ignore[attr-defined]
+        rollout = rollout.replace(  # type: ignore[attr-defined]
+            obs=self.observe(state, raw), next_obs=self.observe(state, rollout.next_obs), last=last
+        )
+        return state.merge(raw.reshape(-1, *state.mean.shape)), rollout, {}
+
+
+@struct.dataclass
+class RewardScale:
+    """State of :class:`NormalizeReward`: running discounted return per environment ``[N]``, and its moments."""
+
+    trace: jax.Array
+    moments: RunningMoments
+
+
+@struct.dataclass
+class NormalizeReward(Transform):
+    """Divides rewards by the running standard deviation of the discounted return, and clips; the mean is not subtracted.
+
+    Engstrom et al. 2020, "Implementation Matters in Deep Policy Gradients", section 3, item 3. The statistics include the
+    rollout that they scale, so that the first one is scaled too.
+
+    Attributes:
+        gamma: discount of the running return.
+        clip: bound of the scaled reward.
+        epsilon: added to the variance.
+    """
+
+    gamma: Any = 0.99
+    clip: Any = 10.0
+    epsilon: Any = 1e-8
+
+    def init(self, key: Key, spec: Spec) -> RewardScale:
+        return RewardScale(jnp.zeros((spec.num_envs,), jnp.float32), RunningMoments.zero())
+
+    def update(self, state: RewardScale, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
+        def step(trace: jax.Array, now: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+            reward, done = now
+            trace = self.gamma * trace + reward
+            return jnp.where(done, 0.0, trace), trace
+
+        trace, returns = jax.lax.scan(step, state.trace, (rollout.reward, rollout.done), unroll=8)
+        moments = state.moments.merge(returns.reshape(-1))
+        scale = jax.lax.rsqrt(moments.var + self.epsilon)
+        reward = jnp.clip(rollout.reward * scale, -self.clip, self.clip)
+        return RewardScale(trace, moments), rollout.replace(reward=reward), {"reward/scale": scale}  # type: ignore[attr-defined]
+
+
+@struct.dataclass
+class ClipReward(Transform):
+    """Clips rewards to ``[low, high]``."""
+
+    low: Any = -1.0
+    high: Any = 1.0
+
+    def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
+        return state, rollout.replace(reward=jnp.clip(rollout.reward, self.low, self.high)), {}  # type: ignore[attr-defined]
+
+
+def normalize_obs(clip: Any = 10.0) -> NormalizeObs:
+    """Normalise observations by running statistics; see :class:`NormalizeObs`."""
+    return NormalizeObs(clip)
+
+
+def normalize_reward(gamma: Any = 0.99, clip: Any = 10.0) -> NormalizeReward:
+    """Scale rewards by the running spread of returns; see :class:`NormalizeReward`."""
+    return NormalizeReward(gamma, clip)
+
+
+def clip_reward(low: Any = -1.0, high: Any = 1.0) -> ClipReward:
+    """Clip rewards; see :class:`ClipReward`."""
+    return ClipReward(low, high)

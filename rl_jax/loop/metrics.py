@@ -1,0 +1,35 @@
+"""Metrics that are reduced on the device: sums and weights, never a value per environment and step."""
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+
+@struct.dataclass
+class Means:
+    """Weighted means in the making: ``sums[name] / weights[name]``; NaN where nothing was counted."""
+
+    sums: dict[str, jax.Array]
+    weights: dict[str, jax.Array]
+
+    @classmethod
+    def of(cls, values: dict[str, jax.Array], weights: dict[str, jax.Array] | None = None) -> "Means":
+        """Means of single values, weight one unless said otherwise."""
+        sums = {name: jnp.asarray(value, jnp.float32) for name, value in values.items()}
+        one = jnp.ones((), jnp.float32)
+        return cls(sums, {name: (weights or {}).get(name, one) for name in sums})
+
+    @classmethod
+    def zeros_like(cls, shape: "Means") -> "Means":
+        return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shape)
+
+    def __add__(self, other: "Means") -> "Means":
+        return jax.tree.map(jnp.add, self, other)
+
+    def finish(self) -> dict[str, jax.Array]:
+        """The means."""
+        return {name: self.sums[name] / self.weights[name] for name in self.sums}
+
+    def finite(self) -> jax.Array:
+        """Whether every sum is finite."""
+        return jnp.all(jnp.stack([jnp.isfinite(value) for value in self.sums.values()]))

@@ -1,0 +1,289 @@
+"""The loop: collect, transform, keep, learn. One compiled ``train_step``, whatever the algorithm."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from rl_jax.curricula import FixedTask
+from rl_jax.errors import RLJaxError
+from rl_jax.experience import chain
+from rl_jax.loop import counter as streams
+from rl_jax.loop.collect import Collector, begin, collect
+from rl_jax.loop.counter import Counter
+from rl_jax.loop.metrics import Means
+from rl_jax.loop.updates import Constant
+from rl_jax.replay import OnPolicy
+from rl_jax.types import Agent, Context, Environment, Key, Metrics, PyTree, Rollout, Sample, Spec
+
+
+@struct.dataclass
+class TrainState:
+    """Everything that a run is: saving it and loading it again continues the run bit for bit.
+
+    Attributes:
+        key: the run's key; never changes, all randomness is folded out of it with ``updates``.
+        updates: train steps done, exact.
+        horizon: train steps planned, ``float32``, for schedules.
+        agent, experience, replay, curriculum, schedule: the states of the parts.
+        collector: the environments.
+    """
+
+    key: Key
+    updates: Counter
+    horizon: jax.Array
+    agent: PyTree
+    experience: PyTree
+    replay: PyTree
+    curriculum: PyTree
+    schedule: PyTree
+    collector: Collector
+
+
+@struct.dataclass
+class Trainer:
+    """The parts of a training run, and the loop over them. A pytree: numeric hyperparameters are leaves and can be vmapped.
+
+    Build it with :meth:`create`. All methods are pure; ``jit``, ``vmap`` and ``grad`` go through them.
+    """
+
+    agent: Agent
+    experience: Any
+    replay: Any
+    curriculum: Any
+    updates: Any
+    env: Environment = struct.field(pytree_node=False)
+    base: Spec = struct.field(pytree_node=False)
+    time_limit: int | None = struct.field(pytree_node=False)
+
+    @classmethod
+    def create(
+        cls,
+        env: Environment,
+        agent: Agent,
+        experience: Any = None,
+        replay: Any = None,
+        curriculum: Any = None,
+        updates: Any = None,
+        num_envs: int = 64,
+        rollout_length: int = 128,
+        time_limit: int | None = None,
+        params: PyTree = None,
+    ) -> "Trainer":
+        """Compose a run.
+
+        Args:
+            env: an :class:`~rl_jax.types.Environment`, from :func:`rl_jax.make` or your own.
+            agent: such as :func:`rl_jax.agents.ppo`.
+            experience: one transform or a :func:`~rl_jax.experience.chain` of them.
+            replay: default :class:`~rl_jax.replay.OnPolicy`.
+            curriculum: default: every episode in the task ``params``.
+            updates: how often the agent learns per train step; default once.
+            num_envs: ``N``.
+            rollout_length: ``T``, steps of each environment per train step.
+            time_limit: truncate episodes after so many steps; default ``env.time_limit``.
+            params: the task, default ``env.default_params``.
+
+        Raises:
+            RLJaxError: sizes that cannot be, or an agent that cannot serve the environment's spaces.
+        """
+        for name, value in (("num_envs", num_envs), ("rollout_length", rollout_length)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise RLJaxError(f"{name} must be a whole number of at least 1, not {value!r}")
+        limit = env.time_limit if time_limit is None else time_limit
+        if limit is not None and limit < 1:
+            raise RLJaxError(f"time_limit must be at least 1 step, not {limit!r}; leave it out for no limit")
+        task = env.default_params if params is None else params
+        spec = Spec(env.observation_space(task), env.action_space(task), num_envs, rollout_length)
+        return cls(
+            agent=agent.bind(spec),
+            experience=chain() if experience is None else experience,
+            replay=OnPolicy() if replay is None else replay,
+            curriculum=FixedTask(env, task) if curriculum is None else curriculum,
+            updates=Constant() if updates is None else updates,
+            env=env,
+            base=spec,
+            time_limit=limit,
+        )
+
+    @property
+    def num_envs(self) -> int:
+        """``N``."""
+        return self.base.num_envs
+
+    @property
+    def rollout_length(self) -> int:
+        """``T``."""
+        return self.base.rollout_length
+
+    @property
+    def steps_per_update(self) -> int:
+        """Environment steps of one train step, over all environments."""
+        return self.num_envs * self.rollout_length
+
+    def num_updates(self, num_steps: int) -> int:
+        """Train steps that reach at least ``num_steps`` environment steps."""
+        return max(1, -(-int(num_steps) // self.steps_per_update))
+
+    def spec(self) -> Spec:
+        """What parts are told about the run, with the rollout's exact shapes; nothing is computed."""
+
+        def example(key: Key) -> Rollout:
+            agent = self.agent.init(key, self.base)
+            curriculum = self.curriculum.init(key, self.base)
+            collector = begin(curriculum=self.curriculum, state=curriculum, carry=self._carry(), key=key, num_envs=self.num_envs)
+
+            def policy(carry: PyTree, obs: jax.Array, first: jax.Array, key: Key) -> Any:
+                return self.agent.act(agent, carry, obs, first, key)
+
+            return self._collect(curriculum, policy, collector, key)[1]
+
+        return dataclasses.replace(self.base, rollout=jax.eval_shape(example, jax.random.key(0)))
+
+    def _collect(self, curriculum: PyTree, policy: Any, collector: Collector, key: Key) -> tuple[Collector, Rollout, Means]:
+        return collect(
+            self.env,
+            self.base.action_space,
+            self.curriculum,
+            curriculum,
+            policy,
+            collector,
+            key,
+            self.rollout_length,
+            self.time_limit,
+        )
+
+    def _carry(self) -> PyTree:
+        return self.agent.initial_carry(self.num_envs)
+
+    def init(self, key: Key, num_steps: int | jax.Array) -> TrainState:
+        """A fresh run.
+
+        Args:
+            key: typed key (``jax.random.key(seed)``).
+            num_steps: environment steps planned; schedules run over this length.
+        """
+        spec = self.spec()
+        keys = jax.random.split(jax.random.fold_in(key, streams.INIT), 7)
+        curriculum = self.curriculum.init(keys[0], spec)
+        horizon = jnp.ceil(jnp.asarray(num_steps, jnp.float32) / self.steps_per_update)
+        return TrainState(
+            key=jax.random.fold_in(key, streams.TRAIN),
+            updates=Counter.zero(),
+            horizon=jnp.maximum(horizon, 1.0),
+            agent=self.agent.init(keys[1], spec),
+            experience=self.experience.init(keys[2], spec),
+            replay=self.replay.init(keys[3], spec),
+            curriculum=curriculum,
+            schedule=self.updates.init(keys[4]),
+            collector=begin(self.curriculum, curriculum, self._carry(), keys[5], self.num_envs),
+        )
+
+    def _train_step(self, state: TrainState) -> tuple[TrainState, Means]:
+        now = state.updates.key(state.key)
+
+        def stream(number: int) -> Key:
+            return jax.random.fold_in(now, number)
+
+        context = Context(
+            key=stream(streams.EXPERIENCE),
+            agent=self.agent,
+            agent_state=state.agent,
+            update=state.updates.low.astype(jnp.int32),
+            progress=jnp.minimum(state.updates.as_float() / state.horizon, 1.0),
+            horizon=state.horizon,
+        )
+
+        def at(number: int, **changes: Any) -> Context:
+            return context.replace(key=stream(number), **changes)  # type: ignore[attr-defined]
+
+        def policy(carry: PyTree, obs: jax.Array, first: jax.Array, key: Key) -> Any:
+            return self.agent.act(state.agent, carry, self.experience.observe(state.experience, obs), first, key)
+
+        collector, rollout, means = self._collect(state.curriculum, policy, state.collector, stream(streams.COLLECT))
+        experience, rollout, from_experience = self.experience.update(state.experience, rollout, context)
+        curriculum, from_curriculum = self.curriculum.update(state.curriculum, rollout, at(streams.CURRICULUM))
+        replay = self.replay.add(state.replay, rollout, at(streams.REPLAY))
+        schedule, count = self.updates.count(state.schedule, at(streams.UPDATES))
+
+        def learn(agent: PyTree, replay: PyTree, key: Key) -> tuple[PyTree, PyTree, Metrics]:
+            key_sample, key_learn = jax.random.split(key)
+            sample: Sample = self.replay.sample(replay, key_sample)
+            learn_context = context.replace(key=key_learn, agent_state=agent)  # type: ignore[attr-defined]
+            agent, metrics, priorities = self.agent.learn(agent, sample, learn_context)
+            return agent, self.replay.update(replay, sample.indices, priorities), metrics
+
+        key_learn = stream(streams.LEARN)
+        if isinstance(count, int) and count == 1:
+            agent, replay, metrics = learn(state.agent, replay, key_learn)
+            learned = Means.of(metrics)
+        else:
+            shapes = jax.eval_shape(lambda a, r, k: Means.of(learn(a, r, k)[2]), state.agent, replay, key_learn)
+
+            def again(i: jax.Array, carry: tuple[PyTree, PyTree, Means]) -> tuple[PyTree, PyTree, Means]:
+                agent, replay, total = carry
+                agent, replay, metrics = learn(agent, replay, jax.random.fold_in(key_learn, i))
+                return agent, replay, total + Means.of(metrics)
+
+            agent, replay, learned = jax.lax.fori_loop(0, count, again, (state.agent, replay, Means.zeros_like(shapes)))
+
+        here = collector.here
+        collector = collector.replace(here=here.replace(carry=self.agent.refresh(agent, here.carry)))  # type: ignore[attr-defined]
+        rest = Means.of({**from_experience, **from_curriculum})
+        means = Means({**means.sums, **learned.sums, **rest.sums}, {**means.weights, **learned.weights, **rest.weights})
+        state = state.replace(  # type: ignore[attr-defined]
+            updates=state.updates.next(),
+            agent=agent,
+            experience=experience,
+            replay=self.replay.release(replay),
+            curriculum=curriculum,
+            schedule=schedule,
+            collector=collector,
+        )
+        return state, means
+
+    def train_step(self, state: TrainState) -> tuple[TrainState, Metrics]:
+        """The whole arrow, once: ``T * N`` environment steps and the learning from them. Scalars come back as metrics."""
+        state, means = self._train_step(state)
+        return state, means.finish()
+
+    def advance(self, state: TrainState, num_updates: int | jax.Array) -> tuple[TrainState, Metrics]:
+        """``num_updates`` train steps and the means of their metrics, in memory that does not depend on their number.
+
+        ``num_updates`` may be traced (one program for every length); a Python integer keeps the loop differentiable in reverse.
+        ``metrics["nonfinite_update"]`` is the number of the first train step of this call, from 0, whose metrics were not all
+        finite, or -1.
+        """
+        means = Means.zeros_like(jax.eval_shape(self._train_step, state)[1])
+
+        def body(i: jax.Array, carry: tuple[TrainState, Means, jax.Array]) -> tuple[TrainState, Means, jax.Array]:
+            state, means, bad = carry
+            state, new = self._train_step(state)
+            bad = jnp.where((bad < 0) & ~new.finite(), jnp.asarray(i, jnp.int32), bad)
+            return state, means + new, bad
+
+        state, means, bad = jax.lax.fori_loop(0, num_updates, body, (state, means, jnp.full((), -1, jnp.int32)))
+        return state, {**means.finish(), "nonfinite_update": bad}
+
+    def train(self, key: Key, num_steps: int, num_rows: int = 100) -> tuple[TrainState, Metrics]:
+        """A whole run: at least ``num_steps`` environment steps, metrics ``[rows]`` with ``rows <= num_rows``.
+
+        ``metrics["steps"]`` ``[rows]`` is the exact number of environment steps at the end of each row, as ``float32``.
+        """
+        total = self.num_updates(num_steps)
+        rows = min(num_rows, total)
+        edges = [round(i * total / rows) for i in range(rows + 1)]
+        counts = jnp.asarray([b - a for a, b in zip(edges, edges[1:], strict=False)], jnp.int32)
+        state, metrics = jax.lax.scan(self.advance, self.init(key, num_steps), counts)
+        steps = jnp.asarray([edge * self.steps_per_update for edge in edges[1:]], jnp.float32)
+        return state, {**metrics, "steps": steps}
+
+    def params(self, state: TrainState) -> PyTree:
+        """The parameters of the policy."""
+        return self.agent.params(state.agent)
+
+    def env_steps(self, state: TrainState) -> int:
+        """Environment steps done, exact (on the host, for a single run's state)."""
+        return state.updates.to_int() * self.steps_per_update

@@ -1,0 +1,86 @@
+"""Loss terms of policy-gradient agents. Each is one scalar from a batch and the network's outputs on it.
+
+All read a time-major :class:`~rl_jax.types.Rollout` of a minibatch, ``[T, B]``, and ``context.outputs``, the network's
+:class:`~rl_jax.networks.Outputs` on it under the parameters being differentiated.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from rl_jax.types import Context, Metrics, PyTree, Rollout
+
+
+@struct.dataclass
+class ClippedPolicy:
+    """``-mean(min(ratio * A, clip(ratio, 1 - epsilon, 1 + epsilon) * A))``.
+
+    Schulman et al. 2017, "Proximal Policy Optimization Algorithms", eq. 7. Needs ``extras`` ``log_prob`` and ``advantage``.
+
+    Attributes:
+        epsilon: half-width of the ratio's interval.
+        standardize: standardise advantages within the minibatch first (mean 0, standard deviation 1).
+    """
+
+    epsilon: Any = 0.2
+    standardize: bool = struct.field(pytree_node=False, default=True)
+
+    def __call__(self, params: PyTree, batch: Rollout, context: Context) -> tuple[jax.Array, Metrics]:
+        advantage = batch.extras["advantage"]
+        if self.standardize:
+            advantage = (advantage - jnp.mean(advantage)) / (jnp.std(advantage) + 1e-8)
+        log_ratio = context.outputs.policy.log_prob(batch.action) - batch.extras["log_prob"]
+        ratio = jnp.exp(log_ratio)
+        clipped = jnp.clip(ratio, 1.0 - self.epsilon, 1.0 + self.epsilon)
+        loss = -jnp.mean(jnp.minimum(ratio * advantage, clipped * advantage))
+        outside = jnp.mean((jnp.abs(ratio - 1.0) > self.epsilon).astype(jnp.float32))
+        return loss, {"policy/clip_fraction": outside}
+
+
+@struct.dataclass
+class SquaredValue:
+    """``mean((V - target)^2) / 2``, the target being ``extras["value_target"]``."""
+
+    def __call__(self, params: PyTree, batch: Rollout, context: Context) -> tuple[jax.Array, Metrics]:
+        return 0.5 * jnp.mean((context.outputs.value - batch.extras["value_target"]) ** 2), {}
+
+
+@struct.dataclass
+class ClippedValue:
+    """The squared value error, or that of the value clipped to its old estimate +- ``epsilon``, whichever is larger.
+
+    From the code of Schulman et al. 2017. ``epsilon`` is in units of (scaled) return, so it means something only when rewards
+    are normalised; Engstrom et al. 2020 and Andrychowicz et al. 2021 find no gain from it.
+    """
+
+    epsilon: Any = 0.2
+
+    def __call__(self, params: PyTree, batch: Rollout, context: Context) -> tuple[jax.Array, Metrics]:
+        value, target, old = context.outputs.value, batch.extras["value_target"], batch.extras["value"]
+        near = old + jnp.clip(value - old, -self.epsilon, self.epsilon)
+        return 0.5 * jnp.mean(jnp.maximum((value - target) ** 2, (near - target) ** 2)), {}
+
+
+@struct.dataclass
+class NegativeEntropy:
+    """Minus the policy's mean entropy, in nats: a positive weight rewards randomness."""
+
+    def __call__(self, params: PyTree, batch: Rollout, context: Context) -> tuple[jax.Array, Metrics]:
+        entropy = jnp.mean(context.outputs.policy.entropy())
+        return -entropy, {"policy/entropy": entropy}
+
+
+@struct.dataclass
+class KLDiagnostic:
+    """How far the policy has moved from the one that acted, in nats; use it with weight 0.
+
+    The low-variance estimator ``mean((ratio - 1) - log(ratio))`` of ``KL(old || new)`` (Schulman 2020, "Approximating KL
+    Divergence").
+    """
+
+    def __call__(self, params: PyTree, batch: Rollout, context: Context) -> tuple[jax.Array, Metrics]:
+        log_ratio = context.outputs.policy.log_prob(batch.action) - batch.extras["log_prob"]
+        kl = jnp.mean(jnp.expm1(log_ratio) - log_ratio)
+        return kl, {"policy/kl": kl}

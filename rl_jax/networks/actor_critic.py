@@ -1,0 +1,102 @@
+"""Actor-critic networks: torso, memory, policy head, value head."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from rl_jax.networks.distributions import Categorical, DiagonalGaussian, Distribution, MultiCategorical
+from rl_jax.networks.memory import GRU, NoMemory
+from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Identity, dense
+from rl_jax.spaces import Box, Discrete, MultiDiscrete, Space
+from rl_jax.types import Spec
+
+
+@struct.dataclass
+class Outputs:
+    """What an actor-critic says about observations ``[T, N, ...]``.
+
+    Attributes:
+        policy: action distribution with batch axes ``[T, N]``.
+        value: ``[T, N]``.
+        hidden: the features after torso and memory ``[T, N, features]``, for parts that learn on top of them.
+    """
+
+    policy: Distribution
+    value: jax.Array
+    hidden: jax.Array
+
+
+class PolicyHead(nn.Module):
+    """Features to an action distribution for any of the action spaces."""
+
+    space: Space
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> Distribution:
+        # A small last layer makes the first policy nearly uniform, whatever the features are (Andrychowicz et al. 2021).
+        if isinstance(self.space, Discrete):
+            return Categorical(dense(self.space.n, 0.01)(x))
+        if isinstance(self.space, MultiDiscrete):
+            return MultiCategorical(dense(sum(self.space.nvec), 0.01)(x), self.space.nvec)
+        size = len(self.space.low)
+        log_std = self.param("log_std", nn.initializers.zeros, (size,))
+        mean = dense(size, 0.01)(x)
+        shape = (*mean.shape[:-1], *self.space.shape)
+        return DiagonalGaussian(mean.reshape(shape), jnp.broadcast_to(log_std, mean.shape).reshape(shape))
+
+
+class ActorCritic(nn.Module):
+    """``(carry, obs [T, N, ...], first [T, N]) -> (carry, Outputs)``.
+
+    Attributes:
+        torso: observations to features, shared by actor and critic.
+        memory: :class:`~rl_jax.networks.memory.NoMemory` or :class:`~rl_jax.networks.memory.GRU`.
+        actor, critic: separate layers on top (an ``MLP(())`` has none).
+        action_space: what the policy head must serve.
+    """
+
+    torso: nn.Module
+    memory: Any
+    actor: nn.Module
+    critic: nn.Module
+    action_space: Space
+
+    @nn.compact
+    def __call__(self, carry: Any, obs: jax.Array, first: jax.Array) -> tuple[Any, Outputs]:
+        carry, hidden = self.memory(carry, self.torso(obs), first)
+        policy = PolicyHead(self.action_space)(self.actor(hidden))
+        value = dense(1, 1.0)(self.critic(hidden))[..., 0]
+        return carry, Outputs(policy, value, hidden)
+
+    @nn.nowrap
+    def initial_carry(self, num_envs: int) -> Any:
+        """The memory before an episode, leading axis ``[N]``."""
+        return self.memory.initial_carry(num_envs)
+
+
+def actor_critic(
+    spec: Spec, hidden: tuple[int, ...] = (64, 64), activation: str = "tanh", memory: str = "none", memory_width: int = 128
+) -> ActorCritic:
+    """The usual network for a pair of spaces.
+
+    Image-like observations (three axes) get the MinAtar CNN as a shared torso with heads directly on it; vectors get separate
+    multi-layer perceptrons for actor and critic. ``memory="gru"`` puts a GRU after the torso, and one embedding layer of
+    ``hidden[0]`` before it where the torso itself learns nothing.
+    """
+    image = isinstance(spec.obs_space, Box) and len(spec.obs_space.shape) == 3
+    function = ACTIVATIONS[activation]
+    heads = () if image else hidden
+    torso: nn.Module = CNN(spec.obs_space) if image else Identity(spec.obs_space)
+    if memory == "gru" and not image:
+        torso = nn.Sequential([torso, MLP(hidden[:1], function)])
+        heads = hidden[1:]
+    return ActorCritic(
+        torso=torso,
+        memory=GRU(memory_width) if memory == "gru" else NoMemory(),
+        actor=MLP(heads, function),
+        critic=MLP(heads, function),
+        action_space=spec.action_space,
+    )

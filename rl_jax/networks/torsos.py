@@ -1,0 +1,100 @@
+"""Torsos: observations to features. Any leading axes; ``space`` says which trailing axes are the observation's own."""
+
+import math
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from rl_jax.spaces import Discrete, MultiDiscrete, Space
+
+Activation = Callable[[jax.Array], jax.Array]
+ACTIVATIONS: dict[str, Activation] = {"tanh": nn.tanh, "relu": nn.relu, "silu": nn.silu, "gelu": nn.gelu}
+
+
+def to_float(obs: jax.Array, space: Space) -> jax.Array:
+    """Observations as floats: one-hot for (multi-)discrete spaces, ``/255`` for ``uint8``, otherwise a cast."""
+    if isinstance(space, Discrete):
+        return jax.nn.one_hot(obs, space.n, dtype=jnp.float32)
+    if isinstance(space, MultiDiscrete):
+        hot = [jax.nn.one_hot(obs[..., i], n, dtype=jnp.float32) for i, n in enumerate(space.nvec)]
+        return jnp.concatenate(hot, axis=-1)
+    if obs.dtype == jnp.uint8:
+        return obs.astype(jnp.float32) / 255.0
+    return obs.astype(jnp.float32)
+
+
+def to_vector(obs: jax.Array, space: Space) -> jax.Array:
+    """Observations as float vectors ``[..., features]``."""
+    x = to_float(obs, space)
+    lead = obs.ndim - len(space.shape)
+    return x.reshape(*x.shape[:lead], -1)
+
+
+def dense(features: int, scale: float = math.sqrt(2)) -> nn.Dense:
+    """A linear layer with orthogonal initialisation (Saxe et al. 2014) and zero bias."""
+    return nn.Dense(features, kernel_init=nn.initializers.orthogonal(scale))
+
+
+class Identity(nn.Module):
+    """Observations as vectors, nothing learned."""
+
+    space: Space
+
+    @nn.compact
+    def __call__(self, obs: jax.Array) -> jax.Array:
+        return to_vector(obs, self.space)
+
+
+class MLP(nn.Module):
+    """Hidden layers of the given widths, each followed by the activation: ``[..., features] -> [..., widths[-1]]``."""
+
+    widths: tuple[int, ...] = (64, 64)
+    activation: Activation = nn.tanh
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        for width in self.widths:
+            x = self.activation(dense(width)(x))
+        return x
+
+
+class Conv(nn.Module):
+    """A valid convolution written as one matrix product over patches: ``[..., H, W, C] -> [..., H', W', features]``.
+
+    A convolution whose kernels are vmapped (over seeds) becomes a grouped convolution, which XLA's CPU backend runs in a
+    naive loop; a batched matrix product stays fast everywhere. Patches of the sizes used here are cheap to gather.
+    """
+
+    features: int
+    size: int = 3
+    stride: int = 1
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        height, width = x.shape[-3:-1]
+        rows = (height - self.size) // self.stride + 1
+        columns = (width - self.size) // self.stride + 1
+        patches = [
+            x[..., i : i + self.stride * (rows - 1) + 1 : self.stride, j : j + self.stride * (columns - 1) + 1 : self.stride, :]
+            for i in range(self.size)
+            for j in range(self.size)
+        ]
+        return dense(self.features)(jnp.concatenate(patches, axis=-1))
+
+
+class CNN(nn.Module):
+    """The MinAtar network (Young & Tian 2019): one 3x3 convolution of 16 filters, then a layer of 128, both ReLU."""
+
+    space: Space
+    filters: tuple[int, ...] = (16,)
+    width: int = 128
+
+    @nn.compact
+    def __call__(self, obs: jax.Array) -> jax.Array:
+        x = to_float(obs, self.space)
+        for features in self.filters:
+            x = nn.relu(Conv(features)(x))
+        x = x.reshape(*x.shape[:-3], -1)
+        return nn.relu(dense(self.width)(x))

@@ -1,0 +1,24 @@
+"""Branches that stay branches under ``vmap``.
+
+``lax.cond`` with a batched predicate becomes a select, which computes both sides. A reduction over *every* batch element keeps
+the predicate a scalar, so a whole branch is skipped when no run of a vmapped batch needs it, and results stay exact because each
+element still selects its own outcome inside the branch.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.custom_batching import custom_vmap
+
+
+@custom_vmap
+def any_true(flags: jax.Array) -> jax.Array:
+    """Whether any flag is set: here, and in every element of every enclosing ``vmap``. A scalar bool, never batched."""
+    return jnp.any(flags)
+
+
+@any_true.def_vmap
+def _(axis_size: int, in_batched: Any, flags: jax.Array) -> tuple[jax.Array, bool]:
+    del axis_size, in_batched
+    return any_true(flags), False

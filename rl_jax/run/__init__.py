@@ -1,0 +1,1 @@
+"""What touches a person or a disk: commands, runs, metrics, plots, renderings. Nothing outside imports it."""
