@@ -92,7 +92,7 @@ def to_env_action(space: Space, action: jax.Array) -> jax.Array:
         low = np.asarray(space.low, np.float32).reshape(space.shape)
         high = np.asarray(space.high, np.float32).reshape(space.shape)
         unit = jnp.clip(action, -1.0, 1.0)
-        return (low + (unit + 1.0) * 0.5 * (high - low)).astype(space.dtype)
+        return jnp.asarray(low + (unit + 1.0) * 0.5 * (high - low), space.dtype)
     return action
 
 

@@ -68,7 +68,7 @@ class PPOConfig:
 
     num_envs: int = 64
     """Parallel environments."""
-    rollout_length: int = 128
+    rollout_length: int = 32
     """Steps of each environment per update."""
     epochs: int = 4
     """Passes over a rollout."""
@@ -94,9 +94,9 @@ class PPOConfig:
     """Bound on the gradient's global norm."""
     standardize_advantage: Literal["minibatch", "batch", "none"] = "minibatch"
     """Where advantages are brought to mean 0 and standard deviation 1."""
-    normalize_obs: bool = False
+    normalize_obs: bool = True
     """Normalise observations by running statistics."""
-    normalize_reward: bool = False
+    normalize_reward: bool = True
     """Divide rewards by the running spread of returns."""
     hidden: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers."""

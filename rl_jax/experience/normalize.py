@@ -6,9 +6,8 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.errors import UnsupportedSpace
 from rl_jax.experience.transform import Transform
-from rl_jax.spaces import Box, describe
+from rl_jax.spaces import Box
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 
 
@@ -45,7 +44,7 @@ class RunningMoments:
 class NormalizeObs(Transform):
     """Shows the policy ``clip((obs - mean) / std)`` with statistics of everything observed *before* this rollout.
 
-    The statistics are frozen while a rollout is collected and while it is learned from, so that the probability ratio of the
+    Discrete observations pass unchanged. The statistics are frozen while a rollout is collected and while it is learned from, so that the probability ratio of the
     first epoch is exactly one; they take in the rollout's raw observations afterwards. They are part of the training state,
     hence of every checkpoint, and evaluation uses them without updating them.
 
@@ -57,19 +56,19 @@ class NormalizeObs(Transform):
     clip: Any = 10.0
     epsilon: Any = 1e-8
 
-    def init(self, key: Key, spec: Spec) -> RunningMoments:
-        if not isinstance(spec.obs_space, Box):
-            raise UnsupportedSpace(
-                f"observation normalisation needs a Box observation space, not {describe(spec.obs_space)}: "
-                f"switch it off (--no-normalize-obs)"
-            )
-        return RunningMoments.zero(spec.obs_space.shape)
+    def init(self, key: Key, spec: Spec) -> PyTree:
+        # Discrete observations are names, not sizes: they have nothing to normalise.
+        return RunningMoments.zero(spec.obs_space.shape) if isinstance(spec.obs_space, Box) else ()
 
-    def observe(self, state: RunningMoments, obs: jax.Array) -> jax.Array:
+    def observe(self, state: PyTree, obs: jax.Array) -> jax.Array:
+        if state == ():
+            return obs
         scaled = (obs.astype(jnp.float32) - state.mean) * jax.lax.rsqrt(state.var + self.epsilon)
         return jnp.clip(scaled, -self.clip, self.clip)
 
-    def update(self, state: RunningMoments, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
+    def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
+        if state == ():
+            return state, rollout, {}
         raw = rollout.obs
         last = rollout.last.replace(obs=self.observe(state, rollout.last.obs))  # type: ignore[attr-defined]
         rollout = rollout.replace(  # type: ignore[attr-defined]

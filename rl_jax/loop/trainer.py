@@ -131,14 +131,15 @@ class Trainer:
         """What parts are told about the run, with the rollout's exact shapes; nothing is computed."""
 
         def example(key: Key) -> Rollout:
-            agent = self.agent.init(key, self.base)
-            curriculum = self.curriculum.init(key, self.base)
-            collector = begin(curriculum=self.curriculum, state=curriculum, carry=self._carry(), key=key, num_envs=self.num_envs)
+            keys = jax.random.split(key, 4)
+            agent = self.agent.init(keys[0], self.base)
+            curriculum = self.curriculum.init(keys[1], self.base)
+            collector = begin(self.curriculum, curriculum, self._carry(), keys[2], self.num_envs)
 
             def policy(carry: PyTree, obs: jax.Array, first: jax.Array, key: Key) -> Any:
                 return self.agent.act(agent, carry, obs, first, key)
 
-            return self._collect(curriculum, policy, collector, key)[1]
+            return self._collect(curriculum, policy, collector, keys[3])[1]
 
         return dataclasses.replace(self.base, rollout=jax.eval_shape(example, jax.random.key(0)))
 

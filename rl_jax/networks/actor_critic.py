@@ -45,7 +45,8 @@ class PolicyHead(nn.Module):
         log_std = self.param("log_std", nn.initializers.zeros, (size,))
         mean = dense(size, 0.01)(x)
         shape = (*mean.shape[:-1], *self.space.shape)
-        return DiagonalGaussian(mean.reshape(shape), jnp.broadcast_to(log_std, mean.shape).reshape(shape))
+        log_std = jnp.broadcast_to(log_std, mean.shape).reshape(shape)
+        return DiagonalGaussian(mean.reshape(shape), log_std, len(self.space.shape))
 
 
 class ActorCritic(nn.Module):

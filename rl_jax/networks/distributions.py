@@ -80,11 +80,15 @@ class DiagonalGaussian:
     """A Gaussian with diagonal covariance; ``mean`` and ``log_std`` ``[..., D]``, actions ``float [..., D]``.
 
     In unit coordinates: the environment clips to ``[-1, 1]`` and rescales, the log-probability stays that of the unclipped
-    draw, so the ratio of two policies is exact.
+    draw, so the ratio of two policies is exact. ``axes`` trailing axes are the action's own: 1 for a vector, 0 for a scalar.
     """
 
     mean: jax.Array
     log_std: jax.Array
+    axes: int = struct.field(pytree_node=False, default=1)
+
+    def _sum(self, x: jax.Array) -> jax.Array:
+        return jnp.sum(x, axis=tuple(range(-self.axes, 0)))
 
     def sample(self, key: jax.Array) -> jax.Array:
         """Draw actions ``[..., D]``."""
@@ -97,18 +101,18 @@ class DiagonalGaussian:
     def log_prob(self, action: jax.Array) -> jax.Array:
         """Log-density ``[...]``, in nats."""
         z = (action - self.mean) * jnp.exp(-self.log_std)
-        return -jnp.sum(0.5 * z**2 + self.log_std + 0.5 * math.log(2 * math.pi), axis=-1)
+        return -self._sum(0.5 * z**2 + self.log_std + 0.5 * math.log(2 * math.pi))
 
     def entropy(self) -> jax.Array:
         """Differential entropy ``[...]``, in nats."""
         per_element = jnp.broadcast_to(self.log_std, self.mean.shape) + 0.5 * math.log(2 * math.pi * math.e)
-        return jnp.sum(per_element, axis=-1)
+        return self._sum(per_element)
 
     def kl(self, other: "DiagonalGaussian") -> jax.Array:
         """``KL(self || other)`` ``[...]``, in nats."""
         ratio = jnp.exp(2 * (self.log_std - other.log_std))
         shift = ((self.mean - other.mean) * jnp.exp(-other.log_std)) ** 2
-        return 0.5 * jnp.sum(ratio + shift - 1 + 2 * (other.log_std - self.log_std), axis=-1)
+        return 0.5 * self._sum(ratio + shift - 1 + 2 * (other.log_std - self.log_std))
 
 
 Distribution = Categorical | MultiCategorical | DiagonalGaussian

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 
-def permutation(key: jax.Array, n: int, rounds: int = 4) -> jax.Array:
+def permutation(key: jax.Array, n: int, rounds: int | None = None) -> jax.Array:
     """A pseudo-random permutation of ``0..n-1``, ``int32 [n]``, from a keyed bijection instead of a sort.
 
     ``jax.random.permutation`` sorts random words, which on a CPU costs more than a PPO epoch's share of gradient steps. Here
@@ -18,10 +18,13 @@ def permutation(key: jax.Array, n: int, rounds: int = 4) -> jax.Array:
     Args:
         key: typed key.
         n: number of items, static.
-        rounds: mixing rounds, static.
+        rounds: mixing rounds, static; by default 4, and 8 below 64 items, where few bits mix slowly (8 items need them for
+            their neighbours' distances to be uniform).
     """
     if n == 1:
         return jnp.zeros((1,), jnp.int32)
+    if rounds is None:
+        rounds = 8 if n < 64 else 4
     bits = max(2, math.ceil(math.log2(n)))
     mask = jnp.uint32(2**bits - 1)
     words = jax.random.bits(key, (rounds, 2), jnp.uint32)

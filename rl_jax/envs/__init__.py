@@ -1,0 +1,29 @@
+"""Environments: one protocol, adapters for gymnax and brax, probes with known answers, and names for all of them."""
+
+from rl_jax.envs.adapt import TupleEnv, adapt
+from rl_jax.envs.brax import BraxEnv
+from rl_jax.envs.check import check_env
+from rl_jax.envs.gymnax import GymnaxEnv
+from rl_jax.envs.probes import PROBES, Probe
+from rl_jax.envs.registry import make, names, register
+from rl_jax.spaces import Box, Discrete, MultiDiscrete, Space, describe, to_env_action, to_unit_action
+
+__all__ = [
+    "PROBES",
+    "Box",
+    "BraxEnv",
+    "Discrete",
+    "GymnaxEnv",
+    "MultiDiscrete",
+    "Probe",
+    "Space",
+    "TupleEnv",
+    "adapt",
+    "check_env",
+    "describe",
+    "make",
+    "names",
+    "register",
+    "to_env_action",
+    "to_unit_action",
+]

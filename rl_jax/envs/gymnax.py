@@ -1,0 +1,155 @@
+"""Environments of gymnax 1.0 (Lange, 2022, https://github.com/RobertTLange/gymnax) under the protocol of this library.
+
+What was read in gymnax 1.0.1 and decides how its episodes end:
+
+- ``is_terminated`` never contains the time limit; ``is_truncated`` is ``state.time >= params.max_steps_in_episode``.
+- Where both hold at one step the task itself has ended, so the step is terminated and not truncated. ``DeepSea`` needs
+  this: its limit equals its number of rows, so every episode ends by both at once.
+- These have a length that belongs to the task, and end it as *terminated*: ``DeepSea`` (a row per step), ``Catch`` (the
+  ball lands), ``UmbrellaChain`` (after ``chain_length`` steps), ``MemoryChain`` (after ``memory_length + 1`` steps),
+  ``SimpleBandit`` and ``MNISTBandit`` (after one step).
+- These never terminate and are only ever *truncated*: ``Pendulum``, ``Freeway``, ``DiscountingChain``,
+  ``BernoulliBandit``, ``GaussianBandit``, ``PointRobot``, ``Reacher`` and ``Swimmer``. Their values bootstrap through
+  every end.
+- ``MemoryChain`` shows the observation of the state *before* the step, so the first one is shown twice.
+- ``info["discount"]`` repeats ``terminated`` and is left out; anything else in ``info`` is passed on.
+- Under ``jax_enable_x64`` ``Freeway``, ``MetaMaze`` and ``GaussianBandit`` mix widths and fail to trace, and
+  ``DiscountingChain`` does with 32-bit actions; here every environment computes in 32 bits in both modes.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rl_jax.envs.dtypes import cached, concrete, like, narrow, scalar, single_width, strong
+from rl_jax.errors import UnsupportedSpace
+from rl_jax.spaces import Box, Discrete, MultiDiscrete, Space
+from rl_jax.types import Key, PyTree, Step
+
+
+def convert_space(name: str, space: Any, dtype: Any = None) -> Space:
+    """Our space for ``space``: ours already, or gymnax's (or anything shaped like them: ``n``, or
+    ``low``/``high``/``shape``).
+
+    Args:
+        name: the environment, for the error.
+        space: what the environment returned.
+        dtype: dtype of a box's elements; by default the space's own.
+
+    Raises:
+        UnsupportedSpace: a dictionary, a tuple or anything else that is no single array.
+    """
+    if isinstance(space, Discrete | MultiDiscrete | Box):
+        return space
+    if hasattr(space, "n") and getattr(space, "shape", ()) == ():
+        return Discrete(int(space.n))
+    if all(hasattr(space, field) for field in ("low", "high", "shape")):
+        shape = tuple(int(size) for size in space.shape)
+        # The widest float32 is how gymnax writes "unbounded".
+        limit = float(np.finfo(np.float32).max)
+        low, high = (np.asarray(bound, np.float64) for bound in (space.low, space.high))
+        low, high = np.where(low <= -limit, -np.inf, low), np.where(high >= limit, np.inf, high)
+        return Box.of(low, high, shape, space.dtype if dtype is None else dtype)
+    raise UnsupportedSpace(
+        f"{name}: the space {space!r} is not one array; make its observation or action a single array "
+        f"(concatenate the parts) described by a Discrete, MultiDiscrete or Box of rl_jax.envs"
+    )
+
+
+@cached
+def _default_params(env: Any) -> PyTree:
+    with single_width(), jax.ensure_compile_time_eval():
+        return concrete(env.default_params)
+
+
+@cached
+def _dtypes(env: Any) -> tuple[Any, Any]:
+    """The dtypes of observations and actions, known without running anything.
+
+    An observation stays an integer only where both the space and the array say so: ``FourRooms`` declares floats and
+    returns integers, ``Catch`` declares integers and returns floats, and both are served as ``float32``.
+    """
+    params = _default_params(env)
+    with single_width(), jax.ensure_compile_time_eval():
+        spaces = env.observation_space(params), env.action_space(params)
+        found = jax.eval_shape(lambda: env.reset_env(jax.random.key(0), params))[0]
+
+    def declared(space: Any) -> Any:
+        return jnp.int32 if hasattr(space, "n") else np.dtype(space.dtype)
+
+    def integer(dtype: Any) -> bool:
+        return bool(jnp.issubdtype(dtype, jnp.integer))
+
+    both = hasattr(found, "dtype") and integer(found.dtype) and integer(declared(spaces[0]))
+    return np.dtype(declared(spaces[0]) if both else np.float32), np.dtype(declared(spaces[1]))
+
+
+@dataclass(frozen=True)
+class GymnaxEnv:
+    """A gymnax-1.0 environment object as an :class:`rl_jax.types.Environment`.
+
+    It calls ``reset_env`` and ``step_env``, never gymnax's resetting ``step``, so the observation after a step is
+    always the true one. Every leaf of the state has the same strong dtype after ``step`` as after ``reset``.
+
+    Attributes:
+        env: the gymnax environment. Two adapters are equal when they hold the same object.
+        name: what it is called in messages; gymnax's own name by default.
+        time_limit: a limit for the loop on top of gymnax's own, which is ``params.max_steps_in_episode``.
+    """
+
+    env: Any
+    name: str = ""
+    time_limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", str(self.env.name))
+
+    @property
+    def default_params(self) -> PyTree:
+        """gymnax's own parameters, 32 bits wide. Stack several along a new first axis for a batch of tasks."""
+        return _default_params(self.env)
+
+    def reset(self, key: Key, params: PyTree) -> tuple[PyTree, jax.Array]:
+        """Begin an episode: the state and the first observation."""
+        with single_width():
+            obs, state = self.env.reset_env(key, narrow(params))
+            return strong(state), self._obs(obs)
+
+    def step(self, key: Key, state: PyTree, action: jax.Array, params: PyTree) -> Step:
+        """One step, without any reset. ``reward`` is ``float32``; the flags are exclusive booleans."""
+        with single_width():
+            params = narrow(params)
+            action = jnp.asarray(action, _dtypes(self.env)[1])
+            obs, new, reward, ended, info = self.env.step_env(key, state, action, params)
+            terminated = scalar(ended, bool)
+            truncated = scalar(self.env.is_truncated(new, params), bool) & ~terminated
+            report = {name: value for name, value in strong(dict(info)).items() if name != "discount"}
+            return Step(
+                state=like(self.name, new, state),
+                obs=self._obs(obs),
+                reward=scalar(reward, jnp.float32),
+                terminated=terminated,
+                truncated=truncated,
+                info=report,
+            )
+
+    def observation_space(self, params: PyTree) -> Space:
+        """The space for the parameters of one task (concrete numbers, not a batch)."""
+        with single_width(), jax.ensure_compile_time_eval():
+            return convert_space(self.name, self.env.observation_space(concrete(params)), _dtypes(self.env)[0])
+
+    def action_space(self, params: PyTree) -> Space:
+        """The space for the parameters of one task (concrete numbers, not a batch)."""
+        with single_width(), jax.ensure_compile_time_eval():
+            return convert_space(self.name, self.env.action_space(concrete(params)), _dtypes(self.env)[1])
+
+    def _obs(self, obs: Any) -> jax.Array:
+        if not hasattr(obs, "dtype"):
+            raise UnsupportedSpace(
+                f"{self.name}: the observation is a {type(obs).__name__}, not one array; concatenate its parts"
+            )
+        return jnp.asarray(obs, _dtypes(self.env)[0])

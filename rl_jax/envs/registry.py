@@ -1,0 +1,171 @@
+"""Environments by name: gymnax's names, ``brax/...``, ``probe/...``, those registered here, and ``module:factory``."""
+
+import difflib
+import importlib
+import os
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from rl_jax.envs import brax
+from rl_jax.envs.adapt import adapt
+from rl_jax.envs.dtypes import single_width
+from rl_jax.envs.gymnax import GymnaxEnv
+from rl_jax.envs.probes import PROBES
+from rl_jax.errors import RLJaxError
+from rl_jax.types import Environment
+
+_registered: dict[str, Callable[..., Any]] = {}
+_made: dict[Any, Environment] = {}
+
+
+def names() -> list[str]:
+    """All names that :func:`make` knows, sorted; constructs nothing and does not import brax."""
+    return sorted({*_gymnax_names(), *(f"brax/{name}" for name in brax.NAMES), *PROBES, *_registered})
+
+
+def register(name: str, factory: Callable[..., Any]) -> None:
+    """Let ``make(name, **options)`` return ``adapt(factory(**options))``.
+
+    The factory may return any environment that :func:`rl_jax.envs.adapt` takes, or a pair of one and its default
+    parameters.
+
+    Raises:
+        RLJaxError: the name is taken.
+    """
+    if name in names():
+        raise RLJaxError(f"there is already an environment '{name}'; register yours under another name")
+    if not callable(factory):
+        raise RLJaxError(f"the factory of '{name}' is a {type(factory).__name__}; pass a function instead")
+    _registered[name] = factory
+
+
+def make(name: str, **options: Any) -> Environment:
+    """The environment ``name``.
+
+    Asked twice with equal options it returns the same object, so that compiled programs which hold it are found again.
+
+    Args:
+        name: one of :func:`names`, or ``"package.module:factory"`` for a function of your own (the working directory is
+            searched too) that returns anything :func:`rl_jax.envs.adapt` takes.
+        options: passed to whatever makes the environment: gymnax's or brax's constructor, your factory. gymnax and brax
+            names also take ``time_limit``, brax names ``backend`` (see :func:`rl_jax.envs.brax.make_brax`).
+
+    Raises:
+        RLJaxError: no such name (the nearest ones are offered), or it cannot be made with these options.
+    """
+    key: Any = (name, tuple(sorted(options.items())))
+    try:
+        if key in _made:
+            return _made[key]
+    except TypeError:  # an option that cannot be hashed, such as an array: no memory for this one
+        key = None
+    env = _make(name, options)
+    if key is not None:
+        _made[key] = env
+    return env
+
+
+def _make(name: str, options: dict[str, Any]) -> Environment:
+    if name in _registered:
+        return _from_factory(name, _registered[name], options)
+    if name in PROBES:
+        return _from_factory(name, PROBES[name], options)
+    if name.startswith("brax/"):
+        short = name.removeprefix("brax/")
+        if short in brax.NAMES or _registered_with_brax(short):
+            return brax.make_brax(short, **options)
+    elif ":" in name:
+        return _from_factory(name, _import(name), options)
+    elif name in _gymnax_names():
+        return _make_gymnax(name, **options)
+    raise RLJaxError(_unknown(name))
+
+
+def _from_factory(name: str, factory: Callable[..., Any], options: dict[str, Any]) -> Environment:
+    try:
+        made = factory(**options)
+    except TypeError as error:
+        raise RLJaxError(f"{name} cannot be made with the options {options}: {error}") from error
+    env, params = made if type(made) is tuple and len(made) == 2 else (made, None)
+    return adapt(env, params)
+
+
+def _gymnax_names() -> list[str]:
+    from gymnax.registration import registered_envs
+
+    return list(registered_envs)
+
+
+def _make_gymnax(name: str, time_limit: int | None = None, **options: Any) -> Environment:
+    from gymnax import registration
+
+    try:
+        with single_width():  # MetaMaze and others make arrays already in their constructor
+            env, _ = registration.make(name, **options)
+    except TypeError as error:
+        raise RLJaxError(f"{name} cannot be made with the options {options}: {error}") from error
+    except Exception as error:
+        if not name.startswith("MNIST"):
+            raise
+        raise RLJaxError(
+            f"{name} reads the MNIST files, which gymnax downloads when the environment is made, and that failed "
+            f"({type(error).__name__}: {error}); go online once, or put train-images-idx3-ubyte.gz, "
+            f"train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz and t10k-labels-idx1-ubyte.gz into /tmp/mnist, "
+            f"where gymnax looks first"
+        ) from error
+    return GymnaxEnv(env, name, time_limit)
+
+
+def _registered_with_brax(short: str) -> bool:
+    """Whether the user registered ``short`` with brax; if brax was never imported, nobody did."""
+    loaded = sys.modules.get("brax.envs")
+    return loaded is not None and short in loaded._envs
+
+
+def _import(name: str) -> Callable[..., Any]:
+    """The factory that ``"package.module:factory"`` names."""
+    module_name, _, attribute = name.partition(":")
+    if not module_name or not attribute:
+        raise RLJaxError(f"'{name}' should read module:factory, such as my_envs:make_maze")
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # a console script does not search it by itself
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and module_name.startswith(error.name):
+            raise RLJaxError(
+                f"'{name}': there is no module '{error.name}'; start in the directory that holds it, or install it"
+            ) from error
+        raise RLJaxError(f"'{name}': importing {module_name} failed, it needs the module '{error.name}'") from error
+    except Exception as error:
+        raise RLJaxError(f"'{name}': importing {module_name} failed with {type(error).__name__}: {error}") from error
+    factory = getattr(module, attribute, None)
+    if factory is None:
+        raise RLJaxError(
+            f"'{name}': module {module_name} has no '{attribute}'; it has "
+            f"{', '.join(sorted(x for x in vars(module) if not x.startswith('_'))) or 'nothing public'}"
+        )
+    if not callable(factory):
+        return lambda: factory
+    return factory
+
+
+def _stem(name: str) -> str:
+    """The part of a name that people remember: ``breakout`` of ``Breakout-MinAtar``, ``ant`` of ``brax/ant``."""
+    return re.sub(r"[^a-z]", "", name.lower().split("/")[-1].split("-")[0])
+
+
+def _unknown(name: str) -> str:
+    known = names()
+    near = [other for other in known if other.lower() == name.lower()]
+    near = near or [other for other in known if _stem(other) == _stem(name)]
+    if not near:
+        near = [other for other in known if len(_stem(name)) > 2 and _stem(name) in _stem(other)][:3]
+    if not near:
+        stems = difflib.get_close_matches(_stem(name), [_stem(other) for other in known], n=3, cutoff=0.6)
+        near = [other for stem in stems for other in known if _stem(other) == stem]
+    near = list(dict.fromkeys(near))[:3]
+    hint = f"did you mean {' or '.join(near)}?" if near else "'rl-jax list' shows all names"
+    return f"there is no environment '{name}'; {hint}"

@@ -1,0 +1,162 @@
+"""Checkpoints: the whole training state, written by orbax, with a manifest that makes each one whole or nothing.
+
+A checkpoint is the folder ``checkpoints/<steps>`` (orbax's own format) and ``manifests/<steps>.json``, which is written last,
+under its final name at once, and holds the checksum of every file. A folder without a manifest was cut off by a kill and does not
+count; a file that does not match is reported before anything is read from it.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from rl_jax.errors import RLJaxError
+from rl_jax.types import PyTree
+
+# Orbax logs every save; people get our one line where something matters.
+logging.getLogger("absl").setLevel(logging.ERROR)
+
+
+def is_key(leaf: Any) -> bool:
+    """Whether a leaf (or its shape) is a typed random key."""
+    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _plain(leaf: Any) -> Any:
+    """Typed keys as the words they are made of; all else as it is."""
+    return jax.random.key_data(leaf) if is_key(leaf) else leaf
+
+
+def _flatten(state: PyTree) -> dict[str, Any]:
+    """Leaves by a name that keeps their order and says where they belong."""
+    leaves = jax.tree_util.tree_leaves_with_path(state)
+    return {f"{i:04d}{jax.tree_util.keystr(path)}".replace("/", "|"): leaf for i, (path, leaf) in enumerate(leaves)}
+
+
+def _describe(flat: dict[str, Any]) -> dict[str, str]:
+    return {name: f"{np.dtype(leaf.dtype)}{list(leaf.shape)}" for name, leaf in flat.items()}
+
+
+def digest(tree: PyTree) -> str:
+    """SHA-256 over shapes, dtypes and bytes of all leaves, in order."""
+    total = hashlib.sha256()
+    for leaf in jax.tree.leaves(jax.tree.map(_plain, tree)):
+        array = np.asarray(leaf)
+        total.update(f"{array.shape}{array.dtype}".encode())
+        total.update(np.ascontiguousarray(array).tobytes())
+    return total.hexdigest()
+
+
+def _file_digests(folder: Path) -> dict[str, str]:
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    digests = {}
+    for name in names:
+        with open(folder / name, "rb") as file:
+            digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return digests
+
+
+class Checkpoints:
+    """The checkpoints of one run folder, named by environment steps; the newest ``keep`` and the best are kept.
+
+    Args:
+        run: the run folder.
+        keep: number of newest checkpoints to keep, besides the one with the highest score.
+    """
+
+    def __init__(self, run: Path, keep: int = 3):
+        self._folder, self._manifests, self._keep = run.resolve() / "checkpoints", run.resolve() / "manifests", keep
+
+    def path(self, step: int) -> Path:
+        """The folder of a checkpoint."""
+        return self._folder / str(step)
+
+    def steps(self) -> list[int]:
+        """Environment steps of the whole checkpoints, ascending."""
+        return sorted(int(path.stem) for path in self._manifests.glob("*.json") if path.stem.isdigit())
+
+    def best(self) -> int | None:
+        """The checkpoint with the highest score; the newest of equals."""
+        scores = {step: self._manifest(step)["score"] for step in self.steps()}
+        scored = [step for step, score in scores.items() if score is not None]
+        return max(scored, key=lambda step: (scores[step], step)) if scored else None
+
+    def _manifest(self, step: int) -> dict[str, Any]:
+        try:
+            manifest = json.loads((self._manifests / f"{step}.json").read_text())
+            manifest["files"], manifest["arrays"], manifest["score"]
+            return manifest
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise self._damaged(step, f"its manifest cannot be read: {error}") from None
+
+    def save(self, step: int, state: PyTree, score: float | None = None) -> None:
+        """Write a checkpoint; when this returns it is whole on the disk, and older ones beyond ``keep`` are gone."""
+        flat = {name: _plain(leaf) for name, leaf in _flatten(state).items()}
+        self._manifests.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.path(step), ignore_errors=True)
+        with ocp.StandardCheckpointer() as writer:
+            writer.save(self.path(step), flat)
+        about = {"score": score, "files": _file_digests(self.path(step)), "arrays": _describe(flat)}
+        temporary = self._manifests / f"{step}.part"
+        with open(temporary, "w") as file:
+            json.dump(about, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self._manifests / f"{step}.json")
+        self._forget()
+
+    def _forget(self) -> None:
+        """Delete what is neither new nor best, and what a kill cut off; manifests first, so that none outlives its files."""
+        steps = self.steps()
+        kept = {*steps[-self._keep :], self.best()}
+        for step in set(steps) - kept:
+            (self._manifests / f"{step}.json").unlink()
+        for path in self._folder.iterdir():
+            if path.name not in {str(step) for step in kept}:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def discard_after(self, step: int) -> None:
+        """Forget checkpoints beyond ``step``: the run is about to make them again."""
+        for later in self.steps():
+            if later > step:
+                (self._manifests / f"{later}.json").unlink()
+
+    def restore(self, step: int, like: PyTree) -> PyTree:
+        """Read a checkpoint into the structure of ``like`` (shapes suffice).
+
+        Raises:
+            RLJaxError: it is missing, belongs to another program, or is damaged.
+        """
+        if step not in self.steps():
+            have = ", ".join(str(s) for s in self.steps()) or "none"
+            raise RLJaxError(f"{self._folder.parent} has no checkpoint {step}; it has: {have}")
+        manifest = self._manifest(step)
+        place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        words = _flatten(jax.eval_shape(lambda tree: jax.tree.map(_plain, tree), like))
+        flat = {name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place) for name, leaf in words.items()}
+        if manifest["arrays"] != _describe(flat):
+            raise RLJaxError(
+                f"checkpoint {self.path(step)} belongs to another program (its arrays have other names or shapes): "
+                f"use the configuration and the version of rl_jax that wrote it"
+            )
+        # Compared before reading: orbax's own errors come from many threads at once.
+        if _file_digests(self.path(step)) != manifest["files"]:
+            raise self._damaged(step, "its files do not match their checksums")
+        with ocp.StandardCheckpointer() as reader:
+            restored = reader.restore(self.path(step), flat)
+        leaves, structure = jax.tree.flatten(like)
+        values = zip((restored[name] for name in flat), leaves, strict=True)
+        return structure.unflatten([jax.random.wrap_key_data(v) if is_key(leaf) else v for v, leaf in values])
+
+    def _damaged(self, step: int, cause: str) -> RLJaxError:
+        earlier = [other for other in self.steps() if other < step]
+        manifest = self._manifests / f"{step}.json"
+        fix = f"delete {manifest} to go back to {earlier[-1]}" if earlier else "there is no earlier one: start again"
+        return RLJaxError(f"checkpoint {self.path(step)} is damaged ({cause}); {fix}")

@@ -1,0 +1,235 @@
+"""The command line: ``rl-jax train | sweep | evaluate | render | plot | list``."""
+
+import contextlib
+import dataclasses
+import difflib
+import io
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+# XLA reports, for every program it takes from the compilation cache, which CPU features it does not mind missing.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import tyro
+
+from rl_jax.agents import CONFIGS
+from rl_jax.errors import RLJaxError
+from rl_jax.run import commands
+from rl_jax.run.config import RunOptions, load, option, restore
+from rl_jax.run.sweep import sweepable
+from rl_jax.run.train import Stopped
+
+SUMMARIES = {
+    "train": "Train an agent: progress, checkpoints, a curve and an evaluation.",
+    "sweep": "Train a grid of hyperparameters times seeds in one program.",
+    "evaluate": "Play whole episodes with a trained agent.",
+    "render": "Make a GIF (gymnax) or an HTML page (brax) of one episode.",
+    "plot": "Draw learning curves of several runs.",
+    "list": "Show environments with their spaces, and agents.",
+}
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Play whole episodes with a trained agent; statistics stay as they were saved."""
+
+    run: tyro.conf.Positional[Path]
+    """Run folder."""
+    episodes: int = 128
+    """Episodes, all of them played to their end."""
+    stochastic: bool = False
+    """Sample actions instead of taking the most probable."""
+    checkpoint: str = "last"
+    """last, best, or a number of steps."""
+    seed: int = 0
+    """Seed of the evaluation; training's keys are never used."""
+    quiet: bool = False
+    """Print the last line only."""
+
+
+@dataclass(frozen=True)
+class Render:
+    """Make a GIF (gymnax) or an HTML page (brax) of one episode."""
+
+    run: tyro.conf.Positional[Path]
+    """Run folder."""
+    out: Path | None = None
+    """File (default: episode.gif or episode.html in the run folder)."""
+    checkpoint: str = "last"
+    """last, best, or a number of steps."""
+    stochastic: bool = False
+    """Sample actions instead of taking the most probable."""
+    seed: int = 0
+    """Seed of the episode."""
+    max_steps: int = 1000
+    """Longest episode to draw."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Draw learning curves of several runs; runs that differ in their seeds alone are one curve with an interval."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Run folders."""
+    out: Path = Path("curves.png")
+    """PNG file."""
+    statistic: Literal["iqm", "mean"] = "iqm"
+    """What stands for several seeds."""
+    metric: str = "episode/return"
+    """A name from metrics.jsonl."""
+    overwrite: bool = False
+    """Replace the file."""
+
+
+@dataclass(frozen=True)
+class List:
+    """Show environments with their spaces, and agents."""
+
+    what: tyro.conf.Positional[Literal["all", "envs", "agents"]] = "all"
+    """What to show."""
+    spaces: bool = True
+    """Make each environment to show its spaces (takes some seconds)."""
+
+
+def _run_class(command: str, agent: str) -> type:
+    """The flat options of ``train`` or ``sweep`` of one agent: those of all runs, then the agent's own."""
+    fields: list[Any] = []
+    kinds = [RunOptions, CONFIGS[agent]]
+    varied = sweepable(CONFIGS[agent]) if command == "sweep" else []
+    for kind in kinds:
+        helps = _field_docs(kind)
+        for item in dataclasses.fields(kind):
+            if command == "sweep" and item.name in ("seeds",):
+                default: Any = 4
+            else:
+                default = item.default
+            annotation: Any = item.type
+            if item.name in varied:
+                annotation, default = tuple[float, ...], (item.default,)
+            annotated = Annotated[annotation, tyro.conf.arg(help=helps.get(item.name, ""))]
+            fields.append((item.name, annotated, field(default=default)))
+    made = dataclasses.make_dataclass(f"{command}_{agent}", fields, frozen=True)
+    made.__doc__ = SUMMARIES[command]
+    return made
+
+
+def _field_docs(kind: type) -> dict[str, str]:
+    """The string under each field of a dataclass."""
+    import ast
+    import inspect
+    import textwrap
+
+    body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0].body  # type: ignore[attr-defined]
+    docs = {}
+    for node, after in zip(body, body[1:], strict=False):
+        if isinstance(node, ast.AnnAssign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            docs[node.target.id] = str(after.value.value)  # type: ignore[union-attr]
+    return docs
+
+
+def _parse(kind: type, args: Sequence[str], prog: str, default: Any = None) -> Any:
+    """Parse one command's options; anything wrong is a single-line error that names the nearest right thing."""
+    if unknown := [arg for arg in args if re.match(r"--[a-z]", arg) and _name(arg) not in _names(kind)]:
+        raise RLJaxError(f"unknown option {unknown[0].partition('=')[0]} of 'rl-jax {prog}'{_nearest(unknown[0], _names(kind))}")
+    out, err = io.StringIO(), io.StringIO()
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            extra = {} if default is None else {"default": default}
+            return tyro.cli(kind, args=list(args), prog=f"rl-jax {prog}", config=(tyro.conf.AvoidSubcommands,), **extra)
+    except SystemExit as end:
+        if not end.code:
+            print(out.getvalue(), end="")
+            raise
+        words = re.sub(r"[\u2500-\u257f]", " ", re.sub(r"\x1b\[[0-9;]*m", "", err.getvalue()))
+        text = re.sub(r"\s+", " ", words).strip().removeprefix("Parsing error ").removeprefix("Required options ")
+        raise RLJaxError(f"{text.split(' For full helptext')[0].strip()} (rl-jax {prog} --help)") from None
+
+
+def _name(arg: str) -> str:
+    return arg[2:].partition("=")[0].replace("-", "_")
+
+
+def _names(kind: type) -> set[str]:
+    names = {item.name for item in dataclasses.fields(kind)}
+    return names | {"no_" + name for name in names} | {"help"}
+
+
+def _nearest(word: str, choices: Any) -> str:
+    near = difflib.get_close_matches(_name(word), sorted(choices), n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(option(name) for name in near)}?" if near else "; --help lists all"
+
+
+def _run(command: str, args: Sequence[str]) -> None:
+    """``train`` and ``sweep``: the agent's name, then flat options, over a saved configuration if one is named."""
+    if not args or args[0] in ("-h", "--help"):
+        print(f"usage: rl-jax {command} {{{','.join(CONFIGS)}}} [options]\n\n{SUMMARIES[command]}")
+        print(f"\nAll options: rl-jax {command} ppo --help")
+        return
+    agent, rest = args[0], list(args[1:])
+    if agent not in CONFIGS:
+        near = difflib.get_close_matches(agent, CONFIGS, n=1, cutoff=0.3)
+        hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(CONFIGS)}"
+        raise RLJaxError(f"unknown agent '{agent}'; {hint}")
+    kind = _run_class(command, agent)
+    given = _parse(kind, rest, f"{command} {agent}")
+    source = given.resume / "config.json" if given.resume else given.config
+    if source:
+        if given.resume and not given.resume.is_dir():
+            raise RLJaxError(f"cannot resume: there is no run folder {given.resume}")
+        saved = load(source)
+        if (saved.get("command", "train"), saved["agent"]) != (command, agent):
+            raise RLJaxError(f"{source} is of 'rl-jax {saved.get('command', 'train')} {saved['agent']}', not of '{command} {agent}'")
+        values = {**saved["run"], **saved["hyperparameters"]}
+        values |= {"out": None, "resume": None, "config": None, "overwrite": False}
+        types = {item.name: item.type for item in dataclasses.fields(kind)}
+        if unknown := set(values) - set(types):
+            raise RLJaxError(f"{source} has options that this version does not know: {', '.join(sorted(unknown))}; remove them")
+        given = _parse(kind, rest, f"{command} {agent}", default=restore(kind, values, source))
+    values = {item.name: getattr(given, item.name) for item in dataclasses.fields(kind)}
+    options = RunOptions(**{item.name: values.pop(item.name) for item in dataclasses.fields(RunOptions)})
+    getattr(commands, command)(agent, options, values)
+
+
+def _main(args: Sequence[str]) -> None:
+    simple = {"evaluate": Evaluate, "render": Render, "plot": Plot, "list": List}
+    if not args or args[0] in ("-h", "--help"):
+        print("usage: rl-jax COMMAND [options]\n")
+        for name, text in SUMMARIES.items():
+            print(f"  {name:10s}{text}")
+        print("\nHelp on one: rl-jax COMMAND --help; all options of an agent: rl-jax train ppo --help")
+    elif args[0] in ("train", "sweep"):
+        _run(args[0], args[1:])
+    elif args[0] in simple:
+        given = _parse(simple[args[0]], args[1:], args[0])
+        getattr(commands, {"list": "show_list"}.get(args[0], args[0]))(given)
+    elif args[0] == "--version":
+        from rl_jax import __version__
+
+        print(__version__)
+    else:
+        near = difflib.get_close_matches(args[0], SUMMARIES, n=1, cutoff=0.3)
+        hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(SUMMARIES)}"
+        raise RLJaxError(f"unknown command '{args[0]}'; {hint}")
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Entry point. Mistakes end with one line on standard error and status 2; a signal with 128 + its number."""
+    try:
+        _main(sys.argv[1:] if args is None else args)
+    except RLJaxError as error:
+        print("rl-jax: error: " + " ".join(str(error).split()), file=sys.stderr)
+        raise SystemExit(2) from None
+    except Stopped as stopped:
+        print(f"rl-jax: {stopped}", file=sys.stderr)
+        raise SystemExit(128 + stopped.number) from None
+    except BrokenPipeError:
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,236 @@
+"""What each command does, once its options are known."""
+
+import dataclasses
+import json
+import os
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import rl_jax as rl
+from rl_jax.agents import CONFIGS
+from rl_jax.errors import MissingExtra, RLJaxError
+from rl_jax.loop import counter as streams
+from rl_jax.loop.collect import begin
+from rl_jax.run import config
+from rl_jax.run.checkpoint import digest
+from rl_jax.run.config import IDENTITY, RunOptions
+from rl_jax.run.curves import curve_from_rows
+from rl_jax.run.folder import RunFolder
+from rl_jax.run.job import Job
+from rl_jax.run.metrics import MetricsFile
+from rl_jax.run.plots import compare_curves
+from rl_jax.run.render import render_episode
+from rl_jax.run.sweep import report, sweep_job, sweepable
+from rl_jax.run.train import FINAL_EVALUATION, check_writable, device_text, finish, metadata, prepare_folder, summarise
+from rl_jax.run.train import train as run_job
+
+
+def _compilation_cache(on: bool) -> None:
+    """Let jax keep compiled programs between runs."""
+    if on:
+        home = Path(os.environ.get("RL_JAX_CACHE", Path.home() / ".cache" / "rl_jax"))
+        jax.config.update("jax_compilation_cache_dir", str(home / "xla"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def _check_extras(options: RunOptions) -> None:
+    """Refuse before any work what would fail for a missing package."""
+    from importlib.util import find_spec
+
+    if options.tensorboard and find_spec("tensorboardX") is None:
+        raise MissingExtra("TensorBoard logging (--tensorboard)", "tensorboard")
+    if options.wandb and find_spec("wandb") is None:
+        raise MissingExtra("Weights & Biases logging (--wandb)", "wandb")
+
+
+def _folder(command: str, agent: str, options: RunOptions, hyperparameters: dict[str, Any]) -> Path:
+    """The run's folder, made and filled with its configuration; or the resumed one, checked to be the same run."""
+    if options.resume:
+        saved = config.load(options.resume / "config.json")
+        old = {name: saved["run"].get(name) for name in IDENTITY} | saved["hyperparameters"]
+        new = {name: config.plain(getattr(options, name)) for name in IDENTITY} | config.plain_values(hyperparameters)
+        if changed := config.differences(old, new):
+            raise RLJaxError(f"cannot resume {options.resume} with other options: {', '.join(changed)}; leave them out, or start a new run")
+        if options.out and options.out.resolve() != options.resume.resolve():
+            raise RLJaxError(f"a resumed run stays in its folder {options.resume}: leave out --out")
+        check_writable(options.resume)
+        return options.resume
+    name = f"{options.env}-{agent}-s{options.seed}-{datetime.now():%Y%m%d-%H%M%S}".replace("/", "_").replace(":", "_")
+    folder = options.out or Path("runs") / name
+    prepare_folder(folder, options.overwrite)
+    config.save(folder / "config.json", command, agent, dataclasses.replace(options, out=folder), hyperparameters)
+    config.write_json(folder / "metadata.json", metadata())
+    return folder
+
+
+def train(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
+    """``rl-jax train``."""
+    options.check()
+    _check_extras(options)
+    configuration = CONFIGS[agent](**values)
+    configuration.check()
+    trainer = configuration.trainer(config.make_env(options), time_limit=options.time_limit)
+    seeds = list(range(options.seed, options.seed + options.seeds))
+    job = Job(trainer, seeds, options.steps, options.eval_episodes)
+    folder = _folder("train", agent, options, values)
+    _compilation_cache(options.compile_cache)
+    title = f"{agent.upper()} on {options.env}"
+    summary = run_job(job, folder, options, title, [{"seed": seed} for seed in seeds], bool(options.resume))
+    summary = {"env": options.env, "agent": agent, **summary}
+    finish(folder, summary, title, options.quiet)
+    print(json.dumps(summary))
+
+
+def sweep(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
+    """``rl-jax sweep``."""
+    options.check()
+    _check_extras(options)
+    grid = {name: values[name] for name in sweepable(CONFIGS[agent])}
+    base = CONFIGS[agent](**{**values, **{name: points[0] for name, points in grid.items()}})
+    job, labels = sweep_job(base, grid, options)
+    varied = [name for name, points in grid.items() if len(points) > 1]
+    folder = _folder("sweep", agent, options, values)
+    _compilation_cache(options.compile_cache)
+    title = f"{agent.upper()} on {options.env}, {options.seeds} seeds each"
+    summary = run_job(job, folder, options, title, [{"run": i, **label} for i, label in enumerate(labels)], bool(options.resume))
+    table = report(folder, varied, labels, summary["eval_returns"], title, options.quiet)
+    summary = {"env": options.env, "agent": agent, **summary, "table": table}
+    config.write_json(folder / "result.json", summary)
+    print(json.dumps(summary))
+
+
+def evaluate(given: Any) -> None:
+    """``rl-jax evaluate``."""
+    if given.episodes < 1:
+        raise RLJaxError(f"--episodes must be at least 1, not {given.episodes}")
+    folder = RunFolder.open(given.run)
+    job = folder.job(given.episodes)
+    step, state = folder.state(job, given.checkpoint)
+    _compilation_cache(folder.options.compile_cache)
+    # A stream far from those used while training, whose numbers are train steps.
+    stream = (FINAL_EVALUATION - 1 - given.seed) % 2**31
+    job.evaluate(state, stream, greedy=not given.stochastic)
+    start = time.perf_counter()
+    scores = job.evaluate(state, stream, greedy=not given.stochastic)
+    seconds = time.perf_counter() - start
+    summary = {
+        "env": folder.options.env,
+        "agent": folder.agent,
+        "steps": step,
+        "seeds": len(job.seeds),
+        "device": device_text(),
+        "seconds_compile": round(job.seconds_compile, 3),
+        "seconds_run": round(seconds, 3),
+        "steps_per_second": round(float(scores.lengths.sum()) / seconds, 1),
+        **summarise(scores),
+        "policy": "stochastic" if given.stochastic else "greedy",
+        "params_sha256": digest(job.trainer.params(state)),
+    }
+    if summary["eval_unfinished"] and not given.quiet:
+        print(f"{summary['eval_unfinished']} episodes did not end within the limit and are not counted", file=sys.stderr)
+    print(json.dumps(summary))
+
+
+def render(given: Any) -> None:
+    """``rl-jax render``: one episode of the first seed."""
+    folder = RunFolder.open(given.run)
+    job = folder.job()
+    step, state = folder.state(job, given.checkpoint)
+    if not job.single:
+        state = jax.tree.map(lambda leaf: leaf[0], state)
+    brax = folder.options.env.startswith("brax/")
+    out = given.out or given.run / ("episode.html" if brax else "episode.gif")
+    check_writable(out.parent)
+    _compilation_cache(folder.options.compile_cache)
+    trainer, key = job.trainer, jax.random.fold_in(jax.random.key(given.seed), streams.EVALUATE)
+    limit = min(given.max_steps, trainer.time_limit or given.max_steps)
+
+    @jax.jit
+    def play(key: jax.Array) -> Any:
+        key_start, key_steps = jax.random.split(key)
+        here = begin(trainer.curriculum, state.curriculum, trainer.agent.initial_carry(1), key_start, 1).here
+
+        def step_fn(here: Any, key: jax.Array) -> Any:
+            key_act, key_env = jax.random.split(key)
+            obs = trainer.experience.observe(state.experience, here.obs)
+            memory, action, _ = trainer.agent.act(state.agent, here.carry, obs, here.first, key_act, not given.stochastic)
+            level = jax.tree.map(lambda x: x[0], here.level)
+            params = trainer.curriculum.params(state.curriculum, level)
+            env_state = jax.tree.map(lambda x: x[0], here.env_state)
+            move = rl.envs.to_env_action(trainer.base.action_space, action[0])
+            out = trainer.env.step(key_env, env_state, move, params)
+            grow = jax.tree.map(lambda x: x[None], (out.state, out.obs))
+            there = here.replace(env_state=grow[0], obs=grow[1], first=jnp.zeros((1,), bool), carry=memory)
+            return there, (env_state, out.reward, out.terminated | out.truncated)
+
+        return jax.lax.scan(step_fn, here, jax.random.split(key_steps, limit))[1]
+
+    states, rewards, done = play(key)
+    length = int(np.argmax(done)) + 1 if np.any(done) else limit
+    states, rewards = jax.tree.map(lambda x: np.asarray(x[:length]), (states, rewards))
+    render_episode(trainer.env, trainer.env.default_params, states, rewards, out)
+    print(json.dumps({"env": folder.options.env, "steps": step, "length": length, "return": float(rewards.sum()), "out": str(out)}))
+
+
+def plot(given: Any) -> None:
+    """``rl-jax plot``."""
+    if given.out.suffix != ".png":
+        raise RLJaxError(f"--out must be a .png file, not {given.out}")
+    if given.out.exists() and not given.overwrite:
+        raise RLJaxError(f"{given.out} exists already: add --overwrite or choose another --out")
+    check_writable(given.out.resolve().parent)
+    folders = [RunFolder.open(path) for path in given.runs]
+    if not folders:
+        raise RLJaxError("name at least one run folder")
+    groups: dict[str, list[RunFolder]] = {}
+    for folder in folders:
+        identity = {name: config.plain(getattr(folder.options, name)) for name in IDENTITY if name not in ("seed", "seeds")}
+        groups.setdefault(json.dumps([folder.agent, identity, folder.hyperparameters]), []).append(folder)
+    curves = {}
+    for label, members in zip(_labels(list(groups)), groups.values(), strict=True):
+        rows: list[dict[str, Any]] = []
+        for member in members:
+            rows += [{**row, "seed": f"{member.path}/{row.get('seed')}"} for row in MetricsFile(member.path / "metrics.jsonl").read()]
+        curves[label] = curve_from_rows(rows, given.metric)
+    print(compare_curves(given.out, curves, given.statistic, ylabel="return" if given.metric == "episode/return" else given.metric))
+
+
+def _labels(groups: list[str]) -> list[str]:
+    """What tells configurations apart, in as few words as possible."""
+    parsed = [{"agent": agent, **options, **numbers} for agent, options, numbers in map(json.loads, groups)]
+    names = list(dict.fromkeys(name for one in parsed for name in one))
+    differing = [name for name in names if len({json.dumps(one.get(name)) for one in parsed}) > 1]
+    shown = differing or ["agent", "env"]
+    return [", ".join(str(one.get(n)) if n in ("agent", "env") else f"{n} {one.get(n)}" for n in shown) for one in parsed]
+
+
+def show_list(given: Any) -> None:
+    """``rl-jax list``."""
+    if given.what in ("all", "agents"):
+        for name, kind in CONFIGS.items():
+            print(f"{name:28s}{(kind.__doc__ or '').strip().splitlines()[0]}")
+    if given.what == "all":
+        print()
+    if given.what in ("all", "envs"):
+        for name in rl.envs.names():
+            print(f"{name:28s}{_spaces(name) if given.spaces else ''}", flush=True)
+
+
+def _spaces(name: str) -> str:
+    try:
+        env = rl.envs.make(name)
+        params = env.default_params
+        spaces = rl.envs.describe(env.observation_space(params)), rl.envs.describe(env.action_space(params))
+        return f"{spaces[0]:34s}-> {spaces[1]}"
+    except Exception as error:  # one environment that cannot be made must not hide the others
+        return f"(unavailable: {str(error).splitlines()[0][:90]})"
+
+
+__all__ = ["evaluate", "plot", "render", "show_list", "sweep", "train"]

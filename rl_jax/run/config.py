@@ -1,0 +1,166 @@
+"""What a run is asked to do: options that every agent shares, an agent's own numbers, and the folder's ``config.json``."""
+
+import dataclasses
+import json
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import rl_jax as rl
+from rl_jax.agents import CONFIGS
+from rl_jax.errors import RLJaxError
+from rl_jax.types import Environment
+
+#: Options that decide what a run computes; resuming with others would be another run.
+IDENTITY = ("env", "env_args", "steps", "seed", "seeds", "time_limit")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options shared by all agents."""
+
+    env: str = ""
+    """Environment, such as CartPole-v1, Breakout-MinAtar or brax/ant ('rl-jax list' shows all); module:function for your own."""
+    steps: int = 500_000
+    """Environment steps to train, over all parallel environments of one seed."""
+    seed: int = 0
+    """First seed."""
+    seeds: int = 1
+    """Number of seeds trained side by side in one program: seed, seed + 1, ..."""
+    out: Path | None = None
+    """Run folder (default: runs/ENV-AGENT-sSEED-TIME)."""
+    resume: Path | None = None
+    """Continue the run of this folder, bit for bit."""
+    config: Path | None = None
+    """Start from the options in this config.json of an earlier run."""
+    overwrite: bool = False
+    """Delete what stands in the run folder."""
+    quiet: bool = False
+    """Print the last line only."""
+    env_args: tuple[str, ...] = ()
+    """Arguments of the environment, NAME=VALUE, such as backend=spring."""
+    time_limit: int | None = None
+    """Truncate episodes after so many steps (default: the environment's own limit)."""
+    eval_episodes: int = 64
+    """Episodes of each evaluation."""
+    checkpoints: int = 10
+    """Checkpoints over the run, evenly spaced, each with an evaluation."""
+    keep: int = 3
+    """Newest checkpoints kept, besides the best."""
+    tensorboard: bool = False
+    """Copy metrics to TensorBoard files in the run folder (extra 'tensorboard')."""
+    wandb: bool = False
+    """Copy metrics to Weights & Biases (extra 'wandb')."""
+    compile_cache: bool = True
+    """Keep compiled programs between runs."""
+
+    def check(self) -> None:
+        """Refuse options that cannot be.
+
+        Raises:
+            RLJaxError: with the option's name and the values it takes.
+        """
+        if not self.env:
+            raise RLJaxError("which environment? Add --env NAME, such as --env CartPole-v1 ('rl-jax list' shows all)")
+        for name in ("steps", "seeds", "eval_episodes", "checkpoints", "keep"):
+            if getattr(self, name) < 1:
+                raise RLJaxError(f"{option(name)} must be at least 1, not {getattr(self, name)}")
+        if not 0 <= self.seed <= 2**32 - 1 - self.seeds:
+            raise RLJaxError(f"--seed must lie between 0 and 2^32 - 1, not {self.seed}")
+        if self.time_limit is not None and self.time_limit < 1:
+            raise RLJaxError(f"--time-limit must be at least 1, not {self.time_limit}")
+        if self.steps > 10**15:
+            raise RLJaxError(f"--steps {self.steps} would take years on any machine; use at most 10^15")
+
+
+def option(name: str) -> str:
+    """A field's name as it is typed."""
+    return "--" + name.replace("_", "-")
+
+
+def make_env(options: RunOptions) -> Environment:
+    """The environment of a run, checked against the protocol without compiling anything."""
+    arguments = {}
+    for text in options.env_args:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise RLJaxError(f"--env-args takes NAME=VALUE, not '{text}'; for example --env-args backend=spring")
+        try:
+            arguments[name] = json.loads(value)
+        except json.JSONDecodeError:
+            arguments[name] = value
+    env = rl.envs.make(options.env, **arguments)
+    rl.envs.check_env(env)
+    return env
+
+
+def plain(value: Any) -> Any:
+    """A configuration value as JSON has it."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def plain_values(values: dict[str, Any]) -> dict[str, Any]:
+    """A dictionary of configuration values as JSON has them."""
+    return {name: plain(value) for name, value in values.items()}
+
+
+def save(path: Path, command: str, agent: str, options: RunOptions, hyperparameters: dict[str, Any]) -> None:
+    """Write ``config.json``: everything needed to run this again."""
+    content = {
+        "rl_jax": rl.__version__,
+        "command": command,
+        "agent": agent,
+        "run": plain(options),
+        "hyperparameters": plain_values(hyperparameters),
+    }
+    write_json(path, content)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file whole or not at all."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(json.dumps(content, indent=2) + "\n")
+    temporary.replace(path)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a ``config.json``.
+
+    Raises:
+        RLJaxError: it is missing or is none of ours.
+    """
+    try:
+        content = json.loads(path.read_text())
+        content["agent"], content["run"], content["hyperparameters"]
+    except FileNotFoundError:
+        raise RLJaxError(f"{path.parent} is no run folder (it has no {path.name}); name the folder given as --out") from None
+    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise RLJaxError(f"{path} is not a configuration of rl_jax ({error}); use the config.json of a run folder") from None
+    if content["agent"] not in CONFIGS:
+        raise RLJaxError(f"{path} is of an unknown agent '{content['agent']}'; known: {', '.join(CONFIGS)}")
+    return content
+
+
+def restore(kind: type, values: dict[str, Any], source: Path) -> Any:
+    """A configuration dataclass from its JSON."""
+    hints = typing.get_type_hints(kind)
+    if unknown := set(values) - set(hints):
+        raise RLJaxError(f"{source} has options that this version does not know: {', '.join(sorted(unknown))}; remove them")
+    ready = {}
+    for name, value in values.items():
+        if isinstance(value, list):
+            value = tuple(value)
+        if value is not None and Path in (hints[name], *typing.get_args(hints[name])):
+            value = Path(value)
+        ready[name] = value
+    return kind(**ready)
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Names and values that differ between two JSON configurations."""
+    return [f"{option(name)} {new[name]} (was {old.get(name)})" for name in new if new[name] != old.get(name)]

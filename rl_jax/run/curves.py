@@ -1,0 +1,80 @@
+"""Learning curves as numbers: taken from the rows of a metrics file, and summarised over seeds."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rl_jax.errors import RLJaxError
+from rl_jax.run.stats import STATISTICS
+
+Array = NDArray[np.float64]
+
+
+class Curve(NamedTuple):
+    """A quantity measured along training: ``steps`` ``[R]`` environment steps, ``returns`` ``[K, R]`` of ``K`` seeds.
+
+    NaN is a point without a value, such as one before the first finished episode.
+    """
+
+    steps: Any
+    returns: Any
+
+
+def curve_from_rows(rows: Sequence[dict[str, Any]], key: str = "episode/return") -> Curve:
+    """The curve of one quantity out of the rows of a metrics file, whatever their order.
+
+    Args:
+        rows: with ``steps``, ``seed`` (0 if absent) and ``key``; rows without ``key`` are passed over.
+        key: the quantity.
+
+    Raises:
+        RLJaxError: if no row has ``key``; the message lists what there is.
+    """
+    chosen = [row for row in rows if key in row]
+    if not chosen:
+        names = sorted({name for row in rows for name in row} - {"steps", "seed", "wall"})
+        raise RLJaxError(f"no metric '{key}' in this run: choose one of {', '.join(names) or '(there are none yet)'}")
+    steps, column = np.unique([row["steps"] for row in chosen], return_inverse=True)
+    seeds, line = np.unique([row.get("seed", 0) for row in chosen], return_inverse=True)
+    returns = np.full((len(seeds), len(steps)), np.nan)
+    returns[line, column] = [float(row[key]) for row in chosen]
+    return Curve(steps, returns)
+
+
+def check_statistic(name: str) -> None:
+    """Refuse a statistic that does not exist."""
+    if name not in STATISTICS:
+        raise RLJaxError(f"unknown statistic '{name}': choose one of {', '.join(STATISTICS)}")
+
+
+def over_seeds(returns: Array, statistic: str) -> Array:
+    """The statistic ``[R]`` of the seeds that have a value at each point; NaN where none has."""
+    filled = fill_gaps(returns)
+    result = np.full(filled.shape[1], np.nan)
+    for column in np.flatnonzero(np.isfinite(filled).any(axis=0)):
+        values = filled[:, column]
+        result[column] = STATISTICS[statistic](values[np.isfinite(values)])
+    return result
+
+
+def fill_gaps(returns: Array) -> Array:
+    """Gaps within a seed's values interpolated, so that a point in which it finished no episode does not make the
+    statistic jump to the other seeds'; what lies before its first value and after its last stays NaN.
+    """
+    filled = returns.copy()
+    for line in filled:
+        known = np.flatnonzero(np.isfinite(line))
+        if known.size:
+            inside = np.arange(known[0], known[-1] + 1)
+            line[inside] = np.interp(inside, known, line[known])
+    return filled
+
+
+def checked(curve: Curve | tuple[Any, Any]) -> tuple[Array, Array]:
+    """``steps`` ``[R]`` and ``returns`` ``[K, R]``, infinite values as missing ones."""
+    steps, returns = np.asarray(curve[0], np.float64), np.atleast_2d(np.asarray(curve[1], np.float64))
+    if steps.ndim != 1 or returns.ndim != 2 or returns.shape[1] != len(steps):
+        raise RLJaxError(f"a curve is steps [R] and returns [seeds, R], not {steps.shape} and {returns.shape}")
+    return steps, np.where(np.isfinite(returns), returns, np.nan)

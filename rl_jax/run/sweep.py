@@ -1,0 +1,72 @@
+"""A grid of hyperparameters times seeds, as one program."""
+
+import dataclasses
+import itertools
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rl_jax.errors import RLJaxError
+from rl_jax.run import stats
+from rl_jax.run.config import RunOptions, make_env, option
+from rl_jax.run.job import Job
+from rl_jax.run.sweep_plot import sweep_plot
+
+
+def sweepable(kind: type) -> list[str]:
+    """The numeric hyperparameters of an agent's configuration: those that can differ within one program."""
+    return [field.name for field in dataclasses.fields(kind) if field.type in (float, "float")]
+
+
+def settings(base: Any, grid: dict[str, tuple[float, ...]]) -> list[tuple[dict[str, float], Any]]:
+    """Every point of the grid: what it changes, and the whole configuration."""
+    points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+    return [(point, dataclasses.replace(base, **point)) for point in points]
+
+
+def sweep_job(base: Any, grid: dict[str, tuple[float, ...]], options: RunOptions) -> tuple[Job, list[dict[str, Any]]]:
+    """The program of a sweep and a label for each of its runs.
+
+    Raises:
+        RLJaxError: nothing to sweep, or a value that cannot be.
+    """
+    if not any(len(values) > 1 for values in grid.values()):
+        names = ", ".join(option(name) for name in sweepable(type(base)))
+        raise RLJaxError(f"give at least one option several values, such as --learning-rate 3e-4 1e-3; these can vary: {names}")
+    env = make_env(options)
+    trainers, seeds, labels = [], [], []
+    for point, configuration in settings(base, grid):
+        trainer = configuration.trainer(env, time_limit=options.time_limit)
+        for seed in range(options.seed, options.seed + options.seeds):
+            trainers.append(trainer)
+            seeds.append(seed)
+            labels.append({"seed": seed, **point})
+    # Numbers only: what differs in shape or branch would be another program, and the tree structures would differ.
+    stacked = jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *trainers)
+    return Job(stacked, seeds, options.steps, options.eval_episodes, batched=True), labels
+
+
+def report(folder: Path, varied: list[str], labels: list[dict[str, Any]], returns: list[float | None], title: str, quiet: bool) -> list[dict[str, Any]]:
+    """The table of a sweep, best first, printed and returned, and its plot ``sweep.png``."""
+    groups: dict[tuple[float, ...], list[float]] = {}
+    for label, value in zip(labels, returns, strict=True):
+        groups.setdefault(tuple(label[name] for name in varied), []).append(np.nan if value is None else value)
+    table = []
+    for values, scores in groups.items():
+        known = np.asarray([score for score in scores if np.isfinite(score)])
+        low, high = stats.bootstrap_interval(known) if known.size > 1 else (None, None)
+        row = {"iqm": float(stats.iqm(known)) if known.size else None, "ci95": [low, high], "runs": len(scores)}
+        table.append({**dict(zip(varied, values, strict=True)), **row})
+    table.sort(key=lambda row: -np.inf if row["iqm"] is None else row["iqm"], reverse=True)
+    sweep_plot(folder / "sweep.png", varied, list(groups), np.asarray(list(groups.values())), title=title)
+    if not quiet:
+        print("  ".join(f"{name:>16}" for name in varied) + "       IQM   95% interval", file=sys.stderr)
+        for row in table:
+            cells = "  ".join(f"{row[name]:>16g}" for name in varied)
+            interval = "" if row["ci95"][0] is None else f"{row['ci95'][0]:.1f} .. {row['ci95'][1]:.1f}"
+            print(f"{cells}  {np.nan if row['iqm'] is None else row['iqm']:>8.1f}   {interval}", file=sys.stderr)
+    return table

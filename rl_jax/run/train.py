@@ -1,0 +1,281 @@
+"""A run on disk: rows of metrics, evaluations, checkpoints, a curve, and one line of JSON at the end."""
+
+import errno
+import os
+import platform
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from rl_jax.errors import NonFinite, RLJaxError
+from rl_jax.run import stats
+from rl_jax.run.checkpoint import Checkpoints, digest
+from rl_jax.run.config import RunOptions, write_json
+from rl_jax.run.curves import curve_from_rows
+from rl_jax.run.job import Job, Scores
+from rl_jax.run.metrics import Logger, MetricsFile, TensorBoardLogger, WandbLogger
+from rl_jax.run.plots import learning_curve
+from rl_jax.run.progress import Progress, human_count, human_time
+
+#: Evaluations of one run draw from different streams: those during training from the train step's number, the last from this.
+FINAL_EVALUATION = 2**31 - 1
+
+
+def device_text() -> str:
+    """The device that jax computes on, in words."""
+    device = jax.devices()[0]
+    cores = f", {os.cpu_count()} cores" if device.platform == "cpu" else ""
+    return f"{device.device_kind}{cores} x{jax.device_count()}"
+
+
+def metadata() -> dict[str, Any]:
+    """Versions, device and precision: what else a result depends on."""
+    packages = ("rl_jax", "jax", "jaxlib", "flax", "optax", "gymnax", "brax", "orbax-checkpoint", "numpy")
+    return {
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "command_line": sys.argv,
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in packages},
+        "device": device_text(),
+        "matmul_precision": jax.config.jax_default_matmul_precision or "default",
+        "x64": bool(jax.config.jax_enable_x64),
+    }
+
+
+def prepare_folder(folder: Path, overwrite: bool) -> None:
+    """Make an empty run folder, or refuse.
+
+    Raises:
+        RLJaxError: it exists and holds something, or it cannot be written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if not overwrite:
+            raise RLJaxError(f"{folder} exists already: add --overwrite to delete it, --resume {folder} to continue it, or another --out")
+        if folder.is_dir() and not (folder / "config.json").exists():
+            raise RLJaxError(f"{folder} is no run folder, so --overwrite will not delete it: choose another --out")
+        shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
+    check_writable(folder)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise a clear error unless files can be made in ``folder`` (created if absent)."""
+    probe = folder / ".writable"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise RLJaxError(f"cannot write to {folder} ({error.strerror}): choose another --out") from None
+
+
+class _Stop:
+    """Remembers that SIGINT or SIGTERM came, so that the run can end between two rows."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    def __call__(self, number: int, frame: object) -> None:
+        if self.signal is not None:  # asked twice: at once
+            raise KeyboardInterrupt
+        self.signal = number
+
+
+@contextmanager
+def _graceful() -> Iterator[_Stop]:
+    stop = _Stop()
+    old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+class Stopped(Exception):
+    """The run was asked to stop and has saved itself."""
+
+    def __init__(self, message: str, number: int):
+        super().__init__(message)
+        self.number = number
+
+
+def train(job: Job, folder: Path, options: RunOptions, title: str, labels: list[dict[str, Any]], resume: bool) -> dict[str, Any]:
+    """Run a job to its end in a prepared folder, or from its newest checkpoint.
+
+    Args:
+        job: the runs.
+        folder: the run folder, with its ``config.json``.
+        options: for logging and checkpoints.
+        title: of plots.
+        labels: what tells the ``B`` runs apart in rows of metrics, such as ``{"seed": 3}``.
+        resume: continue from the newest checkpoint.
+
+    Returns:
+        The summary that is printed as the last line.
+
+    Raises:
+        NonFinite: NaN or infinity was met; the last good checkpoint is kept.
+        Stopped: a signal came; the state was saved first.
+    """
+    if jax.config.jax_debug_nans:
+        raise RLJaxError("jax_debug_nans cannot be used with a compiled run, which looks for NaN itself: switch it off")
+    checkpoints, metrics_file = Checkpoints(folder, options.keep), MetricsFile(folder / "metrics.jsonl")
+    per_update, edges = job.trainer.steps_per_update, job.edges()
+    done = (checkpoints.steps() or [0])[-1] if resume else 0
+    state = checkpoints.restore(done, job.state_shape()) if resume and checkpoints.steps() else None
+    metrics_file.truncate_after(done if state is not None else -1)
+    loggers: list[Logger] = []
+    if options.tensorboard:
+        loggers.append(TensorBoardLogger(folder / "tensorboard", done or None))
+    if options.wandb:
+        loggers.append(WandbLogger(folder, {"title": title}, resume_from=done or None))
+    runs = len(job.seeds)
+    progress = Progress(job.updates * per_update * runs, options.quiet, start_steps=done * runs)
+    progress.note(f"{title} on {device_text()}: compiling ...")
+    job.compile()
+    progress.note(f"compiled in {job.seconds_compile:.1f} s; run folder {folder}")
+    saves = {edges[round(i * (len(edges) - 1) / options.checkpoints)] for i in range(1, options.checkpoints + 1)}
+    saves.add(edges[-1])
+    start, seconds_train, first_update = time.perf_counter(), 0.0, done // per_update
+    with _graceful() as stop, progress, _disk_errors(folder, checkpoints):
+        if state is None:
+            state = job.init()
+            checkpoints.save(0, state)
+        scores: Scores | None = None
+        for begin, end in zip(edges, edges[1:], strict=False):
+            if end <= first_update:
+                continue
+            tick = time.perf_counter()
+            state, metrics = job.advance(state, end - begin)
+            seconds = time.perf_counter() - tick
+            seconds_train += seconds
+            _check_finite(job, state, metrics, begin, labels, checkpoints, at_save=end in saves)
+            rate = len(job.seeds) * (end - begin) * per_update / seconds
+            rows = [
+                {
+                    "steps": end * per_update,
+                    **label,
+                    "wall": time.perf_counter() - start,
+                    "steps_per_second": rate,
+                    **{name: float(value[i]) for name, value in metrics.items() if name != "nonfinite_update"},
+                }
+                for i, label in enumerate(labels)
+            ]
+            if end in saves:
+                scores = job.evaluate(state, FINAL_EVALUATION if end == edges[-1] else end)
+                for row, value in zip(rows, scores.per_run(), strict=True):
+                    row["eval/return"] = float(value)
+            metrics_file.append(rows)
+            for logger in loggers:
+                logger.log(rows)
+            if end in saves:
+                checkpoints.save(end * per_update, state, _score(scores))
+            elif stop.signal is not None:
+                checkpoints.save(end * per_update, state)
+            extra = {} if scores is None else {"eval": scores.per_run().tolist()}
+            progress.update(end * per_update * len(job.seeds), rate, metrics["episode/return"].tolist(), extra)
+            if stop.signal is not None and end < edges[-1]:
+                text = f"stopped by {signal.Signals(stop.signal).name} after {human_count(end * per_update)} steps"
+                raise Stopped(f"{text}; saved: continue with --resume {folder}", stop.signal)
+        if scores is None:  # resumed at the very end
+            scores = job.evaluate(state, FINAL_EVALUATION)
+    for logger in loggers:
+        logger.close()
+    seconds_run = time.perf_counter() - start
+    steps_here = (edges[-1] - first_update) * per_update * len(job.seeds)
+    summary = {
+        "steps": edges[-1] * per_update,
+        "seeds": len(job.seeds),
+        "device": device_text(),
+        "seconds_compile": round(job.seconds_compile, 3),
+        "seconds_run": round(seconds_run, 3),
+        "steps_per_second": round(steps_here / seconds_train, 1) if seconds_train else None,
+        **summarise(scores),
+        "params_sha256": digest(job.trainer.params(state)),
+        "out": str(folder),
+    }
+    return summary
+
+
+def summarise(scores: Scores) -> dict[str, Any]:
+    """Mean and interquartile mean over runs of their mean returns; over episodes where there is a single run."""
+    runs = scores.per_run()
+    values = runs if len(runs) > 1 else scores.returns[0][scores.finished[0]]
+    known = values[np.isfinite(values)]
+    result: dict[str, Any] = {
+        "eval_return_mean": float(known.mean()) if known.size else None,
+        "eval_return_iqm": float(stats.iqm(known)) if known.size else None,
+        "eval_episodes": int(scores.finished.sum()),
+        "eval_unfinished": int((~scores.finished).sum()),
+    }
+    if len(runs) > 1:
+        low, high = stats.bootstrap_interval(known) if known.size > 1 else (None, None)
+        result |= {"eval_return_iqm_ci95": [low, high], "eval_returns": [float(x) if np.isfinite(x) else None for x in runs]}
+    return result
+
+
+def plot_run(folder: Path, title: str) -> Path:
+    """Draw ``curve.png`` of a run folder from its metrics."""
+    rows = MetricsFile(folder / "metrics.jsonl").read()
+    evaluated = [row for row in rows if "eval/return" in row]
+    evaluation = curve_from_rows(evaluated, "eval/return") if evaluated else None
+    return learning_curve(folder / "curve.png", curve_from_rows(rows), title, evaluation)
+
+
+def _score(scores: Scores | None) -> float | None:
+    values = np.asarray([np.nan]) if scores is None else scores.per_run()
+    return None if np.isnan(values).any() else float(stats.iqm(values))
+
+
+def _check_finite(
+    job: Job, state: Any, metrics: dict[str, np.ndarray], begin: int, labels: list[dict[str, Any]], checkpoints: Checkpoints, at_save: bool
+) -> None:
+    bad = metrics["nonfinite_update"] >= 0
+    if not bad.any() and at_save:
+        bad = ~job.finite(state)
+    if not bad.any():
+        return
+    run = int(np.argmax(bad))
+    update = begin + max(0, int(metrics["nonfinite_update"][run]))
+    where = [k for k, v in metrics.items() if not np.isfinite(v[run]) and not k.startswith("episode/")] or ["the parameters"]
+    label = ", ".join(f"{name} {value}" for name, value in labels[run].items())
+    raise NonFinite(
+        f"NaN or infinity in {', '.join(where[:3])} ({label}) at train step {update} "
+        f"(environment step {update * job.trainer.steps_per_update}); the last good checkpoint is "
+        f"{checkpoints.path(checkpoints.steps()[-1])}: lower --learning-rate or look at the environment's rewards"
+    )
+
+
+@contextmanager
+def _disk_errors(folder: Path, checkpoints: Checkpoints) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        raise RLJaxError(
+            f"cannot write to {folder} ({error.strerror}); checkpoints up to step {(checkpoints.steps() or ['none'])[-1]} are whole: "
+            f"make room, then continue with --resume {folder}"
+        ) from error
+
+
+def finish(folder: Path, summary: dict[str, Any], title: str, quiet: bool) -> None:
+    """Write the result and the curve, and say where they are."""
+    write_json(folder / "result.json", summary)
+    plot_run(folder, title)
+    if not quiet:
+        print(
+            f"{title}: {human_count(summary['steps'])} steps in {human_time(summary['seconds_run'])}, "
+            f"evaluation {summary['eval_return_mean']}; {folder / 'curve.png'}",
+            file=sys.stderr,
+        )

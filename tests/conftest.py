@@ -1,0 +1,59 @@
+"""Settings and fixtures that all tests share: the CPU, key-reuse checks, a compilation cache, and one small PPO."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax
+
+_CACHE = os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(
+    Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "rl_jax" / "jax"
+)
+jax.config.update("jax_compilation_cache_dir", _CACHE)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+# A key that is used twice is an error everywhere in the tests.
+jax.config.update("jax_debug_key_reuse", True)
+
+import pytest
+
+from rl_jax.agents import PPOConfig
+from rl_jax.envs import make
+from rl_jax.loop import Trainer
+
+# Small enough to compile fast, big enough to hold episode ends: 4 environments, 8 steps, 2 minibatches.
+SMALL = PPOConfig(num_envs=4, rollout_length=8, epochs=2, minibatches=2, hidden=(8,))
+
+
+def pytest_configure(config):
+    # Two workers may meet in the cache: whoever reads half a file compiles for itself.
+    config.addinivalue_line("filterwarnings", "ignore:Error reading persistent compilation cache")
+
+
+class Run(NamedTuple):
+    """A trainer and its compiled functions, so that every test that needs them shares one compilation."""
+
+    trainer: Trainer
+    init: object
+    train_step: object
+    advance: object
+
+
+def compiled(trainer):
+    """The functions of a trainer, jitted with the trainer itself as an argument."""
+    return Run(trainer, jax.jit(Trainer.init), jax.jit(Trainer.train_step), jax.jit(Trainer.advance))
+
+
+@pytest.fixture(scope="session")
+def cartpole():
+    """PPO with normalisation on CartPole, cut after 20 steps so that both kinds of episode ends occur."""
+    return compiled(SMALL.trainer(make("CartPole-v1"), time_limit=20))
+
+
+@pytest.fixture(scope="session")
+def recurrent():
+    """The same with a GRU."""
+    config = PPOConfig(num_envs=4, rollout_length=8, epochs=2, minibatches=2, hidden=(8,), memory="gru", memory_width=8)
+    return compiled(config.trainer(make("CartPole-v1"), time_limit=12))

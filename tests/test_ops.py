@@ -1,0 +1,125 @@
+"""Array functions: permutations, discounted sums, branches that stay branches, the exact counter."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from toy import places
+
+from rl_jax.loop.counter import Counter
+from rl_jax.ops import any_true, discounted_sum, permutation
+
+# ---------------------------------------------------------------------------------------------------- permutation
+
+
+def bijection(key, n):
+    rows = np.asarray(permutation(key, n))
+    return rows.dtype == np.int32 and np.array_equal(np.sort(rows), np.arange(n))
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 6, 7, 8, 9, 31, 32, 33, 63, 64, 65, 100, 129, 257, 300])
+def test_permutation_is_a_bijection(n):
+    """Otherwise a minibatch holds a step twice and another never."""
+    many = jax.vmap(lambda key: permutation(key, n))(jax.random.split(jax.random.key(n), 20))
+    assert np.array_equal(np.sort(many, axis=1), np.tile(np.arange(n), (20, 1)))
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**31 - 1), n=st.sampled_from([6, 24, 96, 192]))
+def test_permutation_is_a_bijection_for_every_key(seed, n):
+    """A key whose words make a round non-invertible would drop items."""
+    assert bijection(jax.random.key(seed), n)
+
+
+def test_permutations_of_different_keys_differ():
+    """Every epoch must be dealt anew."""
+    rows = jax.vmap(lambda key: permutation(key, 64))(jax.random.split(jax.random.key(0), 500))
+    assert len(np.unique(rows, axis=0)) == 500
+
+
+@pytest.mark.parametrize("n", [4, 8, 16, 64, 96])
+def test_permutation_deals_evenly(n):
+    """Positions and values are uniform, neighbours are not kept together, and halves are dealt evenly."""
+    count = 20_000
+    rows = np.asarray(jax.jit(jax.vmap(lambda key: permutation(key, n)))(jax.random.split(jax.random.key(1), count)))
+
+    def chi_squared(table, cells):
+        """Per degree of freedom: 1 for uniform draws."""
+        expected = table.sum() / table.size
+        return ((table - expected) ** 2 / expected).sum() / cells
+
+    marginals = np.stack([np.bincount(rows[:, i], minlength=n) for i in range(n)])
+    assert chi_squared(marginals, (n - 1) ** 2) < 2.0
+    steps = (rows[:, 1:] - rows[:, :-1]) % n
+    gaps = np.stack([np.bincount(steps[:, i], minlength=n)[1:] for i in range(n - 1)])
+    assert chi_squared(gaps, (n - 2) * (n - 1)) < 2.0
+    half = np.argsort(rows, axis=1) < n // 2
+    together = np.array([(half[:, 0] == half[:, j]).mean() for j in range(1, n)])
+    assert np.abs(together - (n // 2 - 1) / (n - 1)).max() < 0.025
+
+
+# -------------------------------------------------------------------------------------------------- discounted sum
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**31 - 1), length=st.sampled_from([1, 2, 7, 17]))
+def test_discounted_sum_is_the_loop(seed, length):
+    """The recursion runs backwards with each step's own decay, and with nothing after the last row."""
+    rng = np.random.default_rng(seed)
+    delta, decay = rng.normal(size=(length, 3)), rng.uniform(size=(length, 3))
+    expected, after = np.zeros((length, 3)), np.zeros(3)
+    for t in reversed(range(length)):
+        after = expected[t] = delta[t] + decay[t] * after
+    got = discounted_sum(jnp.asarray(delta, jnp.float32), jnp.asarray(decay, jnp.float32))
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
+
+
+# -------------------------------------------------------------------------------------------------------- branches
+
+
+def branch(flags):
+    """lgamma only if any flag is set."""
+    return jax.lax.cond(any_true(flags), lambda x: jnp.where(x, jax.lax.lgamma(jnp.float32(3.0)), 0.0), jnp.zeros_like, flags)
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 3), (2, 4, 3)])
+def test_any_true_keeps_a_branch_a_branch(shape):
+    """lax.cond with a batched predicate becomes a select that always pays for both sides."""
+    function = lambda x: jnp.asarray(branch(x.astype(jnp.float32)), jnp.float32)  # noqa: E731
+    for _ in shape[1:]:
+        function = jax.vmap(function)
+    program = jax.make_jaxpr(function)(jnp.zeros(shape, bool))
+    assert places(program, "lgamma") == [True]
+
+
+@settings(max_examples=20, deadline=None)
+@given(flags=st.lists(st.booleans(), min_size=12, max_size=12))
+def test_any_true_is_any(flags):
+    """Its value is that of jnp.any over the batch too, also where only another element is flagged."""
+    flags = jnp.asarray(flags).reshape(2, 2, 3)
+    assert bool(any_true(flags)) == bool(jnp.any(flags))
+    np.testing.assert_array_equal(jax.vmap(any_true)(flags), [bool(jnp.any(flags))] * 2)
+    np.testing.assert_array_equal(jax.vmap(jax.vmap(any_true))(flags), np.full((2, 2), bool(jnp.any(flags))))
+
+
+# --------------------------------------------------------------------------------------------------------- counter
+
+
+@pytest.mark.parametrize("start", [0, 2**31 - 1, 2**32 - 2, 2**33 - 1])
+def test_counter_is_exact_over_the_word_border(start):
+    """int32 counts overflow at 2.1e9, and uint32 ones at 4.3e9."""
+    counter = Counter(jnp.uint32(start >> 32), jnp.uint32(start & 0xFFFFFFFF))
+    for i in range(4):
+        assert counter.to_int() == start + i
+        np.testing.assert_allclose(counter.as_float(), float(start + i), rtol=1e-6)
+        counter = counter.next()
+
+
+def test_counter_keys_differ_across_the_border():
+    """Count 0 and count 2^32 share their low word; they must not share their randomness."""
+    counts = [0, 1, 2**32 - 1, 2**32, 2**32 + 1, 2**33]
+    counters = [Counter(jnp.uint32(c >> 32), jnp.uint32(c & 0xFFFFFFFF)) for c in counts]
+    words = {tuple(jax.random.key_data(c.key(jax.random.key(0))).tolist()) for c in counters}
+    assert len(words) == len(counts)
