@@ -152,6 +152,8 @@ class Context:
         update: index of this train step, ``int32`` (wraps after 2^31; exact counts are the loop's).
         progress: fraction of the planned training that is done, in ``[0, 1]``.
         horizon: number of train steps planned, ``float32``.
+        policy: what acts now, ``(carry, obs [N, ...], first [N], key) -> (carry, action, extras)``, given raw observations.
+        collected: the rollout as the environment gave it: raw observations and rewards, before any transform.
         outputs: inside a loss, the network's outputs on the batch, computed once for all terms.
         target: inside a loss, whatever fixed parameters the agent compares with (reference policy, target network).
     """
@@ -162,6 +164,8 @@ class Context:
     update: jax.Array
     progress: jax.Array
     horizon: jax.Array
+    policy: Any = struct.field(pytree_node=False, default=None)
+    collected: Any = None
     outputs: Any = None
     target: Any = None
 

@@ -102,11 +102,12 @@ class PolicyGradient:
     def act(
         self, state: Learner, carry: PyTree, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False
     ) -> tuple[PyTree, jax.Array, dict[str, jax.Array]]:
-        """Sample actions ``[N, ...]`` (the mode if ``greedy``), with their ``log_prob`` and the ``value`` ``[N]``."""
+        """Sample actions ``[N, ...]`` (the mode if ``greedy``), with their ``log_prob``, the ``value`` ``[N]`` and the ``hidden`` features."""
         carry, out = self._apply(state.params, carry, obs[None], first[None])
         policy = jax.tree.map(lambda x: x[0], out.policy)
         action = policy.mode() if greedy else policy.sample(key)
-        return carry, action, {"log_prob": policy.log_prob(action), "value": out.value[0]}
+        extras = {"log_prob": policy.log_prob(action), "value": out.value[0], "hidden": out.hidden[0]}
+        return carry, action, extras
 
     def value(self, state: Learner, carry: PyTree, obs: jax.Array, first: jax.Array) -> jax.Array:
         """``V`` of ``obs`` ``[N, ...]``; ``[N]``."""
@@ -124,7 +125,8 @@ class PolicyGradient:
         rollout = sample.batch.replace(last=None)  # type: ignore[attr-defined]
         rollout = rollout.replace(carry=jax.tree.map(lambda c: c[:1], rollout.carry))
         if not self.recurrent:
-            rollout = jax.tree.map(lambda x: x.reshape(1, -1, *x.shape[2:]), rollout)
+            steps = rollout.reward.size  # spelled out: a leaf may have no elements, and -1 cannot be told then
+            rollout = jax.tree.map(lambda x: x.reshape(1, steps, *x.shape[2:]), rollout)
         items = rollout.reward.shape[1]
         optimizer = self._optimizer()
         rate = self.learning_rate * (1.0 - context.progress) if self.anneal else self.learning_rate

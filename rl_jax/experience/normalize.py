@@ -44,9 +44,9 @@ class RunningMoments:
 class NormalizeObs(Transform):
     """Shows the policy ``clip((obs - mean) / std)`` with statistics of everything observed *before* this rollout.
 
-    Discrete observations pass unchanged. The statistics are frozen while a rollout is collected and while it is learned from, so that the probability ratio of the
+    The statistics are frozen while a rollout is collected and while it is learned from, so that the probability ratio of the
     first epoch is exactly one; they take in the rollout's raw observations afterwards. They are part of the training state,
-    hence of every checkpoint, and evaluation uses them without updating them.
+    hence of every checkpoint, and evaluation uses them without updating them. Discrete observations pass unchanged.
 
     Attributes:
         clip: bound of the normalised values, in standard deviations.

@@ -188,6 +188,10 @@ class Trainer:
         def stream(number: int) -> Key:
             return jax.random.fold_in(now, number)
 
+        def policy(carry: PyTree, obs: jax.Array, first: jax.Array, key: Key) -> Any:
+            return self.agent.act(state.agent, carry, self.experience.observe(state.experience, obs), first, key)
+
+        collector, rollout, means = self._collect(state.curriculum, policy, state.collector, stream(streams.COLLECT))
         context = Context(
             key=stream(streams.EXPERIENCE),
             agent=self.agent,
@@ -195,15 +199,13 @@ class Trainer:
             update=state.updates.low.astype(jnp.int32),
             progress=jnp.minimum(state.updates.as_float() / state.horizon, 1.0),
             horizon=state.horizon,
+            policy=policy,
+            collected=rollout,
         )
 
-        def at(number: int, **changes: Any) -> Context:
-            return context.replace(key=stream(number), **changes)  # type: ignore[attr-defined]
+        def at(number: int) -> Context:
+            return context.replace(key=stream(number))  # type: ignore[attr-defined]
 
-        def policy(carry: PyTree, obs: jax.Array, first: jax.Array, key: Key) -> Any:
-            return self.agent.act(state.agent, carry, self.experience.observe(state.experience, obs), first, key)
-
-        collector, rollout, means = self._collect(state.curriculum, policy, state.collector, stream(streams.COLLECT))
         experience, rollout, from_experience = self.experience.update(state.experience, rollout, context)
         curriculum, from_curriculum = self.curriculum.update(state.curriculum, rollout, at(streams.CURRICULUM))
         replay = self.replay.add(state.replay, rollout, at(streams.REPLAY))

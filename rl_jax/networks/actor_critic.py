@@ -42,7 +42,7 @@ class PolicyHead(nn.Module):
         if isinstance(self.space, MultiDiscrete):
             return MultiCategorical(dense(sum(self.space.nvec), 0.01)(x), self.space.nvec)
         size = len(self.space.low)
-        log_std = self.param("log_std", nn.initializers.zeros, (size,))
+        log_std = self.param("log_std", nn.initializers.zeros, (size,), jnp.float32)
         mean = dense(size, 0.01)(x)
         shape = (*mean.shape[:-1], *self.space.shape)
         log_std = jnp.broadcast_to(log_std, mean.shape).reshape(shape)

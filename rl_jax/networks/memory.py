@@ -49,11 +49,11 @@ class GRU(nn.Module):
         inputs = nn.Dense(3 * self.width, kernel_init=nn.initializers.lecun_normal(), name="input")(x)
 
         def orthogonal_blocks(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
-            blocks = [nn.initializers.orthogonal()(k, (shape[0], shape[0])) for k in jax.random.split(key, 3)]
+            blocks = [nn.initializers.orthogonal()(k, (shape[0], shape[0]), jnp.float32) for k in jax.random.split(key, 3)]
             return jnp.concatenate(blocks, axis=-1)
 
         kernel = self.param("recurrent", orthogonal_blocks, (self.width, 3 * self.width))
-        bias = self.param("candidate_bias", nn.initializers.zeros, (self.width,))
+        bias = self.param("candidate_bias", nn.initializers.zeros, (self.width,), jnp.float32)
 
         def step(h: jax.Array, now: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
             projected, start = now

@@ -4,17 +4,23 @@ import contextlib
 import dataclasses
 import difflib
 import io
+import itertools
 import os
 import re
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+import typing
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 # XLA reports, for every program it takes from the compilation cache, which CPU features it does not mind missing.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import jax
 import tyro
 
 from rl_jax.agents import CONFIGS
@@ -134,8 +140,10 @@ def _field_docs(kind: type) -> dict[str, str]:
 
 def _parse(kind: type, args: Sequence[str], prog: str, default: Any = None) -> Any:
     """Parse one command's options; anything wrong is a single-line error that names the nearest right thing."""
-    if unknown := [arg for arg in args if re.match(r"--[a-z]", arg) and _name(arg) not in _names(kind)]:
-        raise RLJaxError(f"unknown option {unknown[0].partition('=')[0]} of 'rl-jax {prog}'{_nearest(unknown[0], _names(kind))}")
+    if unknown := [arg for arg in args if re.match(r"--?[A-Za-z]", arg) and _name(arg) not in _names(kind)]:
+        word = unknown[0].partition("=")[0]
+        raise RLJaxError(f"unknown option {word} of 'rl-jax {prog}'{_nearest(word, _names(kind))}")
+    args = _whole_numbers(kind, args)
     out, err = io.StringIO(), io.StringIO()
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -145,22 +153,50 @@ def _parse(kind: type, args: Sequence[str], prog: str, default: Any = None) -> A
         if not end.code:
             print(out.getvalue(), end="")
             raise
-        words = re.sub(r"[\u2500-\u257f]", " ", re.sub(r"\x1b\[[0-9;]*m", "", err.getvalue()))
-        text = re.sub(r"\s+", " ", words).strip().removeprefix("Parsing error ").removeprefix("Required options ")
-        raise RLJaxError(f"{text.split(' For full helptext')[0].strip()} (rl-jax {prog} --help)") from None
+        raise RLJaxError(f"{_one_line(err.getvalue())} (see rl-jax {prog} --help)") from None
+
+
+def _one_line(panel: str) -> str:
+    """What tyro prints in a frame over many lines, as one sentence."""
+    lines = [re.sub(r"\x1b\[[0-9;]*m|[|\u2500-\u257f]", " ", line).strip() for line in panel.splitlines()]
+    text = " ".join(line for line in lines if line and not re.search(r"-{10}", line))
+    text = re.sub(r"^(Value error|Missing argument|Invalid choice|Unrecognized options|Parsing error) (?=\S)", "", text)
+    text, _, about = text.partition(" Argument helptext: ")
+    text = re.split(r" Perhaps you meant| For full helptext| Got errors: ", text)[0]
+    text = re.sub(r"^Error parsing (\S+): ", r"\1: ", text)
+    text = re.sub(r"Could not find valid parse for arguments: \[(.*)\]", r"cannot read \1", text)
+    text = re.sub(r"no type matching \S+ could be instantiated from \[(.*)\]\.?", r"cannot read \1", text)
+    text = re.sub(r"^Missing value for argument '(.*?)'.*", r"\1 needs a value", text)
+    text = re.sub(r"^invalid choice (\S+) for argument '(.*?)'. Expected one of \((.*?)\).*", r"\2 takes \3, not \1", text)
+    text = re.sub(r"^Unrecognized options: (.*)", r"'\1' belongs to no option", text)
+    text = re.sub(r"^Missing from (.*?): (\S+) (.*?)\.? \(required\)", r"\1 needs \2, the \3", text)
+    takes = re.match(r"--\S+ (\[[A-Z].*\]|\S+) .*\(default: (.*?)\)", about)
+    return f"{text}; it takes {takes[1]}, such as {takes[2]}" if takes else text
+
+
+def _whole_numbers(kind: type, args: Sequence[str]) -> list[str]:
+    """``--steps 1e6`` as ``--steps 1000000``."""
+    whole = {item.name for item in dataclasses.fields(kind) if item.type is int}
+    ready = list(args)
+    for i, (before, word) in enumerate(itertools.pairwise(args), start=1):
+        if _name(before) in whole and re.fullmatch(r"\d+(\.\d+)?[eE]\+?\d{1,2}", word) and float(word).is_integer():
+            ready[i] = str(int(Decimal(word)))
+    return ready
 
 
 def _name(arg: str) -> str:
-    return arg[2:].partition("=")[0].replace("-", "_")
+    return arg.lstrip("-").partition("=")[0].replace("-", "_")
 
 
 def _names(kind: type) -> set[str]:
-    names = {item.name for item in dataclasses.fields(kind)}
-    return names | {"no_" + name for name in names} | {"help"}
+    """Everything that can follow ``--``: booleans also with ``no-``."""
+    fields = dataclasses.fields(kind)
+    hints = typing.get_type_hints(kind)
+    return {item.name for item in fields} | {f"no_{i.name}" for i in fields if hints[i.name] is bool} | {"help", "h"}
 
 
-def _nearest(word: str, choices: Any) -> str:
-    near = difflib.get_close_matches(_name(word), sorted(choices), n=3, cutoff=0.5)
+def _nearest(word: str, choices: set[str]) -> str:
+    near = difflib.get_close_matches(_name(word).lower(), sorted(choices - {"h"}), n=3, cutoff=0.6)
     return f"; did you mean {' or '.join(option(name) for name in near)}?" if near else "; --help lists all"
 
 
@@ -171,6 +207,8 @@ def _run(command: str, args: Sequence[str]) -> None:
         print(f"\nAll options: rl-jax {command} ppo --help")
         return
     agent, rest = args[0], list(args[1:])
+    if agent.startswith("-"):
+        raise RLJaxError(f"name the agent first: rl-jax {command} {next(iter(CONFIGS))} {' '.join(args)}")
     if agent not in CONFIGS:
         near = difflib.get_close_matches(agent, CONFIGS, n=1, cutoff=0.3)
         hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(CONFIGS)}"
@@ -179,16 +217,15 @@ def _run(command: str, args: Sequence[str]) -> None:
     given = _parse(kind, rest, f"{command} {agent}")
     source = given.resume / "config.json" if given.resume else given.config
     if source:
+        if not given.resume and source.is_dir():
+            source = source / "config.json"
         if given.resume and not given.resume.is_dir():
-            raise RLJaxError(f"cannot resume: there is no run folder {given.resume}")
+            raise RLJaxError(f"cannot resume: there is no run folder {given.resume}; name the one given as --out")
         saved = load(source)
-        if (saved.get("command", "train"), saved["agent"]) != (command, agent):
-            raise RLJaxError(f"{source} is of 'rl-jax {saved.get('command', 'train')} {saved['agent']}', not of '{command} {agent}'")
+        if (was := (saved.get("command", "train"), saved["agent"])) != (command, agent):
+            raise RLJaxError(f"{source} is of 'rl-jax {was[0]} {was[1]}', not of '{command} {agent}': use that")
         values = {**saved["run"], **saved["hyperparameters"]}
-        values |= {"out": None, "resume": None, "config": None, "overwrite": False}
-        types = {item.name: item.type for item in dataclasses.fields(kind)}
-        if unknown := set(values) - set(types):
-            raise RLJaxError(f"{source} has options that this version does not know: {', '.join(sorted(unknown))}; remove them")
+        values |= {"out": None, "resume": None, "config": None, "overwrite": False, "quiet": False}
         given = _parse(kind, rest, f"{command} {agent}", default=restore(kind, values, source))
     values = {item.name: getattr(given, item.name) for item in dataclasses.fields(kind)}
     options = RunOptions(**{item.name: values.pop(item.name) for item in dataclasses.fields(RunOptions)})
@@ -217,16 +254,42 @@ def _main(args: Sequence[str]) -> None:
         raise RLJaxError(f"unknown command '{args[0]}'; {hint}")
 
 
+@contextlib.contextmanager
+def _ends_on_sigterm() -> Iterator[None]:
+    """SIGTERM before and after the training loop, which saves itself: nothing to save, one line, the usual status."""
+
+    def end(number: int, frame: object) -> None:
+        raise Stopped("stopped by SIGTERM", number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    old = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, old)
+
+
 def main(args: Sequence[str] | None = None) -> None:
     """Entry point. Mistakes end with one line on standard error and status 2; a signal with 128 + its number."""
     try:
-        _main(sys.argv[1:] if args is None else args)
+        with _ends_on_sigterm():
+            _main(sys.argv[1:] if args is None else args)
     except RLJaxError as error:
         print("rl-jax: error: " + " ".join(str(error).split()), file=sys.stderr)
         raise SystemExit(2) from None
     except Stopped as stopped:
         print(f"rl-jax: {stopped}", file=sys.stderr)
         raise SystemExit(128 + stopped.number) from None
+    except KeyboardInterrupt:
+        print("rl-jax: stopped by SIGINT", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGINT) from None
+    except (jax.errors.JaxRuntimeError, MemoryError) as error:
+        if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        print("rl-jax: error: out of memory: use fewer --num-envs, --seeds or a smaller network", file=sys.stderr)
+        raise SystemExit(2) from None
     except BrokenPipeError:
         raise SystemExit(1) from None
 

@@ -14,6 +14,8 @@ from rl_jax.types import Environment
 
 #: Options that decide what a run computes; resuming with others would be another run.
 IDENTITY = ("env", "env_args", "steps", "seed", "seeds", "time_limit")
+#: Options that decide besides what it writes into metrics.jsonl; a resumed run keeps those too.
+RECORD = ("eval_episodes", "checkpoints")
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,11 @@ class RunOptions:
         for name in ("steps", "seeds", "eval_episodes", "checkpoints", "keep"):
             if getattr(self, name) < 1:
                 raise RLJaxError(f"{option(name)} must be at least 1, not {getattr(self, name)}")
-        if not 0 <= self.seed <= 2**32 - 1 - self.seeds:
-            raise RLJaxError(f"--seed must lie between 0 and 2^32 - 1, not {self.seed}")
-        if self.time_limit is not None and self.time_limit < 1:
-            raise RLJaxError(f"--time-limit must be at least 1, not {self.time_limit}")
+        if not 0 <= self.seed <= 2**32 - self.seeds:
+            last = f" (--seeds {self.seeds} needs that many from it on)" if self.seeds > 1 else ""
+            raise RLJaxError(f"--seed must lie between 0 and {2**32 - self.seeds}, not {self.seed}{last}")
+        if self.time_limit is not None and not 1 <= self.time_limit < 2**31:
+            raise RLJaxError(f"--time-limit must lie between 1 and 2^31 - 1, not {self.time_limit}")
         if self.steps > 10**15:
             raise RLJaxError(f"--steps {self.steps} would take years on any machine; use at most 10^15")
 
@@ -134,13 +137,18 @@ def load(path: Path) -> dict[str, Any]:
     Raises:
         RLJaxError: it is missing or is none of ours.
     """
+    use = "use the config.json of a run folder"
     try:
         content = json.loads(path.read_text())
-        content["agent"], content["run"], content["hyperparameters"]
     except FileNotFoundError:
-        raise RLJaxError(f"{path.parent} is no run folder (it has no {path.name}); name the folder given as --out") from None
-    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise RLJaxError(f"{path} is not a configuration of rl_jax ({error}); use the config.json of a run folder") from None
+        raise RLJaxError(f"there is no {path}: name a run folder, as given to --out, or its config.json") from None
+    except OSError as error:
+        raise RLJaxError(f"cannot read {path} ({error.strerror}); {use}") from None
+    except ValueError as error:
+        raise RLJaxError(f"{path} is not a configuration of rl_jax ({error}); {use}") from None
+    kinds = {"agent": str, "run": dict, "hyperparameters": dict}
+    if wrong := [n for n, kind in kinds.items() if not isinstance(content, dict) or not isinstance(content.get(n), kind)]:
+        raise RLJaxError(f"{path} is not a configuration of rl_jax (it lacks {', '.join(wrong)}); {use}")
     if content["agent"] not in CONFIGS:
         raise RLJaxError(f"{path} is of an unknown agent '{content['agent']}'; known: {', '.join(CONFIGS)}")
     return content
@@ -153,12 +161,28 @@ def restore(kind: type, values: dict[str, Any], source: Path) -> Any:
         raise RLJaxError(f"{source} has options that this version does not know: {', '.join(sorted(unknown))}; remove them")
     ready = {}
     for name, value in values.items():
+        if not _fits(value, hints[name]):
+            wanted = str(getattr(hints[name], "__name__", hints[name]))
+            raise RLJaxError(f"{source}: {name} is {json.dumps(value)}, which is no {wanted}; correct or remove it")
         if isinstance(value, list):
             value = tuple(value)
         if value is not None and Path in (hints[name], *typing.get_args(hints[name])):
             value = Path(value)
         ready[name] = value
     return kind(**ready)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a JSON value (or one that is not JSON any more) is of a field's type."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        return value in args
+    if origin is tuple:
+        return isinstance(value, list | tuple) and all(_fits(item, args[0]) for item in value)
+    if args:  # a union
+        return any(_fits(value, arg) for arg in args)
+    kinds = {float: (int, float), Path: (str, Path), type(None): (type(None),)}.get(hint, (hint,))
+    return isinstance(value, kinds) and (hint is bool or not isinstance(value, bool))
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

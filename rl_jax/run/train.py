@@ -20,7 +20,7 @@ import numpy as np
 from rl_jax.errors import NonFinite, RLJaxError
 from rl_jax.run import stats
 from rl_jax.run.checkpoint import Checkpoints, digest
-from rl_jax.run.config import RunOptions, write_json
+from rl_jax.run.config import RunOptions, load, write_json
 from rl_jax.run.curves import curve_from_rows
 from rl_jax.run.job import Job, Scores
 from rl_jax.run.metrics import Logger, MetricsFile, TensorBoardLogger, WandbLogger
@@ -61,9 +61,11 @@ def prepare_folder(folder: Path, overwrite: bool) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if not overwrite:
             raise RLJaxError(f"{folder} exists already: add --overwrite to delete it, --resume {folder} to continue it, or another --out")
-        if folder.is_dir() and not (folder / "config.json").exists():
-            raise RLJaxError(f"{folder} is no run folder, so --overwrite will not delete it: choose another --out")
-        shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
+        try:
+            load(folder / "config.json")
+        except RLJaxError:
+            raise RLJaxError(f"{folder} is no run folder, so --overwrite will not delete it: choose another --out") from None
+        shutil.rmtree(folder.resolve())
     check_writable(folder)
 
 
@@ -144,8 +146,8 @@ def train(job: Job, folder: Path, options: RunOptions, title: str, labels: list[
     progress.note(f"{title} on {device_text()}: compiling ...")
     job.compile()
     progress.note(f"compiled in {job.seconds_compile:.1f} s; run folder {folder}")
-    saves = {edges[round(i * (len(edges) - 1) / options.checkpoints)] for i in range(1, options.checkpoints + 1)}
-    saves.add(edges[-1])
+    count = min(options.checkpoints, len(edges) - 1)
+    saves = {edges[round(i * (len(edges) - 1) / count)] for i in range(1, count + 1)}
     start, seconds_train, first_update = time.perf_counter(), 0.0, done // per_update
     with _graceful() as stop, progress, _disk_errors(folder, checkpoints):
         if state is None:
