@@ -1,6 +1,7 @@
 """rl_jax: what optax is for gradients, rl_jax is for experience."""
 
 from rl_jax import agents, curricula, envs, experience, losses, networks, ops, replay
+from rl_jax.envs import make
 from rl_jax.errors import MissingExtra, NonFinite, ProtocolError, RLJaxError, UnsupportedSpace
 from rl_jax.experience import chain
 from rl_jax.loop import Evaluation, Trainer, TrainState, evaluate
@@ -29,6 +30,7 @@ __all__ = [
     "evaluate",
     "experience",
     "losses",
+    "make",
     "networks",
     "ops",
     "replay",

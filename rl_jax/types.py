@@ -61,7 +61,7 @@ class Environment(Protocol):
 
 @struct.dataclass
 class Boundary:
-    """What comes after the last step of a rollout, axes ``[N, ...]``: where the next rollout will begin.
+    """Where the environments stand between two rollouts, axes ``[N, ...]``.
 
     Attributes:
         obs: observation after any reset.
@@ -69,6 +69,7 @@ class Boundary:
         carry: the agent's memory before it sees ``obs``.
         env_state: the environments' states.
         level: which level each running episode belongs to (see :class:`Curriculum`).
+        index: the number of each environment, ``0..N-1``.
     """
 
     obs: jax.Array
@@ -76,11 +77,12 @@ class Boundary:
     carry: PyTree
     env_state: PyTree
     level: PyTree
+    index: jax.Array
 
 
 @struct.dataclass
 class Rollout:
-    """``T`` steps of ``N`` environments, all leaves ``[T, N, ...]`` but ``last``'s.
+    """``T`` steps of ``N`` environments, all leaves ``[T, N, ...]`` but those of ``start`` and ``last``.
 
     A field that nobody reads costs nothing: the compiler removes it from the program (there is a test).
 
@@ -96,7 +98,10 @@ class Rollout:
         env_state: the environment's state before the step, from which the episode can be started again.
         level: the level of the episode.
         info: what the environment reported.
-        extras: what the agent added when acting (``log_prob``, ``value``) and transforms added later (``advantage``).
+        extras: what the agent added when acting (``log_prob``, ``value``), what the loop added (``truncated_value``: the
+            agent's value of ``next_obs`` where the episode was truncated, zero elsewhere), and what transforms added later
+            (``advantage``).
+        start: what stood before the first step, such as the agent's memory.
         last: what follows the last step.
     """
 
@@ -112,6 +117,7 @@ class Rollout:
     level: PyTree
     info: dict[str, Any]
     extras: dict[str, jax.Array]
+    start: Boundary
     last: Boundary
 
     @property
@@ -131,8 +137,8 @@ class Spec:
     Attributes:
         obs_space, action_space: of one environment.
         num_envs, rollout_length: ``N`` and ``T``.
-        rollout: a :class:`Rollout` of ``jax.ShapeDtypeStruct``, as the loop collects it (``None`` while the agent itself is
-            being initialised, since its memory and extras decide that shape).
+        rollout: a :class:`Rollout` of ``jax.ShapeDtypeStruct``, as the loop collects it; ``None`` for agents and curricula,
+            since these decide what a rollout looks like.
     """
 
     obs_space: Space
@@ -147,7 +153,7 @@ class Context:
     """What a part may know about the moment it is called in.
 
     Attributes:
-        key: a typed key of its own, never to be used twice.
+        key: a typed key of its own, never to be used twice; inside a loss, one for this minibatch.
         agent: the agent part; ``agent_state`` its state (parameters, targets, ...).
         update: index of this train step, ``int32`` (wraps after 2^31; exact counts are the loop's).
         progress: fraction of the planned training that is done, in ``[0, 1]``.
@@ -155,7 +161,8 @@ class Context:
         policy: what acts now, ``(carry, obs [N, ...], first [N], key) -> (carry, action, extras)``, given raw observations.
         collected: the rollout as the environment gave it: raw observations and rewards, before any transform.
         outputs: inside a loss, the network's outputs on the batch, computed once for all terms.
-        target: inside a loss, whatever fixed parameters the agent compares with (reference policy, target network).
+        target: inside a loss, whatever fixed parameters an agent compares with (reference policy, target network); an agent
+            that has such sets it before it calls its loss.
     """
 
     key: Key
@@ -187,7 +194,7 @@ class ExperienceTransform(Protocol):
 
 
 class Sample(NamedTuple):
-    """What a replay hands to the agent: time-major ``batch``, importance ``weights`` ``[B]``, and ``indices`` for priorities."""
+    """What a replay hands to the agent: time-major ``batch``, importance ``weights`` ``[B]``, ``indices`` for priorities."""
 
     batch: Rollout
     weights: jax.Array | None
@@ -265,8 +272,8 @@ class Curriculum(Protocol):
 
     def init(self, key: Key, spec: Spec) -> PyTree: ...
 
-    def start(self, state: PyTree, key: Key) -> Start:
-        """Begin one episode; the loop vmaps this over environments with different keys."""
+    def start(self, state: PyTree, key: Key, index: jax.Array) -> Start:
+        """Begin one episode in environment number ``index``; the loop vmaps this over keys and numbers."""
         ...
 
     def params(self, state: PyTree, level: PyTree) -> PyTree:
@@ -282,6 +289,6 @@ class Updates(Protocol):
 
     def init(self, key: Key) -> PyTree: ...
 
-    def count(self, state: PyTree, context: Context) -> tuple[PyTree, jax.Array | int]:
-        """The number of ``learn`` calls in this train step; what it depends on is read from ``context.agent_state``."""
+    def count(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, jax.Array | int]:
+        """The number of ``learn`` calls in this train step, given its experience and ``context.agent_state``."""
         ...

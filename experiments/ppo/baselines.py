@@ -33,7 +33,7 @@ ROWS = {
     ),
     "MemoryChain-bsuite_none": (["--env", "MemoryChain-bsuite", "--steps", "500000"], ["below", 0.3], None),
     "Breakout-MinAtar": (
-        ["--env", "Breakout-MinAtar", "--steps", "5000000", "--rollout-length", "64"],
+        ["--env", "Breakout-MinAtar", "--steps", "5000000", "--rollout-length", "64", "--epochs", "2"],
         None,
         None,
     ),

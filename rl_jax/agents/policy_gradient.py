@@ -28,8 +28,8 @@ class Learner:
 class PolicyGradient:
     """Acts with an actor-critic network and learns by a weighted sum of loss terms over shuffled minibatches.
 
-    A feed-forward network's minibatches are drawn from all ``T * N`` steps; a recurrent one's from the ``N`` environments, whole
-    sequences at a time, each starting from the memory stored at the rollout's beginning.
+    A feed-forward network's minibatches are drawn from all ``T * N`` steps; a recurrent one's from the ``N`` environments,
+    whole sequences at a time, each starting from the memory stored at the rollout's beginning.
 
     Attributes:
         terms: loss terms by name; ``weights`` the weight of each.
@@ -75,7 +75,8 @@ class PolicyGradient:
                 + (" (a recurrent agent's minibatches are whole environments)" if agent.recurrent else "")
             )
         if steps // self.minibatches < 2:
-            raise RLJaxError(f"a minibatch of one step has no spread to standardise: use --minibatches {max(1, steps // 2)} or fewer")
+            most = max(1, steps // 2)
+            raise RLJaxError(f"a minibatch of one step has no spread to standardise: use --minibatches {most} or fewer")
         return agent
 
     @property
@@ -102,7 +103,7 @@ class PolicyGradient:
     def act(
         self, state: Learner, carry: PyTree, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False
     ) -> tuple[PyTree, jax.Array, dict[str, jax.Array]]:
-        """Sample actions ``[N, ...]`` (the mode if ``greedy``), with their ``log_prob``, the ``value`` ``[N]`` and the ``hidden`` features."""
+        """Sample actions ``[N, ...]`` (the mode if ``greedy``); extras: ``log_prob``, ``value`` ``[N]``, ``hidden`` features."""
         carry, out = self._apply(state.params, carry, obs[None], first[None])
         policy = jax.tree.map(lambda x: x[0], out.policy)
         action = policy.mode() if greedy else policy.sample(key)
@@ -114,7 +115,7 @@ class PolicyGradient:
         return self._apply(state.params, carry, obs[None], first[None])[1].value[0]
 
     def loss(self, params: PyTree, batch: Rollout, context: Context) -> tuple[jax.Array, Metrics]:
-        """The weighted sum of the terms on a minibatch ``[T, B]``, whose ``carry`` ``[1, B, ...]`` is that of its first step."""
+        """The weighted sum of the terms on a minibatch ``[T, B]``; its ``carry`` ``[1, B, ...]`` is that of its first step."""
         carry = jax.tree.map(lambda c: c[0], batch.carry)
         _, outputs = self._apply(params, carry, batch.obs, batch.first)
         context = context.replace(outputs=outputs)  # type: ignore[attr-defined]
@@ -122,8 +123,8 @@ class PolicyGradient:
 
     def learn(self, state: Learner, sample: Sample, context: Context) -> tuple[Learner, Metrics, None]:
         """``epochs`` passes over the rollout in ``minibatches`` pieces, one Adam step each; metrics are means over them."""
-        rollout = sample.batch.replace(last=None)  # type: ignore[attr-defined]
-        rollout = rollout.replace(carry=jax.tree.map(lambda c: c[:1], rollout.carry))
+        carry = jax.tree.map(lambda c: c[None], sample.batch.start.carry)
+        rollout = sample.batch.replace(carry=carry, start=None, last=None)  # type: ignore[attr-defined]
         if not self.recurrent:
             steps = rollout.reward.size  # spelled out: a leaf may have no elements, and -1 cannot be told then
             rollout = jax.tree.map(lambda x: x.reshape(1, steps, *x.shape[2:]), rollout)
@@ -132,17 +133,21 @@ class PolicyGradient:
         rate = self.learning_rate * (1.0 - context.progress) if self.anneal else self.learning_rate
         context = context.replace(agent_state=state)  # type: ignore[attr-defined]
 
-        def step(learner: Learner, rows: jax.Array) -> tuple[Learner, Metrics]:
+        def step(learner: Learner, now: tuple[jax.Array, Key]) -> tuple[Learner, Metrics]:
+            rows, key = now
             # One permutation for all leaves: a step's fields must travel together.
             batch = jax.tree.map(lambda x: jnp.take(x, rows, axis=1), rollout)
-            grads, metrics = jax.grad(self.loss, has_aux=True)(learner.params, batch, context)
-            metrics = {**metrics, "policy/grad_norm": optax.global_norm(grads)}
+            mine = context.replace(key=key)  # type: ignore[attr-defined]
+            grads, metrics = jax.grad(self.loss, has_aux=True)(learner.params, batch, mine)
+            metrics = {**metrics, "policy/grad_norm": optax.tree.norm(grads)}
             updates, opt_state = optimizer.update(grads, learner.opt_state, learner.params)
             params = jax.tree.map(lambda p, u: p - (rate * u).astype(p.dtype), learner.params, updates)
             return Learner(params, opt_state), metrics
 
         def epoch(learner: Learner, key: Key) -> tuple[Learner, Metrics]:
-            return jax.lax.scan(step, learner, permutation(key, items).reshape(self.minibatches, -1))
+            key_rows, key_steps = jax.random.split(key)
+            rows = permutation(key_rows, items).reshape(self.minibatches, -1)
+            return jax.lax.scan(step, learner, (rows, jax.random.split(key_steps, self.minibatches)))
 
         state, metrics = jax.lax.scan(epoch, state, jax.random.split(context.key, self.epochs))
         return state, jax.tree.map(jnp.mean, metrics), None

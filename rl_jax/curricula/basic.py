@@ -20,7 +20,7 @@ class FixedTask:
         del key, spec
         return ()
 
-    def start(self, state: PyTree, key: Key) -> Start:
+    def start(self, state: PyTree, key: Key, index: jax.Array) -> Start:
         """A fresh episode."""
         env_state, obs = self.env.reset(key, self.task)
         return Start((), env_state, obs)
@@ -50,7 +50,7 @@ class TaskSet:
         del key, spec
         return ()
 
-    def start(self, state: PyTree, key: Key) -> Start:
+    def start(self, state: PyTree, key: Key, index: jax.Array) -> Start:
         """Draw a task, then reset in it."""
         key_task, key_reset = jax.random.split(key)
         count = jax.tree.leaves(self.tasks)[0].shape[0]

@@ -18,10 +18,12 @@ speeds: of those ants, after 50 steps of the same actions, 44% had fallen with `
 none with ``spring``. A body that goes on falling after ``terminated`` may reach non-finite numbers
 (``inverted_pendulum`` did with ``generalized``); the loop's reset replaces it before it is stepped again.
 
-``brax/swimmer`` is refused when it is made: its fluid forces call ``jnp.clip`` with an argument that JAX has dropped.
+``brax/swimmer`` needs the fluid forces of :func:`_mend_fluid`.
 """
 
+import contextlib
 import copy
+import io
 import itertools
 import warnings
 from dataclasses import dataclass
@@ -67,14 +69,16 @@ def make_brax(name: str, backend: str = "generalized", time_limit: int | None = 
         options: passed to the environment's constructor.
 
     Raises:
-        RLJaxError: no such environment or backend, or brax's environment cannot run with the installed JAX.
+        RLJaxError: no such environment or backend.
     """
     if backend not in BACKENDS:
         raise RLJaxError(f"brax/{name}: there is no backend '{backend}'; choose one of {', '.join(BACKENDS)}")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # brax announces at every construction that it is no longer developed
+    # brax announces at every construction that it is no longer developed, and mujoco prints which GPU library it lacks.
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
         from brax import envs
 
+        _mend_fluid()
         if name not in envs._envs:
             raise RLJaxError(f"brax has no environment '{name}'; it has {', '.join(sorted(envs._envs))}")
         with single_width():
@@ -82,31 +86,26 @@ def make_brax(name: str, backend: str = "generalized", time_limit: int | None = 
                 made = BraxEnv(envs.get_environment(name, backend=backend, **options), f"brax/{name}", time_limit)
             except (TypeError, ValueError) as error:
                 raise RLJaxError(f"brax/{name} cannot be made with {backend=} and {options}: {error}") from error
-    if getattr(getattr(made.env.unwrapped, "sys", None), "enable_fluid", False):
-        _try_fluid(made)
     return made
 
 
-def _try_fluid(env: "BraxEnv") -> None:
-    """Say so at once where brax's fluid forces call NumPy functions that the installed JAX has changed (0.14.2
-    does)."""
-    params = env.default_params
+class _NumpyWithOldClip:
+    """``jax.numpy`` in which ``clip`` still takes ``a_min``."""
 
-    def once() -> Step:
-        begin, move = jax.random.split(jax.random.key(0))
-        return env.step(move, env.reset(begin, params)[0], _no_action(env), params)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(jnp, name)
 
-    try:
-        jax.eval_shape(once)
-    except TypeError as error:
-        raise RLJaxError(
-            f"{env.name} cannot run with this JAX: brax's fluid forces fail with '{error}'; "
-            f"choose another body, such as brax/halfcheetah, until brax follows"
-        ) from error
+    @staticmethod
+    def clip(x: jax.Array, a_min: Any = None, a_max: Any = None) -> jax.Array:
+        return jnp.clip(x, a_min, a_max)
 
 
-def _no_action(env: "BraxEnv") -> jax.Array:
-    return jnp.zeros((int(env.env.action_size),), jnp.float32)
+def _mend_fluid() -> None:
+    """Fluid forces of brax 0.14.2 (``brax/swimmer``) name an argument of ``jnp.clip`` as jax no longer does."""
+    from brax import fluid
+
+    if isinstance(fluid.jp, type(jnp)):
+        fluid.jp = _NumpyWithOldClip()
 
 
 @cached

@@ -15,26 +15,23 @@ def values_of_truncated(rollout: Rollout, context: Context) -> jax.Array:
     """``V(next_obs)`` where the rollout was truncated, zero elsewhere; ``[T, N]``.
 
     Truncated steps are gathered into blocks of ``N`` rows, and only as many blocks are evaluated as are needed: nothing is
-    computed in a rollout without a truncation.
+    computed in a rollout without a truncation. An agent that remembers needs its memory of each such moment, which is not kept;
+    its values were computed when they happened (``extras["truncated_value"]``).
     """
+    if jax.tree.leaves(rollout.start.carry):
+        return rollout.extras["truncated_value"]
     length, num_envs = rollout.reward.shape
     total = length * num_envs
     flags = rollout.truncated.reshape(total)
     (rows,) = jnp.nonzero(flags, size=total, fill_value=total)
-    carry_after = jax.tree.map(lambda c, last: jnp.concatenate([c[1:], last[None]]), rollout.carry, rollout.last.carry)
-
-    def flat(x: jax.Array) -> jax.Array:
-        return x.reshape(total, *x.shape[2:])
-
-    carry_after, next_obs = jax.tree.map(flat, (carry_after, rollout.next_obs))
+    next_obs = rollout.next_obs.reshape(total, *rollout.next_obs.shape[2:])
     count = jnp.sum(flags)
 
     def block(values: jax.Array, index: jax.Array) -> tuple[jax.Array, None]:
         def evaluate(values: jax.Array) -> jax.Array:
             mine = jax.lax.dynamic_slice(rows, (index * num_envs,), (num_envs,))
-            take = jnp.minimum(mine, total - 1)
-            carry, obs = jax.tree.map(lambda x: x[take], (carry_after, next_obs))
-            value = context.agent.value(context.agent_state, carry, obs, jnp.zeros((num_envs,), bool))
+            obs = next_obs[jnp.minimum(mine, total - 1)]
+            value = context.agent.value(context.agent_state, rollout.start.carry, obs, jnp.zeros((num_envs,), bool))
             return values.at[mine].set(value.astype(values.dtype), mode="drop")
 
         return jax.lax.cond(any_true(index * num_envs < count), evaluate, lambda values: values, values), None

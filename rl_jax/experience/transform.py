@@ -46,8 +46,8 @@ class Chain(Transform):
         keys = jax.random.split(context.key, max(1, len(self.transforms)))
         states, metrics = [], {}
         for i, (transform, own) in enumerate(zip(self.transforms, state, strict=True)):
-            own, rollout, new = transform.update(own, rollout, context.replace(key=keys[i]))  # type: ignore[attr-defined]
-            states.append(own)
+            after, rollout, new = transform.update(own, rollout, context.replace(key=keys[i]))  # type: ignore[attr-defined]
+            states.append(after)
             metrics.update(new)
         return tuple(states), rollout, metrics
 

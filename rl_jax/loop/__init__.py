@@ -3,4 +3,4 @@
 from rl_jax.loop.evaluate import Evaluation, evaluate
 from rl_jax.loop.trainer import Trainer, TrainState
 
-__all__ = ["Evaluation", "Trainer", "TrainState", "evaluate"]
+__all__ = ["Evaluation", "TrainState", "Trainer", "evaluate"]

@@ -29,8 +29,9 @@ class Collector:
 
 def begin(curriculum: Curriculum, state: PyTree, carry: PyTree, key: Key, num_envs: int) -> Collector:
     """Start an episode in every environment."""
-    start = jax.vmap(curriculum.start, in_axes=(None, 0))(state, jax.random.split(key, num_envs))
-    here = Boundary(start.obs, jnp.ones((num_envs,), bool), carry, start.env_state, start.level)
+    index = jnp.arange(num_envs, dtype=jnp.int32)
+    start = jax.vmap(curriculum.start, in_axes=(None, 0, 0))(state, jax.random.split(key, num_envs), index)
+    here = Boundary(start.obs, jnp.ones((num_envs,), bool), carry, start.env_state, start.level, index)
     return Collector(here, jnp.zeros((num_envs,), jnp.float32), jnp.zeros((num_envs,), jnp.int32))
 
 
@@ -47,6 +48,7 @@ def collect(
     curriculum: Curriculum,
     curriculum_state: PyTree,
     policy: Any,
+    value: Any,
     collector: Collector,
     key: Key,
     length: int,
@@ -59,6 +61,7 @@ def collect(
         action_space: its action space.
         curriculum, curriculum_state: where episodes start, and the task of each.
         policy: ``(carry, obs [N, ...], first [N], key) -> (carry, action [N, ...], extras)``.
+        value: ``(carry, obs [N, ...]) -> [N]``, the agent's values.
         collector: where the last rollout ended.
         key: typed key of this rollout.
         length: ``T``, static.
@@ -92,14 +95,20 @@ def collect(
 
         def reset(current: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
             keys = jax.random.split(key_reset, num_envs)
-            start = jax.vmap(curriculum.start, in_axes=(None, 0))(curriculum_state, keys)
+            start = jax.vmap(curriculum.start, in_axes=(None, 0, 0))(curriculum_state, keys, here.index)
             return _where(done, (start.env_state, start.obs, start.level), current)
 
         # Nobody resets in most steps of most environments, and a reset can cost more than a step.
         env_state, obs, level = jax.lax.cond(any_true(done), reset, lambda same: same, (out.state, out.obs, here.level))
         finished = done.astype(jnp.float32)
         means = means + _episode_means(finished, returns, lengths, reward)
-        there = Boundary(obs, done, memory, env_state, level)
+        there = here.replace(obs=obs, first=done, carry=memory, env_state=env_state, level=level)
+
+        # Here and now, since the memory of this moment may be too large to be kept for every step.
+        def bootstrap() -> jax.Array:
+            return jnp.where(truncated, value(memory, out.obs), 0.0)
+
+        truncated_value = jax.lax.cond(any_true(truncated), bootstrap, lambda: jnp.zeros((num_envs,), jnp.float32))
         after = Collector(there, jnp.where(done, 0.0, returns), jnp.where(done, 0, lengths))
         row = {
             "obs": here.obs,
@@ -113,14 +122,15 @@ def collect(
             "env_state": here.env_state,
             "level": here.level,
             "info": out.info,
-            "extras": extras,
+            "extras": {**extras, "truncated_value": truncated_value},
         }
         return (after, means), row
 
+    start = collector.here
     zero = jnp.zeros((num_envs,), jnp.float32)
     means = Means.zeros_like(jax.eval_shape(_episode_means, zero, zero, collector.episode_length, zero))
     (collector, means), rows = jax.lax.scan(step, (collector, means), jax.random.split(key, length))
-    return collector, Rollout(**rows, last=collector.here), means
+    return collector, Rollout(**rows, start=start, last=collector.here), means
 
 
 def _episode_means(finished: jax.Array, returns: jax.Array, lengths: jax.Array, reward: jax.Array) -> Means:

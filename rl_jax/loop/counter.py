@@ -6,8 +6,8 @@ from flax import struct
 
 # The streams of one train step. A stream's number is part of every run's reproducibility: append, never renumber.
 COLLECT, EXPERIENCE, CURRICULUM, REPLAY, LEARN, UPDATES = range(6)
-# The streams of a run's beginning, folded into the run's key before any counter, so that they can never meet a train step's.
-INIT, TRAIN, EVALUATE = range(3)
+# The streams of a whole run, far from the numbers that anything else folds in.
+INIT, TRAIN, EVALUATE = (2**31 + i for i in range(3))
 
 
 @struct.dataclass

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.curricula import FixedTask
 from rl_jax.loop import counter as streams
 from rl_jax.loop.collect import begin
 from rl_jax.loop.trainer import Trainer, TrainState
@@ -32,17 +33,27 @@ class Evaluation:
 
 
 def evaluate(
-    trainer: Trainer, state: TrainState, key: Key, num_episodes: int = 64, greedy: bool = True, max_steps: int = 10_000
+    trainer: Trainer,
+    state: TrainState,
+    key: Key,
+    num_episodes: int = 64,
+    greedy: bool = True,
+    max_steps: int = 10_000,
+    task: PyTree = None,
 ) -> Evaluation:
     """Play ``num_episodes`` whole episodes with the agent as it is; nothing is learned and no statistic changes.
 
     Args:
         trainer, state: the run.
-        key: typed key; evaluation folds its own stream out of it, so a training key may be given.
+        key: typed key; evaluation folds its own stream out of it, so the key that the run was initialised with may be given.
         num_episodes: ``E``, static.
         greedy: the policy's mode instead of a sample.
         max_steps: episodes that are still running after so many steps are reported as unfinished.
+        task: the environment's ``params`` to be evaluated on, from fresh resets; default: the curriculum's own starts.
     """
+    if task is not None:
+        trainer = trainer.replace(curriculum=FixedTask(trainer.env, task))  # type: ignore[attr-defined]
+        state = state.replace(curriculum=())  # type: ignore[attr-defined]
     key_start, key_steps = jax.random.split(jax.random.fold_in(key, streams.EVALUATE))
     first = begin(trainer.curriculum, state.curriculum, trainer.agent.initial_carry(num_episodes), key_start, num_episodes)
     limit = min(max_steps, trainer.time_limit or max_steps)
@@ -51,7 +62,7 @@ def evaluate(
         return trainer.env.step(key, env_state, action, trainer.curriculum.params(state.curriculum, level))
 
     def running(carry: tuple) -> jax.Array:
-        _, _, alive, _, lengths, t = carry
+        _, _, alive, _, _, t = carry
         return jnp.any(alive) & (t < limit)
 
     def step(carry: tuple) -> tuple:

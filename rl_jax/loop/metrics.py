@@ -26,6 +26,9 @@ class Means:
     def __add__(self, other: "Means") -> "Means":
         return jax.tree.map(jnp.add, self, other)
 
+    def __or__(self, other: "Means") -> "Means":
+        return Means({**self.sums, **other.sums}, {**self.weights, **other.weights})
+
     def finish(self) -> dict[str, jax.Array]:
         """The means."""
         return {name: self.sums[name] / self.weights[name] for name in self.sums}

@@ -1,6 +1,7 @@
 """The loop: collect, transform, keep, learn. One compiled ``train_step``, whatever the algorithm."""
 
 import dataclasses
+import itertools
 from typing import Any
 
 import jax
@@ -139,17 +140,23 @@ class Trainer:
             def policy(carry: PyTree, obs: jax.Array, first: jax.Array, key: Key) -> Any:
                 return self.agent.act(agent, carry, obs, first, key)
 
-            return self._collect(curriculum, policy, collector, keys[3])[1]
+            def value(carry: PyTree, obs: jax.Array) -> jax.Array:
+                return self.agent.value(agent, carry, obs, jnp.zeros((self.num_envs,), bool))
+
+            return self._rollout(curriculum, policy, value, collector, keys[3])[1]
 
         return dataclasses.replace(self.base, rollout=jax.eval_shape(example, jax.random.key(0)))
 
-    def _collect(self, curriculum: PyTree, policy: Any, collector: Collector, key: Key) -> tuple[Collector, Rollout, Means]:
+    def _rollout(
+        self, curriculum: PyTree, policy: Any, value: Any, collector: Collector, key: Key
+    ) -> tuple[Collector, Rollout, Means]:
         return collect(
             self.env,
             self.base.action_space,
             self.curriculum,
             curriculum,
             policy,
+            value,
             collector,
             key,
             self.rollout_length,
@@ -167,14 +174,14 @@ class Trainer:
             num_steps: environment steps planned; schedules run over this length.
         """
         spec = self.spec()
-        keys = jax.random.split(jax.random.fold_in(key, streams.INIT), 7)
-        curriculum = self.curriculum.init(keys[0], spec)
+        keys = jax.random.split(jax.random.fold_in(key, streams.INIT), 6)
+        curriculum = self.curriculum.init(keys[0], self.base)
         horizon = jnp.ceil(jnp.asarray(num_steps, jnp.float32) / self.steps_per_update)
         return TrainState(
             key=jax.random.fold_in(key, streams.TRAIN),
             updates=Counter.zero(),
             horizon=jnp.maximum(horizon, 1.0),
-            agent=self.agent.init(keys[1], spec),
+            agent=self.agent.init(keys[1], self.base),
             experience=self.experience.init(keys[2], spec),
             replay=self.replay.init(keys[3], spec),
             curriculum=curriculum,
@@ -182,70 +189,83 @@ class Trainer:
             collector=begin(self.curriculum, curriculum, self._carry(), keys[5], self.num_envs),
         )
 
-    def _train_step(self, state: TrainState) -> tuple[TrainState, Means]:
-        now = state.updates.key(state.key)
-
-        def stream(number: int) -> Key:
-            return jax.random.fold_in(now, number)
+    def _context(self, state: TrainState, stream: int, collected: Rollout | None = None) -> Context:
+        """What the parts of one train step are told; the key depends on the run, the train step and the stream alone."""
 
         def policy(carry: PyTree, obs: jax.Array, first: jax.Array, key: Key) -> Any:
             return self.agent.act(state.agent, carry, self.experience.observe(state.experience, obs), first, key)
 
-        collector, rollout, means = self._collect(state.curriculum, policy, state.collector, stream(streams.COLLECT))
-        context = Context(
-            key=stream(streams.EXPERIENCE),
+        return Context(
+            key=jax.random.fold_in(state.updates.key(state.key), stream),
             agent=self.agent,
             agent_state=state.agent,
             update=state.updates.low.astype(jnp.int32),
             progress=jnp.minimum(state.updates.as_float() / state.horizon, 1.0),
             horizon=state.horizon,
             policy=policy,
-            collected=rollout,
+            collected=collected,
         )
 
-        def at(number: int) -> Context:
-            return context.replace(key=stream(number))  # type: ignore[attr-defined]
+    def _collect(self, state: TrainState) -> tuple[TrainState, Rollout, Rollout, Means]:
+        def value(carry: PyTree, obs: jax.Array) -> jax.Array:
+            obs = self.experience.observe(state.experience, obs)
+            return self.agent.value(state.agent, carry, obs, jnp.zeros((self.num_envs,), bool))
 
-        experience, rollout, from_experience = self.experience.update(state.experience, rollout, context)
-        curriculum, from_curriculum = self.curriculum.update(state.curriculum, rollout, at(streams.CURRICULUM))
-        replay = self.replay.add(state.replay, rollout, at(streams.REPLAY))
-        schedule, count = self.updates.count(state.schedule, at(streams.UPDATES))
+        context = self._context(state, streams.COLLECT)
+        collector, collected, means = self._rollout(state.curriculum, context.policy, value, state.collector, context.key)
+        context = self._context(state, streams.EXPERIENCE, collected)
+        experience, rollout, from_experience = self.experience.update(state.experience, collected, context)
+        context = self._context(state, streams.CURRICULUM, collected)
+        curriculum, from_curriculum = self.curriculum.update(state.curriculum, rollout, context)
+        state = state.replace(collector=collector, experience=experience, curriculum=curriculum)  # type: ignore[attr-defined]
+        return state, rollout, collected, means | Means.of({**from_experience, **from_curriculum})
 
-        def learn(agent: PyTree, replay: PyTree, key: Key) -> tuple[PyTree, PyTree, Metrics]:
+    def _learn(self, state: TrainState, rollout: Rollout, collected: Rollout) -> tuple[TrainState, Means]:
+        replay = self.replay.add(state.replay, rollout, self._context(state, streams.REPLAY, collected))
+        schedule, count = self.updates.count(state.schedule, rollout, self._context(state, streams.UPDATES, collected))
+        context = self._context(state, streams.LEARN, collected)
+
+        def learn(agent: PyTree, replay: PyTree, key: Key) -> tuple[PyTree, PyTree, Means]:
             key_sample, key_learn = jax.random.split(key)
             sample: Sample = self.replay.sample(replay, key_sample)
-            learn_context = context.replace(key=key_learn, agent_state=agent)  # type: ignore[attr-defined]
-            agent, metrics, priorities = self.agent.learn(agent, sample, learn_context)
-            return agent, self.replay.update(replay, sample.indices, priorities), metrics
+            mine = context.replace(key=key_learn, agent_state=agent)  # type: ignore[attr-defined]
+            agent, metrics, priorities = self.agent.learn(agent, sample, mine)
+            return agent, self.replay.update(replay, sample.indices, priorities), Means.of(metrics)
 
-        key_learn = stream(streams.LEARN)
         if isinstance(count, int) and count == 1:
-            agent, replay, metrics = learn(state.agent, replay, key_learn)
-            learned = Means.of(metrics)
+            agent, replay, means = learn(state.agent, replay, context.key)
         else:
-            shapes = jax.eval_shape(lambda a, r, k: Means.of(learn(a, r, k)[2]), state.agent, replay, key_learn)
+            zeros = Means.zeros_like(jax.eval_shape(learn, state.agent, replay, context.key)[2])
 
             def again(i: jax.Array, carry: tuple[PyTree, PyTree, Means]) -> tuple[PyTree, PyTree, Means]:
-                agent, replay, total = carry
-                agent, replay, metrics = learn(agent, replay, jax.random.fold_in(key_learn, i))
-                return agent, replay, total + Means.of(metrics)
+                agent, replay, means = learn(*carry[:2], jax.random.fold_in(context.key, i))
+                return agent, replay, carry[2] + means
 
-            agent, replay, learned = jax.lax.fori_loop(0, count, again, (state.agent, replay, Means.zeros_like(shapes)))
-
-        here = collector.here
-        collector = collector.replace(here=here.replace(carry=self.agent.refresh(agent, here.carry)))  # type: ignore[attr-defined]
-        rest = Means.of({**from_experience, **from_curriculum})
-        means = Means({**means.sums, **learned.sums, **rest.sums}, {**means.weights, **learned.weights, **rest.weights})
+            agent, replay, means = jax.lax.fori_loop(0, count, again, (state.agent, replay, zeros))
+        here = state.collector.here
+        here = here.replace(carry=self.agent.refresh(agent, here.carry))
         state = state.replace(  # type: ignore[attr-defined]
             updates=state.updates.next(),
             agent=agent,
-            experience=experience,
             replay=self.replay.release(replay),
-            curriculum=curriculum,
             schedule=schedule,
-            collector=collector,
+            collector=state.collector.replace(here=here),  # type: ignore[attr-defined]
         )
         return state, means
+
+    def _train_step(self, state: TrainState) -> tuple[TrainState, Means]:
+        state, rollout, collected, means = self._collect(state)
+        state, learned = self._learn(state, rollout, collected)
+        return state, means | learned
+
+    def collect(self, state: TrainState) -> tuple[TrainState, Rollout, Metrics]:
+        """The first half of a train step: a rollout after the experience chain. Nothing is learned from it.
+
+        Collecting twice without learning in between uses the same random keys twice: the train step's number is what tells
+        them apart.
+        """
+        state, rollout, _, means = self._collect(state)
+        return state, rollout, means.finish()
 
     def train_step(self, state: TrainState) -> tuple[TrainState, Metrics]:
         """The whole arrow, once: ``T * N`` environment steps and the learning from them. Scalars come back as metrics."""
@@ -278,7 +298,7 @@ class Trainer:
         total = self.num_updates(num_steps)
         rows = min(num_rows, total)
         edges = [round(i * total / rows) for i in range(rows + 1)]
-        counts = jnp.asarray([b - a for a, b in zip(edges, edges[1:], strict=False)], jnp.int32)
+        counts = jnp.asarray([b - a for a, b in itertools.pairwise(edges)], jnp.int32)
         state, metrics = jax.lax.scan(self.advance, self.init(key, num_steps), counts)
         steps = jnp.asarray([edge * self.steps_per_update for edge in edges[1:]], jnp.float32)
         return state, {**metrics, "steps": steps}

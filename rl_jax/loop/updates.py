@@ -3,7 +3,7 @@
 import jax
 from flax import struct
 
-from rl_jax.types import Context, Key, PyTree
+from rl_jax.types import Context, Key, PyTree, Rollout
 
 
 @struct.dataclass
@@ -17,6 +17,6 @@ class Constant:
         del key
         return ()
 
-    def count(self, state: PyTree, context: Context) -> tuple[PyTree, jax.Array | int]:
+    def count(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, jax.Array | int]:
         """``number``."""
         return state, self.number

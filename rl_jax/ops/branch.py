@@ -1,8 +1,8 @@
 """Branches that stay branches under ``vmap``.
 
-``lax.cond`` with a batched predicate becomes a select, which computes both sides. A reduction over *every* batch element keeps
-the predicate a scalar, so a whole branch is skipped when no run of a vmapped batch needs it, and results stay exact because each
-element still selects its own outcome inside the branch.
+``lax.cond`` with a batched predicate becomes a select, which computes both sides. A reduction over *every* batch element
+keeps the predicate a scalar, so a whole branch is skipped when no run of a vmapped batch needs it, and results stay exact
+because each element still selects its own outcome inside the branch.
 """
 
 from typing import Any
