@@ -14,14 +14,16 @@ _CACHE = os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(
 jax.config.update("jax_compilation_cache_dir", _CACHE)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+# Tests compile much and run little. (RL_JAX_TEST_OPTIMIZED=1 runs them on programs as users get them.)
+jax.config.update("jax_disable_most_optimizations", os.environ.get("RL_JAX_TEST_OPTIMIZED") != "1")
 # A key that is used twice is an error everywhere in the tests.
 jax.config.update("jax_debug_key_reuse", True)
 
-import pytest
+import pytest  # noqa: E402
 
-from rl_jax.agents import PPOConfig
-from rl_jax.envs import make
-from rl_jax.loop import Trainer
+from rl_jax.agents import PPOConfig  # noqa: E402
+from rl_jax.envs import make  # noqa: E402
+from rl_jax.loop import Trainer  # noqa: E402
 
 # Small enough to compile fast, big enough to hold episode ends: 4 environments, 8 steps, 2 minibatches.
 SMALL = PPOConfig(num_envs=4, rollout_length=8, epochs=2, minibatches=2, hidden=(8,))
@@ -43,7 +45,13 @@ class Run(NamedTuple):
 
 def compiled(trainer):
     """The functions of a trainer, jitted with the trainer itself as an argument."""
-    return Run(trainer, jax.jit(Trainer.init), jax.jit(Trainer.train_step), jax.jit(Trainer.advance))
+    # Lambdas of their own: jax keeps one cache per function, and tests count the programs in it.
+    return Run(
+        trainer,
+        jax.jit(lambda trainer, key, num_steps: trainer.init(key, num_steps)),
+        jax.jit(lambda trainer, state: trainer.train_step(state)),
+        jax.jit(lambda trainer, state, num_updates: trainer.advance(state, num_updates)),
+    )
 
 
 @pytest.fixture(scope="session")

@@ -78,7 +78,9 @@ def value_context(value):
 
 def value_batch(target, old=None):
     target = np.asarray([target], np.float32)
-    return rollout_of(np.zeros(target.shape), value_target=target, value=target if old is None else np.asarray([old], np.float32))
+    return rollout_of(
+        np.zeros(target.shape), value_target=target, value=target if old is None else np.asarray([old], np.float32)
+    )
 
 
 def test_squared_value_by_hand():

@@ -8,7 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl_jax.networks import CNN, GRU, MLP, Categorical, Conv, DiagonalGaussian, MultiCategorical, actor_critic, to_float, to_vector
+from rl_jax.networks import (
+    CNN,
+    GRU,
+    MLP,
+    Categorical,
+    Conv,
+    DiagonalGaussian,
+    MultiCategorical,
+    actor_critic,
+    to_float,
+    to_vector,
+)
 from rl_jax.spaces import Box, Discrete, MultiDiscrete
 from rl_jax.types import Spec
 
@@ -69,7 +80,9 @@ def test_diagonal_gaussian():
     points = jnp.stack(jnp.meshgrid(grid, grid), axis=-1)
 
     def density(d):
-        return np.asarray(DiagonalGaussian(jnp.broadcast_to(d.mean, points.shape), jnp.broadcast_to(d.log_std, points.shape)).log_prob(points))
+        return np.asarray(
+            DiagonalGaussian(jnp.broadcast_to(d.mean, points.shape), jnp.broadcast_to(d.log_std, points.shape)).log_prob(points)
+        )
 
     log_p, log_q, cell = density(p), density(q), float(grid[1] - grid[0]) ** 2
     np.testing.assert_allclose(np.exp(log_p).sum() * cell, 1.0, rtol=1e-3)
@@ -88,7 +101,7 @@ def test_diagonal_gaussian():
 def test_distributions_in_batches(kind):
     """Leading axes ``[T, N]`` are kept, and each element is what it would be alone."""
     make = {
-        "categorical": lambda x: Categorical(x),
+        "categorical": Categorical,
         "multi": lambda x: MultiCategorical(x, (3, 2)),
         "gaussian": lambda x: DiagonalGaussian(x, 0.1 * x),
     }[kind]
@@ -142,7 +155,9 @@ def test_gaussian_reduces_over_the_action_only(shape):
     action = random(4, 2, *shape)
     np.testing.assert_allclose(batch.log_prob(action), flat.log_prob(action.reshape(4, 2, -1)), rtol=1e-5)
     np.testing.assert_allclose(batch.entropy(), flat.entropy(), rtol=1e-5)
-    np.testing.assert_allclose(batch.kl(batch.replace(mean=action)), flat.kl(flat.replace(mean=action.reshape(4, 2, -1))), rtol=1e-4)
+    np.testing.assert_allclose(
+        batch.kl(batch.replace(mean=action)), flat.kl(flat.replace(mean=action.reshape(4, 2, -1))), rtol=1e-4
+    )
 
 
 def test_mlp_by_hand():
@@ -243,7 +258,13 @@ OBS_SPACES = {
     "name": Discrete(4),
     "names": MultiDiscrete((3, 2)),
 }
-ACTION_SPACES = {"discrete": Discrete(3), "multi": MultiDiscrete((3, 2)), "box": Box.of(-2, 2, (2,)), "matrix": Box.of(-2, 2, (2, 2)), "scalar": Box.of(-2, 2, ())}
+ACTION_SPACES = {
+    "discrete": Discrete(3),
+    "multi": MultiDiscrete((3, 2)),
+    "box": Box.of(-2, 2, (2,)),
+    "matrix": Box.of(-2, 2, (2, 2)),
+    "scalar": Box.of(-2, 2, ()),
+}
 
 
 @pytest.mark.parametrize("memory", ["none", "gru"])

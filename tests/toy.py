@@ -13,6 +13,8 @@ from rl_jax.experience import Transform
 from rl_jax.spaces import Box, Discrete
 from rl_jax.types import Boundary, Context, Rollout, Step
 
+TWO = Discrete(2)
+
 
 class ClockState(NamedTuple):
     start: jax.Array
@@ -33,7 +35,7 @@ class Clock:
 
     length: int = 5
     ends: str = "terminated"
-    act_space: Any = Discrete(2)
+    act_space: Any = TWO
     ballast: int = 0
     bad_time: int = -1
     name: str = "clock"
@@ -77,7 +79,7 @@ class Spy(Transform):
         return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), spec.rollout.replace(extras=self.pick(spec.rollout.extras)))
 
     def pick(self, extras):
-        return {name: extras[name] for name in ("log_prob", "value")}
+        return {name: extras[name] for name in ("log_prob", "value", "truncated_value")}
 
     def update(self, state, rollout, context):
         return rollout.replace(extras=self.pick(rollout.extras)), rollout, {}
@@ -127,13 +129,20 @@ def context(agent=None, agent_state=(), progress=0.0, outputs=None, seed=0):
     )
 
 
+def border(obs, first=None, carry=()):
+    """A boundary from what a test cares about."""
+    first = jnp.zeros(obs.shape[:1], bool) if first is None else first
+    return Boundary(jnp.asarray(obs), jnp.asarray(first), carry, (), (), jnp.arange(obs.shape[0]))
+
+
 def rollout_of(reward, terminated=None, truncated=None, obs=None, next_obs=None, first=None, carry=(), last=None, **extras):
     """A rollout from the fields that a test cares about; the others are zeros."""
     reward = jnp.asarray(reward, jnp.float32)
     no = jnp.zeros(reward.shape, bool)
     obs = jnp.zeros((*reward.shape, 1)) if obs is None else obs
+    start = border(obs[0], no[0], jax.tree.map(lambda c: c[0], carry))
     if last is None:
-        last = Boundary(obs[-1], no[-1], jax.tree.map(lambda c: c[-1], carry), (), ())
+        last = border(obs[-1], no[-1], jax.tree.map(lambda c: c[-1], carry))
     return Rollout(
         obs=obs,
         action=jnp.zeros(reward.shape, jnp.int32),
@@ -147,6 +156,7 @@ def rollout_of(reward, terminated=None, truncated=None, obs=None, next_obs=None,
         level=(),
         info={},
         extras={name: jnp.asarray(x) for name, x in extras.items()},
+        start=start,
         last=last,
     )
 
@@ -176,9 +186,16 @@ def places(program, primitive):
     return [inside for equation, inside in equations(program) if equation.primitive.name == primitive]
 
 
+def unchecked():
+    """Without key-reuse checks: JAX's checker takes the transposed keys of a scan under vmap for used ones."""
+    return jax.debug_key_reuse(False)
+
+
 def leaves_equal(a, b):
     """Whether two pytrees are equal bit for bit (keys by their words)."""
-    return all(np.array_equal(plain(x), plain(y), equal_nan=True) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+    return all(
+        np.array_equal(plain(x), plain(y), equal_nan=True) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    )
 
 
 def plain(x):

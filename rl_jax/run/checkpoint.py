@@ -1,19 +1,24 @@
 """Checkpoints: the whole training state, written by orbax, with a manifest that makes each one whole or nothing.
 
-A checkpoint is the folder ``checkpoints/<steps>`` (orbax's own format) and ``manifests/<steps>.json``, which is written last,
-under its final name at once, and holds the checksum of every file. A folder without a manifest was cut off by a kill and does not
-count; a file that does not match is reported before anything is read from it.
+A checkpoint is the folder ``checkpoints/<steps>`` (orbax's own format) and ``manifests/<steps>.json``, which is written
+last, under its final name at once, and holds the checksum of every file. A folder without a manifest was cut off by a kill
+and does not count; a file that does not match is reported before anything is read from it.
 """
 
+import errno
 import hashlib
 import json
 import logging
 import os
+import re
 import shutil
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
@@ -22,6 +27,9 @@ from rl_jax.types import PyTree
 
 # Orbax logs every save; people get our one line where something matters.
 logging.getLogger("absl").setLevel(logging.ERROR)
+
+#: Bytes that must be free on the disk besides a checkpoint's arrays, for all that describes them.
+SPARE = 2**20
 
 
 def is_key(leaf: Any) -> bool:
@@ -63,6 +71,31 @@ def _file_digests(folder: Path) -> dict[str, str]:
     return digests
 
 
+def _write(path: Path, flat: dict[str, Any]) -> None:
+    """Orbax's save; a full disk is an ``OSError``, as everywhere else, and not a ``ValueError`` out of several threads."""
+    if shutil.disk_usage(path.parent.parent).free < sum(leaf.nbytes for leaf in flat.values()) + SPARE:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    # What goes wrong in orbax's threads is raised here as well; they need not print it too.
+    loggers, hooks = [logging.getLogger(name) for name in ("absl", "asyncio")], (threading.excepthook, sys.excepthook)
+    threading.excepthook, sys.excepthook = lambda _: None, lambda *_: None
+    for logger in loggers:
+        logger.disabled = True
+    try:
+        with ocp.StandardCheckpointer() as writer:
+            writer.save(path, flat)
+    except ValueError as error:
+        code = re.search(r"\[os_error_code='(\d+)'\]", str(error))
+        if code is None:
+            raise
+        for part in path.parent.glob(f"{path.name}*"):
+            shutil.rmtree(part, ignore_errors=True)
+        raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) from error
+    finally:
+        threading.excepthook, sys.excepthook = hooks
+        for logger in loggers:
+            logger.disabled = False
+
+
 class Checkpoints:
     """The checkpoints of one run folder, named by environment steps; the newest ``keep`` and the best are kept.
 
@@ -101,8 +134,7 @@ class Checkpoints:
         flat = {name: _plain(leaf) for name, leaf in _flatten(state).items()}
         self._manifests.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self.path(step), ignore_errors=True)
-        with ocp.StandardCheckpointer() as writer:
-            writer.save(self.path(step), flat)
+        _write(self.path(step), {name: leaf for name, leaf in flat.items() if leaf.size})  # orbax refuses empty ones
         about = {"score": score, "files": _file_digests(self.path(step)), "arrays": _describe(flat)}
         temporary = self._manifests / f"{step}.part"
         with open(temporary, "w") as file:
@@ -150,10 +182,11 @@ class Checkpoints:
         if _file_digests(self.path(step)) != manifest["files"]:
             raise self._damaged(step, "its files do not match their checksums")
         with ocp.StandardCheckpointer() as reader:
-            restored = reader.restore(self.path(step), flat)
+            restored = reader.restore(self.path(step), {name: leaf for name, leaf in flat.items() if leaf.size})
+        restored |= {name: jnp.zeros(leaf.shape, leaf.dtype) for name, leaf in flat.items() if not leaf.size}
         leaves, structure = jax.tree.flatten(like)
         values = zip((restored[name] for name in flat), leaves, strict=True)
-        return structure.unflatten([jax.random.wrap_key_data(v) if is_key(leaf) else v for v, leaf in values])
+        return jax.tree.unflatten(structure, [jax.random.wrap_key_data(v) if is_key(leaf) else v for v, leaf in values])
 
     def _damaged(self, step: int, cause: str) -> RLJaxError:
         earlier = [other for other in self.steps() if other < step]

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import difflib
+import errno
 import io
 import itertools
 import os
@@ -132,7 +133,7 @@ def _field_docs(kind: type) -> dict[str, str]:
 
     body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0].body  # type: ignore[attr-defined]
     docs = {}
-    for node, after in zip(body, body[1:], strict=False):
+    for node, after in itertools.pairwise(body):
         if isinstance(node, ast.AnnAssign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
             docs[node.target.id] = str(after.value.value)  # type: ignore[union-attr]
     return docs
@@ -158,9 +159,10 @@ def _parse(kind: type, args: Sequence[str], prog: str, default: Any = None) -> A
 
 def _one_line(panel: str) -> str:
     """What tyro prints in a frame over many lines, as one sentence."""
-    lines = [re.sub(r"\x1b\[[0-9;]*m|[|\u2500-\u257f]", " ", line).strip() for line in panel.splitlines()]
+    lines = [re.sub(r"\x1b\[[0-9;]*m|[\u2500-\u257f]", " ", line).strip(" |") for line in panel.splitlines()]
     text = " ".join(line for line in lines if line and not re.search(r"-{10}", line))
-    text = re.sub(r"^(Value error|Missing argument|Invalid choice|Unrecognized options|Parsing error) (?=\S)", "", text)
+    titles = "Value error|Missing argument|Required options|Invalid choice|Unrecognized options|Parsing error"
+    text = re.sub(rf"^({titles}) (?=\S)", "", text)
     text, _, about = text.partition(" Argument helptext: ")
     text = re.split(r" Perhaps you meant| For full helptext| Got errors: ", text)[0]
     text = re.sub(r"^Error parsing (\S+): ", r"\1: ", text)
@@ -176,7 +178,7 @@ def _one_line(panel: str) -> str:
 
 def _whole_numbers(kind: type, args: Sequence[str]) -> list[str]:
     """``--steps 1e6`` as ``--steps 1000000``."""
-    whole = {item.name for item in dataclasses.fields(kind) if item.type is int}
+    whole = {name for name, hint in typing.get_type_hints(kind).items() if hint in (int, int | None)}
     ready = list(args)
     for i, (before, word) in enumerate(itertools.pairwise(args), start=1):
         if _name(before) in whole and re.fullmatch(r"\d+(\.\d+)?[eE]\+?\d{1,2}", word) and float(word).is_integer():
@@ -196,7 +198,7 @@ def _names(kind: type) -> set[str]:
 
 
 def _nearest(word: str, choices: set[str]) -> str:
-    near = difflib.get_close_matches(_name(word).lower(), sorted(choices - {"h"}), n=3, cutoff=0.6)
+    near = difflib.get_close_matches(_name(word).lower(), sorted(choices - {"h"}), n=3, cutoff=0.65)
     return f"; did you mean {' or '.join(option(name) for name in near)}?" if near else "; --help lists all"
 
 
@@ -259,7 +261,9 @@ def _ends_on_sigterm() -> Iterator[None]:
     """SIGTERM before and after the training loop, which saves itself: nothing to save, one line, the usual status."""
 
     def end(number: int, frame: object) -> None:
-        raise Stopped("stopped by SIGTERM", number)
+        # At once: an exception that is raised within a callback of some library would be lost.
+        os.write(2, b"rl-jax: stopped by SIGTERM\n")
+        os._exit(128 + number)
 
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -277,6 +281,8 @@ def main(args: Sequence[str] | None = None) -> None:
         with _ends_on_sigterm():
             _main(sys.argv[1:] if args is None else args)
     except RLJaxError as error:
+        if os.environ.get("RL_JAX_TRACEBACK"):
+            raise
         print("rl-jax: error: " + " ".join(str(error).split()), file=sys.stderr)
         raise SystemExit(2) from None
     except Stopped as stopped:
@@ -285,13 +291,20 @@ def main(args: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("rl-jax: stopped by SIGINT", file=sys.stderr)
         raise SystemExit(128 + signal.SIGINT) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would complain once more when it ends
+        raise SystemExit(1) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise
+        what = f"cannot write {error.filename or ''} ({error.strerror})"
+        print(f"rl-jax: error: {what}: make room and repeat, a run with --resume", file=sys.stderr)
+        raise SystemExit(2) from None
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
         if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
             raise
         print("rl-jax: error: out of memory: use fewer --num-envs, --seeds or a smaller network", file=sys.stderr)
         raise SystemExit(2) from None
-    except BrokenPipeError:
-        raise SystemExit(1) from None
 
 
 if __name__ == "__main__":

@@ -19,11 +19,12 @@ from rl_jax.errors import MissingExtra, RLJaxError
 from rl_jax.loop import counter as streams
 from rl_jax.loop.collect import begin
 from rl_jax.run import config
-from rl_jax.run.checkpoint import digest
-from rl_jax.run.config import IDENTITY, RunOptions
+from rl_jax.run.checkpoint import Checkpoints, digest
+from rl_jax.run.config import IDENTITY, RECORD, RunOptions
 from rl_jax.run.curves import curve_from_rows
 from rl_jax.run.folder import RunFolder
 from rl_jax.run.job import Job
+from rl_jax.run.memory import check_memory
 from rl_jax.run.metrics import MetricsFile
 from rl_jax.run.plots import compare_curves
 from rl_jax.run.render import render_episode
@@ -54,10 +55,13 @@ def _folder(command: str, agent: str, options: RunOptions, hyperparameters: dict
     """The run's folder, made and filled with its configuration; or the resumed one, checked to be the same run."""
     if options.resume:
         saved = config.load(options.resume / "config.json")
-        old = {name: saved["run"].get(name) for name in IDENTITY} | saved["hyperparameters"]
-        new = {name: config.plain(getattr(options, name)) for name in IDENTITY} | config.plain_values(hyperparameters)
+        same = (*IDENTITY, *RECORD)
+        old = {name: saved["run"].get(name) for name in same} | saved["hyperparameters"]
+        new = {name: config.plain(getattr(options, name)) for name in same} | config.plain_values(hyperparameters)
         if changed := config.differences(old, new):
-            raise RLJaxError(f"cannot resume {options.resume} with other options: {', '.join(changed)}; leave them out, or start a new run")
+            raise RLJaxError(
+                f"cannot resume {options.resume} with other options: {', '.join(changed)}; leave them out, or start a new run"
+            )
         if options.out and options.out.resolve() != options.resume.resolve():
             raise RLJaxError(f"a resumed run stays in its folder {options.resume}: leave out --out")
         check_writable(options.resume)
@@ -70,6 +74,20 @@ def _folder(command: str, agent: str, options: RunOptions, hyperparameters: dict
     return folder
 
 
+def _finished(folder: Path, job: Job, options: RunOptions) -> bool:
+    """Whether a resumed run had come to its end already; then its result is printed again."""
+    if not options.resume or Checkpoints(folder).steps()[-1:] != [job.updates * job.trainer.steps_per_update]:
+        return False
+    try:
+        result = json.loads((folder / "result.json").read_text())
+    except (OSError, ValueError):
+        return False
+    if not options.quiet:
+        print(f"{folder} is finished: its result", file=sys.stderr)
+    print(json.dumps(result))
+    return True
+
+
 def train(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     """``rl-jax train``."""
     options.check()
@@ -77,9 +95,13 @@ def train(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     configuration = CONFIGS[agent](**values)
     configuration.check()
     trainer = configuration.trainer(config.make_env(options), time_limit=options.time_limit)
+    check_memory(trainer, options.seeds, options.eval_episodes)
     seeds = list(range(options.seed, options.seed + options.seeds))
     job = Job(trainer, seeds, options.steps, options.eval_episodes)
+    job.check()
     folder = _folder("train", agent, options, values)
+    if _finished(folder, job, options):
+        return
     _compilation_cache(options.compile_cache)
     title = f"{agent.upper()} on {options.env}"
     summary = run_job(job, folder, options, title, [{"seed": seed} for seed in seeds], bool(options.resume))
@@ -93,13 +115,18 @@ def sweep(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     options.check()
     _check_extras(options)
     grid = {name: values[name] for name in sweepable(CONFIGS[agent])}
-    base = CONFIGS[agent](**{**values, **{name: points[0] for name, points in grid.items()}})
+    base = CONFIGS[agent](**{**values, **{name: points[0] for name, points in grid.items() if points}})
     job, labels = sweep_job(base, grid, options)
+    job.check()
     varied = [name for name, points in grid.items() if len(points) > 1]
     folder = _folder("sweep", agent, options, values)
+    if _finished(folder, job, options):
+        return
     _compilation_cache(options.compile_cache)
     title = f"{agent.upper()} on {options.env}, {options.seeds} seeds each"
-    summary = run_job(job, folder, options, title, [{"run": i, **label} for i, label in enumerate(labels)], bool(options.resume))
+    summary = run_job(
+        job, folder, options, title, [{"run": i, **label} for i, label in enumerate(labels)], bool(options.resume)
+    )
     table = report(folder, varied, labels, summary["eval_returns"], title, options.quiet)
     summary = {"env": options.env, "agent": agent, **summary, "table": table}
     config.write_json(folder / "result.json", summary)
@@ -110,8 +137,11 @@ def evaluate(given: Any) -> None:
     """``rl-jax evaluate``."""
     if given.episodes < 1:
         raise RLJaxError(f"--episodes must be at least 1, not {given.episodes}")
+    if not 0 <= given.seed < 2**30:
+        raise RLJaxError(f"--seed must lie between 0 and 2^30 - 1, not {given.seed}")
     folder = RunFolder.open(given.run)
     job = folder.job(given.episodes)
+    check_memory(job.trainer, len(job.seeds), given.episodes)
     step, state = folder.state(job, given.checkpoint)
     _compilation_cache(folder.options.compile_cache)
     # A stream far from those used while training, whose numbers are train steps.
@@ -140,13 +170,19 @@ def evaluate(given: Any) -> None:
 
 def render(given: Any) -> None:
     """``rl-jax render``: one episode of the first seed."""
+    if not 1 <= given.max_steps < 2**31:
+        raise RLJaxError(f"--max-steps must lie between 1 and 2^31 - 1, not {given.max_steps}")
+    if not 0 <= given.seed < 2**32:
+        raise RLJaxError(f"--seed must lie between 0 and 2^32 - 1, not {given.seed}")
     folder = RunFolder.open(given.run)
     job = folder.job()
+    suffix = ".html" if folder.options.env.startswith("brax/") else ".gif"
+    out = given.out or given.run / f"episode{suffix}"
+    if out.suffix.lower() != suffix:
+        raise RLJaxError(f"an episode of {folder.options.env} is drawn as {suffix}: use --out {out.with_suffix(suffix)}")
     step, state = folder.state(job, given.checkpoint)
     if not job.single:
         state = jax.tree.map(lambda leaf: leaf[0], state)
-    brax = folder.options.env.startswith("brax/")
-    out = given.out or given.run / ("episode.html" if brax else "episode.gif")
     check_writable(out.parent)
     _compilation_cache(folder.options.compile_cache)
     trainer, key = job.trainer, jax.random.fold_in(jax.random.key(given.seed), streams.EVALUATE)
@@ -176,7 +212,11 @@ def render(given: Any) -> None:
     length = int(np.argmax(done)) + 1 if np.any(done) else limit
     states, rewards = jax.tree.map(lambda x: np.asarray(x[:length]), (states, rewards))
     render_episode(trainer.env, trainer.env.default_params, states, rewards, out)
-    print(json.dumps({"env": folder.options.env, "steps": step, "length": length, "return": float(rewards.sum()), "out": str(out)}))
+    print(
+        json.dumps(
+            {"env": folder.options.env, "steps": step, "length": length, "return": float(rewards.sum()), "out": str(out)}
+        )
+    )
 
 
 def plot(given: Any) -> None:
@@ -197,9 +237,15 @@ def plot(given: Any) -> None:
     for label, members in zip(_labels(list(groups)), groups.values(), strict=True):
         rows: list[dict[str, Any]] = []
         for member in members:
-            rows += [{**row, "seed": f"{member.path}/{row.get('seed')}"} for row in MetricsFile(member.path / "metrics.jsonl").read()]
+            rows += [
+                {**row, "seed": f"{member.path}/{row.get('seed')}"} for row in MetricsFile(member.path / "metrics.jsonl").read()
+            ]
         curves[label] = curve_from_rows(rows, given.metric)
-    print(compare_curves(given.out, curves, given.statistic, ylabel="return" if given.metric == "episode/return" else given.metric))
+    print(
+        compare_curves(
+            given.out, curves, given.statistic, ylabel="return" if given.metric == "episode/return" else given.metric
+        )
+    )
 
 
 def _labels(groups: list[str]) -> list[str]:

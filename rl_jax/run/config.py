@@ -1,7 +1,10 @@
 """What a run is asked to do: options that every agent shares, an agent's own numbers, and the folder's ``config.json``."""
 
+import contextlib
 import dataclasses
+import io
 import json
+import sys
 import typing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +26,7 @@ class RunOptions:
     """Options shared by all agents."""
 
     env: str = ""
-    """Environment, such as CartPole-v1, Breakout-MinAtar or brax/ant ('rl-jax list' shows all); module:function for your own."""
+    """Environment: CartPole-v1, Breakout-MinAtar, brax/ant ... ('rl-jax list' shows all); module:function for your own."""
     steps: int = 500_000
     """Environment steps to train, over all parallel environments of one seed."""
     seed: int = 0
@@ -93,7 +96,14 @@ def make_env(options: RunOptions) -> Environment:
             arguments[name] = json.loads(value)
         except json.JSONDecodeError:
             arguments[name] = value
-    env = rl.envs.make(options.env, **arguments)
+    with contextlib.redirect_stdout(sys.stderr if ":" in options.env else io.StringIO()):  # libraries print when imported
+        try:
+            env = rl.envs.make(options.env, **arguments)
+        except RLJaxError:
+            raise
+        except Exception as error:  # whatever the environment's own code raises
+            what = f"{options.env} cannot be made, it raised {type(error).__name__}: {error}"
+            raise RLJaxError(f"{what}; correct that (RL_JAX_TRACEBACK=1 shows where)") from error
     rl.envs.check_env(env)
     return env
 
@@ -164,11 +174,8 @@ def restore(kind: type, values: dict[str, Any], source: Path) -> Any:
         if not _fits(value, hints[name]):
             wanted = str(getattr(hints[name], "__name__", hints[name]))
             raise RLJaxError(f"{source}: {name} is {json.dumps(value)}, which is no {wanted}; correct or remove it")
-        if isinstance(value, list):
-            value = tuple(value)
-        if value is not None and Path in (hints[name], *typing.get_args(hints[name])):
-            value = Path(value)
-        ready[name] = value
+        path = value is not None and Path in (hints[name], *typing.get_args(hints[name]))
+        ready[name] = Path(value) if path else tuple(value) if isinstance(value, list) else value
     return kind(**ready)
 
 

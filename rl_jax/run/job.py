@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rl_jax.errors import RLJaxError
 from rl_jax.loop import Trainer, evaluate
+from rl_jax.run.memory import MOST, check_compiled
 from rl_jax.types import PyTree
 
 
@@ -33,6 +35,7 @@ class Job:
     rows: int = 200
     seconds_compile: float = field(default=0.0, init=False)
     _programs: dict[str, Any] = field(default_factory=dict, init=False)
+    _shape: Any = field(default=None, init=False)
 
     @property
     def single(self) -> bool:
@@ -60,18 +63,33 @@ class Job:
             return function
         return jax.vmap(function, in_axes=(0 if self.batched else None, *axes))
 
-    def _compile(self, name: str, function: Any, axes: tuple[int | None, ...], *shapes: Any, donate: tuple[int, ...] = ()) -> Any:
+    def _compile(
+        self, name: str, function: Any, axes: tuple[int | None, ...], *shapes: Any, donate: tuple[int, ...] = ()
+    ) -> Any:
         if name not in self._programs:
             start = time.perf_counter()
             lowered = jax.jit(self._lift(function, axes), donate_argnums=donate).lower(self.trainer, *shapes)
-            self._programs[name] = lowered.compile()
+            program = lowered.compile()
+            check_compiled(program, name)
+            self._programs[name] = program
             self.seconds_compile += time.perf_counter() - start
         return self._programs[name]
 
+    def check(self) -> None:
+        """Refuse a length that cannot be counted.
+
+        Raises:
+            RLJaxError: there are more train steps between two rows than ``int32`` has numbers.
+        """
+        if self.updates > MOST * self.rows:
+            raise RLJaxError(f"--steps {self.steps} is more than one run can count: use larger --num-envs or fewer --steps")
+
     def state_shape(self) -> PyTree:
         """The training state's shapes and dtypes."""
-        function = self._lift(lambda trainer, key: trainer.init(key, self.steps), (0,))
-        return jax.eval_shape(function, self.trainer, self.keys())
+        if self._shape is None:
+            function = self._lift(lambda trainer, key: trainer.init(key, self.steps), (0,))
+            self._shape = jax.eval_shape(function, self.trainer, self.keys())
+        return self._shape
 
     def compile(self) -> float:
         """Compile everything; seconds it took."""
@@ -104,7 +122,9 @@ class Job:
         keys = fold(keys, stream) if self.single else jax.vmap(fold, in_axes=(0, None))(keys, stream)
         result = program(self.trainer, state, keys)
         batch = len(self.seeds)
-        returns, lengths, finished = (np.asarray(x).reshape(batch, -1) for x in (result.returns, result.lengths, result.finished))
+        returns, lengths, finished = (
+            np.asarray(x).reshape(batch, -1) for x in (result.returns, result.lengths, result.finished)
+        )
         return Scores(returns.astype(np.float64), lengths, finished)
 
     def finite(self, state: PyTree) -> np.ndarray:

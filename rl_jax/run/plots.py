@@ -100,9 +100,7 @@ def learning_curve(
             low, high = bootstrap_band(values, STATISTICS[statistic])
             axes.vlines(at, low, high, color=COLOURS[1], lw=1.8, alpha=0.7, zorder=4)
             style = {"markersize": 6.5, "markeredgecolor": "white", "markeredgewidth": 1.0, "zorder": 5}
-            axes.plot(
-                at, over_seeds(values, statistic), "D", color=COLOURS[1], label="evaluation", clip_on=False, **style
-            )
+            axes.plot(at, over_seeds(values, statistic), "D", color=COLOURS[1], label="evaluation", clip_on=False, **style)
         _finish(axes, [steps], ylabel, bool(np.isfinite(returns).any()))
         _legend_below(figure, axes)
     return Path(path)
@@ -131,9 +129,7 @@ def compare_curves(
         raise RLJaxError("there are no runs to compare: name at least one run folder")
     curves = {label: checked(curve) for label, curve in runs.items()}
     counts = {len(returns) for _, returns in curves.values()}
-    measured = (
-        f"{STATISTIC_NAMES[statistic]}, {seed_count(counts.pop())}" if len(counts) == 1 else STATISTIC_NAMES[statistic]
-    )
+    measured = f"{STATISTIC_NAMES[statistic]}, {seed_count(counts.pop())}" if len(counts) == 1 else STATISTIC_NAMES[statistic]
     # A legend within the data hides some of it; beside the axes it needs width of its own.
     widest = max(len(label) for label in runs)
     with figure_in_style(path, title, width=8.0 + min(3.5, 0.075 * widest + 0.9)) as (_, axes):
@@ -207,6 +203,4 @@ def _legend_below(figure: Figure, axes: Axes) -> None:
     if handles and axes.has_data():
         shown = figure.legend(handles, labels, loc="outside lower center", ncols=len(handles))
         for handle in shown.get_lines():
-            handle.set_alpha(
-                max(handle.get_alpha() or 1.0, 0.5)
-            )  # the thin lines of many seeds are too faint for a key
+            handle.set_alpha(max(handle.get_alpha() or 1.0, 0.5))  # the thin lines of many seeds are too faint for a key

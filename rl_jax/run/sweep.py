@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from rl_jax.errors import RLJaxError
 from rl_jax.run import stats
 from rl_jax.run.config import RunOptions, make_env, option
 from rl_jax.run.job import Job
+from rl_jax.run.memory import check_memory
 from rl_jax.run.sweep_plot import sweep_plot
 
 
@@ -34,10 +36,14 @@ def sweep_job(base: Any, grid: dict[str, tuple[float, ...]], options: RunOptions
     Raises:
         RLJaxError: nothing to sweep, or a value that cannot be.
     """
+    if empty := [option(name) for name, values in grid.items() if not values]:
+        raise RLJaxError(f"{empty[0]} needs at least one value")
     if not any(len(values) > 1 for values in grid.values()):
         names = ", ".join(option(name) for name in sweepable(type(base)))
         raise RLJaxError(f"give at least one option several values, such as --learning-rate 3e-4 1e-3; these can vary: {names}")
     env = make_env(options)
+    runs = math.prod(len(values) for values in grid.values()) * options.seeds
+    check_memory(base.trainer(env, time_limit=options.time_limit), runs, options.eval_episodes)
     trainers, seeds, labels = [], [], []
     for point, configuration in settings(base, grid):
         trainer = configuration.trainer(env, time_limit=options.time_limit)
@@ -50,16 +56,18 @@ def sweep_job(base: Any, grid: dict[str, tuple[float, ...]], options: RunOptions
     return Job(stacked, seeds, options.steps, options.eval_episodes, batched=True), labels
 
 
-def report(folder: Path, varied: list[str], labels: list[dict[str, Any]], returns: list[float | None], title: str, quiet: bool) -> list[dict[str, Any]]:
+def report(
+    folder: Path, varied: list[str], labels: list[dict[str, Any]], returns: list[float | None], title: str, quiet: bool
+) -> list[dict[str, Any]]:
     """The table of a sweep, best first, printed and returned, and its plot ``sweep.png``."""
     groups: dict[tuple[float, ...], list[float]] = {}
     for label, value in zip(labels, returns, strict=True):
         groups.setdefault(tuple(label[name] for name in varied), []).append(np.nan if value is None else value)
-    table = []
+    table: list[dict[str, Any]] = []
     for values, scores in groups.items():
         known = np.asarray([score for score in scores if np.isfinite(score)])
         low, high = stats.bootstrap_interval(known) if known.size > 1 else (None, None)
-        row = {"iqm": float(stats.iqm(known)) if known.size else None, "ci95": [low, high], "runs": len(scores)}
+        row: dict[str, Any] = {"iqm": float(stats.iqm(known)) if known.size else None, "ci95": [low, high], "runs": len(scores)}
         table.append({**dict(zip(varied, values, strict=True)), **row})
     table.sort(key=lambda row: -np.inf if row["iqm"] is None else row["iqm"], reverse=True)
     sweep_plot(folder / "sweep.png", varied, list(groups), np.asarray(list(groups.values())), title=title)
@@ -67,6 +75,7 @@ def report(folder: Path, varied: list[str], labels: list[dict[str, Any]], return
         print("  ".join(f"{name:>16}" for name in varied) + "       IQM   95% interval", file=sys.stderr)
         for row in table:
             cells = "  ".join(f"{row[name]:>16g}" for name in varied)
-            interval = "" if row["ci95"][0] is None else f"{row['ci95'][0]:.1f} .. {row['ci95'][1]:.1f}"
+            low, high = row["ci95"]
+            interval = "" if low is None else f"{low:.1f} .. {high:.1f}"
             print(f"{cells}  {np.nan if row['iqm'] is None else row['iqm']:>8.1f}   {interval}", file=sys.stderr)
     return table

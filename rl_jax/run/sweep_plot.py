@@ -182,9 +182,7 @@ def _ranking(axes: Axes, sweep: _Sweep) -> None:
     axes.set_ylim(len(shown) - 0.4, -1.6)
     axes.grid(axis="y", visible=False)
     if len(points) > RANKED:
-        axes.text(
-            1, -1, f"best {RANKED} of {len(points)}", transform=axes.get_yaxis_transform(), ha="right", va="center"
-        )
+        axes.text(1, -1, f"best {RANKED} of {len(points)}", transform=axes.get_yaxis_transform(), ha="right", va="center")
 
 
 def _interval(row: Array, statistic: str) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """A run on disk: rows of metrics, evaluations, checkpoints, a curve, and one line of JSON at the end."""
 
 import errno
+import fcntl
 import os
 import platform
 import shutil
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,7 @@ def device_text() -> str:
 
 def metadata() -> dict[str, Any]:
     """Versions, device and precision: what else a result depends on."""
+    settings: Any = jax.config
     packages = ("rl_jax", "jax", "jaxlib", "flax", "optax", "gymnax", "brax", "orbax-checkpoint", "numpy")
     return {
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -47,8 +50,8 @@ def metadata() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: version(name) for name in packages},
         "device": device_text(),
-        "matmul_precision": jax.config.jax_default_matmul_precision or "default",
-        "x64": bool(jax.config.jax_enable_x64),
+        "matmul_precision": settings.jax_default_matmul_precision or "default",
+        "x64": bool(settings.jax_enable_x64),
     }
 
 
@@ -60,7 +63,9 @@ def prepare_folder(folder: Path, overwrite: bool) -> None:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if not overwrite:
-            raise RLJaxError(f"{folder} exists already: add --overwrite to delete it, --resume {folder} to continue it, or another --out")
+            raise RLJaxError(
+                f"{folder} exists already: add --overwrite to delete it, --resume {folder} to continue it, or another --out"
+            )
         try:
             load(folder / "config.json")
         except RLJaxError:
@@ -111,7 +116,9 @@ class Stopped(Exception):
         self.number = number
 
 
-def train(job: Job, folder: Path, options: RunOptions, title: str, labels: list[dict[str, Any]], resume: bool) -> dict[str, Any]:
+def train(
+    job: Job, folder: Path, options: RunOptions, title: str, labels: list[dict[str, Any]], resume: bool
+) -> dict[str, Any]:
     """Run a job to its end in a prepared folder, or from its newest checkpoint.
 
     Args:
@@ -129,18 +136,35 @@ def train(job: Job, folder: Path, options: RunOptions, title: str, labels: list[
         NonFinite: NaN or infinity was met; the last good checkpoint is kept.
         Stopped: a signal came; the state was saved first.
     """
-    if jax.config.jax_debug_nans:
+    settings: Any = jax.config
+    if settings.jax_debug_nans:
         raise RLJaxError("jax_debug_nans cannot be used with a compiled run, which looks for NaN itself: switch it off")
+    with _alone(folder):
+        return _train(job, folder, options, title, labels, resume)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Two processes must not write one run; the lock goes with the process, however it ends."""
+    with open(folder / ".lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RLJaxError(f"another process is writing {folder}: wait for its end, or stop it") from None
+        except OSError:
+            pass  # a file system without locks
+        yield
+
+
+def _train(
+    job: Job, folder: Path, options: RunOptions, title: str, labels: list[dict[str, Any]], resume: bool
+) -> dict[str, Any]:
     checkpoints, metrics_file = Checkpoints(folder, options.keep), MetricsFile(folder / "metrics.jsonl")
     per_update, edges = job.trainer.steps_per_update, job.edges()
     done = (checkpoints.steps() or [0])[-1] if resume else 0
     state = checkpoints.restore(done, job.state_shape()) if resume and checkpoints.steps() else None
     metrics_file.truncate_after(done if state is not None else -1)
-    loggers: list[Logger] = []
-    if options.tensorboard:
-        loggers.append(TensorBoardLogger(folder / "tensorboard", done or None))
-    if options.wandb:
-        loggers.append(WandbLogger(folder, {"title": title}, resume_from=done or None))
+    loggers = _loggers(folder, options, title, done or None)
     runs = len(job.seeds)
     progress = Progress(job.updates * per_update * runs, options.quiet, start_steps=done * runs)
     progress.note(f"{title} on {device_text()}: compiling ...")
@@ -154,25 +178,18 @@ def train(job: Job, folder: Path, options: RunOptions, title: str, labels: list[
             state = job.init()
             checkpoints.save(0, state)
         scores: Scores | None = None
-        for begin, end in zip(edges, edges[1:], strict=False):
+        for begin, end in pairwise(edges):
             if end <= first_update:
                 continue
             tick = time.perf_counter()
             state, metrics = job.advance(state, end - begin)
             seconds = time.perf_counter() - tick
             seconds_train += seconds
-            _check_finite(job, state, metrics, begin, labels, checkpoints, at_save=end in saves)
-            rate = len(job.seeds) * (end - begin) * per_update / seconds
-            rows = [
-                {
-                    "steps": end * per_update,
-                    **label,
-                    "wall": time.perf_counter() - start,
-                    "steps_per_second": rate,
-                    **{name: float(value[i]) for name, value in metrics.items() if name != "nonfinite_update"},
-                }
-                for i, label in enumerate(labels)
-            ]
+            stopped_by = stop.signal  # looked at once: a signal from here on ends the next row
+            saving = end in saves or stopped_by is not None
+            _check_finite(job, state, metrics, begin, labels, checkpoints, at_save=saving)
+            rate = runs * (end - begin) * per_update / seconds
+            rows = _rows(labels, metrics, end * per_update, time.perf_counter() - start, rate)
             if end in saves:
                 scores = job.evaluate(state, FINAL_EVALUATION if end == edges[-1] else end)
                 for row, value in zip(rows, scores.per_run(), strict=True):
@@ -180,24 +197,22 @@ def train(job: Job, folder: Path, options: RunOptions, title: str, labels: list[
             metrics_file.append(rows)
             for logger in loggers:
                 logger.log(rows)
-            if end in saves:
-                checkpoints.save(end * per_update, state, _score(scores))
-            elif stop.signal is not None:
-                checkpoints.save(end * per_update, state)
+            if saving:
+                checkpoints.save(end * per_update, state, _score(scores) if end in saves else None)
             extra = {} if scores is None else {"eval": scores.per_run().tolist()}
-            progress.update(end * per_update * len(job.seeds), rate, metrics["episode/return"].tolist(), extra)
-            if stop.signal is not None and end < edges[-1]:
-                text = f"stopped by {signal.Signals(stop.signal).name} after {human_count(end * per_update)} steps"
-                raise Stopped(f"{text}; saved: continue with --resume {folder}", stop.signal)
+            progress.update(end * per_update * runs, rate, metrics["episode/return"].tolist(), extra)
+            if stopped_by is not None and end < edges[-1]:
+                text = f"stopped by {signal.Signals(stopped_by).name} after {human_count(end * per_update)} steps"
+                raise Stopped(f"{text}; saved: continue with --resume {folder}", stopped_by)
         if scores is None:  # resumed at the very end
             scores = job.evaluate(state, FINAL_EVALUATION)
     for logger in loggers:
         logger.close()
     seconds_run = time.perf_counter() - start
-    steps_here = (edges[-1] - first_update) * per_update * len(job.seeds)
-    summary = {
+    steps_here = (edges[-1] - first_update) * per_update * runs
+    return {
         "steps": edges[-1] * per_update,
-        "seeds": len(job.seeds),
+        "seeds": runs,
         "device": device_text(),
         "seconds_compile": round(job.seconds_compile, 3),
         "seconds_run": round(seconds_run, 3),
@@ -206,7 +221,27 @@ def train(job: Job, folder: Path, options: RunOptions, title: str, labels: list[
         "params_sha256": digest(job.trainer.params(state)),
         "out": str(folder),
     }
-    return summary
+
+
+def _loggers(folder: Path, options: RunOptions, title: str, resume_from: int | None) -> list[Logger]:
+    loggers: list[Logger] = []
+    if options.tensorboard:
+        loggers.append(TensorBoardLogger(folder / "tensorboard", resume_from))
+    if options.wandb:
+        loggers.append(WandbLogger(folder, {"title": title}, resume_from=resume_from))
+    return loggers
+
+
+def _rows(
+    labels: list[dict[str, Any]], metrics: dict[str, np.ndarray], steps: int, wall: float, rate: float
+) -> list[dict[str, Any]]:
+    """One row of metrics per run."""
+    where = {"wall": wall, "steps_per_second": rate}
+    values = {name: value for name, value in metrics.items() if name != "nonfinite_update"}
+    return [
+        {"steps": steps, **label, **where, **{name: float(value[i]) for name, value in values.items()}}
+        for i, label in enumerate(labels)
+    ]
 
 
 def summarise(scores: Scores) -> dict[str, Any]:
@@ -240,7 +275,13 @@ def _score(scores: Scores | None) -> float | None:
 
 
 def _check_finite(
-    job: Job, state: Any, metrics: dict[str, np.ndarray], begin: int, labels: list[dict[str, Any]], checkpoints: Checkpoints, at_save: bool
+    job: Job,
+    state: Any,
+    metrics: dict[str, np.ndarray],
+    begin: int,
+    labels: list[dict[str, Any]],
+    checkpoints: Checkpoints,
+    at_save: bool,
 ) -> None:
     bad = metrics["nonfinite_update"] >= 0
     if not bad.any() and at_save:
@@ -250,11 +291,13 @@ def _check_finite(
     run = int(np.argmax(bad))
     update = begin + max(0, int(metrics["nonfinite_update"][run]))
     where = [k for k, v in metrics.items() if not np.isfinite(v[run]) and not k.startswith("episode/")] or ["the parameters"]
+    where.sort(key=lambda name: not name.startswith("reward/"))  # what the environment gave comes before what followed
+    fix = "look at the environment's rewards" if where[0].startswith("reward/") else "lower --learning-rate"
     label = ", ".join(f"{name} {value}" for name, value in labels[run].items())
     raise NonFinite(
         f"NaN or infinity in {', '.join(where[:3])} ({label}) at train step {update} "
         f"(environment step {update * job.trainer.steps_per_update}); the last good checkpoint is "
-        f"{checkpoints.path(checkpoints.steps()[-1])}: lower --learning-rate or look at the environment's rewards"
+        f"{checkpoints.path(checkpoints.steps()[-1])}: {fix}"
     )
 
 
@@ -265,9 +308,10 @@ def _disk_errors(folder: Path, checkpoints: Checkpoints) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise
+        steps = checkpoints.steps()
+        whole = f"checkpoints up to step {steps[-1]} are whole" if steps else "there is no checkpoint yet"
         raise RLJaxError(
-            f"cannot write to {folder} ({error.strerror}); checkpoints up to step {(checkpoints.steps() or ['none'])[-1]} are whole: "
-            f"make room, then continue with --resume {folder}"
+            f"cannot write to {folder} ({error.strerror}); {whole}: make room, then continue with --resume {folder}"
         ) from error
 
 

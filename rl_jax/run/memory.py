@@ -1,0 +1,134 @@
+"""How much memory a job needs at the least, asked before anything is compiled or written."""
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from rl_jax.errors import RLJaxError
+from rl_jax.loop import Trainer
+from rl_jax.types import PyTree
+
+#: Steps of one rollout, and train steps between two rows: both are counted in ``int32``.
+MOST = 2**31 - 1
+
+
+def available() -> int | None:
+    """Bytes that the device could still give; ``None`` if it does not say."""
+    stats = jax.devices()[0].memory_stats()
+    if stats and "bytes_limit" in stats:
+        return int(stats["bytes_limit"] - stats.get("bytes_in_use", 0))
+    found = []
+    try:
+        words = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        found.append(int(words["MemAvailable"].split()[0]) * 1024)
+        group = Path("/sys/fs/cgroup")
+        found.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+    except (OSError, ValueError, KeyError):
+        pass
+    return min(found) if found else None
+
+
+def _bytes(tree: PyTree) -> int:
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+@dataclasses.dataclass(frozen=True)
+class Need:
+    """Bytes of one run: ``fixed + N * (env + T * step)``, of what is certainly kept; a lower bound."""
+
+    fixed: int
+    env: float
+    step: float
+
+    @classmethod
+    def of(cls, trainer: Trainer) -> "Need":
+        """Measured on the shapes of two environments and two steps, so that no size is too large to ask about."""
+        base = dataclasses.replace(trainer.base, num_envs=2, rollout_length=2)
+        small = trainer.replace(base=base)  # type: ignore[attr-defined]
+        rollout = small.spec().rollout
+        state = jax.eval_shape(lambda key: small.init(key, 1), jax.random.key(0))
+        # Other fields of a rollout may never be written: the compiler leaves out what nobody reads.
+        read = (rollout.obs, rollout.action, rollout.reward, rollout.terminated, rollout.truncated)
+        return cls(_bytes(state.agent), _bytes(state.collector) / 2, _bytes(read) / 4)
+
+
+def check_memory(trainer: Trainer, runs: int, eval_episodes: int = 0) -> None:
+    """Refuse a job that cannot be held, before it is compiled.
+
+    Args:
+        trainer: of one run.
+        runs: how many of them lie side by side.
+        eval_episodes: of each.
+
+    Raises:
+        RLJaxError: with the largest ``--num-envs`` (or other size) that would fit.
+    """
+    envs, length = trainer.num_envs, trainer.rollout_length
+    free = available()
+    need, device = Need.of(trainer), jax.devices()[0].device_kind
+    if envs * length > MOST:
+        least = need.env + length * need.step
+        most = MOST // length if free is None else min(MOST // length, int((free / runs - need.fixed) / least))
+        use = f"--num-envs {_round(most)} or fewer" if most >= 1 else "a shorter --rollout-length"
+        raise RLJaxError(
+            f"--num-envs {envs} times --rollout-length {length} is more steps than one rollout can hold (2^31 - 1): use {use}"
+        )
+    if free is None:
+        return
+    total = runs * (need.fixed + envs * (need.env + length * need.step))
+    if total > free:
+        each = need.env + length * need.step
+        fits = int((free / runs - need.fixed) / each)
+        one = need.fixed + envs * each
+        many = f" times {runs} runs" if runs > 1 else ""
+        fix = "a smaller --hidden or --rollout-length" if runs == 1 else "fewer --seeds"
+        if fits >= 2:
+            fix = f"--num-envs {_round(fits)} or fewer"
+        elif runs > 1 and free > one:
+            fix = f"{int(free / one)} runs or fewer, such as --seeds {int(free / one)}"
+        raise RLJaxError(
+            f"{envs} environments of {length} steps{many} need at least {human_bytes(total)}, and {human_bytes(free)} are free "
+            f"({device}): use {fix}"
+        )
+    evaluation = eval_episodes * runs * need.env
+    if evaluation > free:
+        fits = _round(int(free / (runs * need.env)))
+        raise RLJaxError(
+            f"an evaluation of {eval_episodes} episodes side by side needs at least {human_bytes(evaluation)}, "
+            f"and {human_bytes(free)} are free ({device}): use {fits} or fewer"
+        )
+
+
+def check_compiled(program: Any, name: str) -> None:
+    """Refuse a compiled program whose buffers the host's memory cannot hold, where it would be killed without a word.
+
+    Raises:
+        RLJaxError: with both numbers.
+    """
+    if jax.devices()[0].platform != "cpu":
+        return  # others report it themselves, without harm
+    plan, free = program.memory_analysis(), available()
+    if plan is None or free is None:
+        return
+    need = plan.temp_size_in_bytes + plan.output_size_in_bytes - plan.alias_size_in_bytes
+    if need > free:
+        raise RLJaxError(
+            f"to {name} needs {human_bytes(need)}, and {human_bytes(free)} are free: "
+            f"use fewer --num-envs, --seeds or --eval-episodes"
+        )
+
+
+def _round(count: int) -> int:
+    """The largest power of two up to ``count``: it divides well."""
+    return 1 << max(0, count.bit_length() - 1)
+
+
+def human_bytes(count: float) -> str:
+    """``3.2 GB``."""
+    for size, unit in ((1e15, "PB"), (1e12, "TB"), (1e9, "GB")):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count / 1e6:.3g} MB"

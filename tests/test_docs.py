@@ -1,0 +1,113 @@
+"""The documentation is true: it builds without a warning, its links lead somewhere, its code runs, its sketches fit."""
+
+import dataclasses
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+
+from rl_jax.agents import PPOConfig
+from rl_jax.run.config import RunOptions
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(path for path in (ROOT / "docs").rglob("*.md") if "_generated" not in path.parts)])
+RUN = re.compile(r"<!-- run -->\n+```python[^\n]*\n(.*?)```", re.S)
+WITH_CODE = [page for page in PAGES if RUN.search(page.read_text())]
+SLOTS = ROOT / "docs" / "slots.py"
+
+
+def name(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def installed(module):
+    return pytest.mark.skipif(importlib.util.find_spec(module) is None, reason=f"{module} is not installed")
+
+
+def tool(*args):
+    environment = {**os.environ, "NO_COLOR": "1", "NO_MKDOCS_2_WARNING": "1"}
+    return subprocess.run([sys.executable, "-m", *args], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+@installed("mkdocs")
+@installed("mkdocstrings")
+def test_the_site_builds_without_a_warning(tmp_path):
+    result = tool("mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site"))
+    assert result.returncode == 0, result.stderr
+    page = (tmp_path / "site" / "reference" / "types" / "index.html").read_text()
+    assert "rl_jax.types.Rollout" in page
+    text = re.sub(r"<details.*?</details>", "", page, flags=re.S)  # without the source code shown
+    assert not re.search(r":(?:class|func|meth):", text), "a docstring's role was not turned into a link"
+    results = (tmp_path / "site" / "results" / "index.html").read_text()
+    assert "generated:" not in results
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent == ROOT], ids=name)
+def test_links_outside_the_site_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", WITH_CODE, ids=name)
+def test_code_runs(page, tmp_path, monkeypatch, capsys):
+    """The blocks of a page, in order and in one namespace, with at most 2000 steps."""
+    monkeypatch.chdir(tmp_path)
+    shared = {"__name__": "documentation"}
+    # Classes look up their own module while they are decorated.
+    monkeypatch.setitem(sys.modules, "documentation", type(sys)("documentation"))
+    for block in RUN.findall(page.read_text()):
+        small = re.sub(r"\b\d+_000\b", lambda match: str(min(int(match[0].replace("_", "")), 2000)), block)
+        # JAX's check for reused keys takes the smallest vmapped scan over keys for a reuse.
+        with jax.debug_key_reuse(False):
+            exec(compile(small, name(page), "exec"), shared)
+
+
+def test_the_library_fits_into_ten_lines():
+    block = RUN.findall((ROOT / "README.md").read_text())[0]
+    assert len([line for line in block.splitlines() if line.strip()]) < 10
+
+
+def test_options_in_commands_exist():
+    known = {field.name for kind in (PPOConfig, RunOptions) for field in dataclasses.fields(kind)}
+    for page in PAGES:
+        for command in re.findall(r"(?m)^(?:rl-jax|scripts/run) (?:train|sweep) ppo .*$", page.read_text()):
+            for option in re.findall(r"--([a-z-]+)", command.split("#")[0]):
+                assert option.replace("-", "_").removeprefix("no_") in known, (name(page), command)
+
+
+def test_traps_are_all_there_with_tests_that_exist():
+    page = (ROOT / "docs" / "traps.md").read_text()
+    assert re.findall(r"(?m)^\| (T\d+) \|", page) == [f"T{i}" for i in range(1, 32)]
+    tests = "".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py"))
+    for test in re.findall(r"`(test_\w+)`", page):
+        assert f"def {test}(" in tests, test
+
+
+def test_every_idea_on_the_page_has_a_checked_sketch():
+    source = SLOTS.read_text()
+    sections = re.findall(r"# --8<-- \[start:(.+)\]\n(.*?)# --8<-- \[end:\1\]", source, re.S)
+    page = (ROOT / "docs" / "slots.md").read_text()
+    assert re.findall(r"(?m)^## (\S+)$", page) == [slug for slug, _ in sections]
+    for slug, text in sections:
+        assert re.search(r"(?m)^(?:_\w+: |def \w+\()", text), f"nothing of {slug} is compared with a protocol"
+
+
+@installed("mypy")
+def test_sketches_keep_the_protocols(tmp_path):
+    result = tool("mypy", "--follow-imports=silent", str(SLOTS))
+    assert result.returncode == 0, result.stdout
+    # The check would notice: without one argument a transform is none.
+    broken = tmp_path / "broken.py"
+    text = SLOTS.read_text().replace(
+        "rollout: Rollout, context: Context) -> tuple[BonusState", "rollout: Rollout) -> tuple[BonusState"
+    )
+    broken.write_text(text)
+    result = tool("mypy", "--follow-imports=silent", str(broken))
+    assert result.returncode == 1
+    assert 'expression has type "GlobalEpisodicBonus"' in result.stdout
