@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,7 +11,10 @@ from running import TINY, call, rows, start, wait
 
 from rl_jax import __version__
 from rl_jax.agents import PPOConfig
+from rl_jax.run.checkpoint import Checkpoints
 from rl_jax.run.config import RunOptions, option
+from rl_jax.run.folder import RunFolder
+from rl_jax.run.train import FINAL_EVALUATION, metadata
 
 KEYS = {
     *("env", "agent", "steps", "seconds_compile", "seconds_run", "steps_per_second"),
@@ -185,3 +189,27 @@ def test_without_arguments_and_version():
     assert all(command in text for command in ("train", "sweep", "evaluate", "render", "plot", "list"))
     assert call("--help").out == text
     assert call("--version").out.strip() == __version__
+
+
+def test_t18_checkpoints_hold_what_was_evaluated(run):
+    """The evaluation beside a checkpoint is that of the parameters in it, not of those before the last update."""
+    opened = RunFolder.open(run[0])
+    job = opened.job()
+    noted = {row["steps"]: row["eval/return"] for row in rows(run[0], drop=()) if "eval/return" in row}
+    found = Checkpoints(run[0]).steps()
+    assert len(found) >= 3
+    with jax.debug_key_reuse(False):
+        for step in found:
+            state = opened.state(job, str(step))[1]
+            update = step // job.trainer.steps_per_update
+            stream = FINAL_EVALUATION if update == job.updates else update
+            assert float(job.evaluate(state, stream).per_run()[0]) == noted[step]
+    best = max(found, key=lambda step: (noted[step], step))
+    assert opened.state(job, "best")[0] == best
+
+
+def test_t23_matmul_precision_is_recorded(run):
+    """Whoever compares two runs can see whether their products had the same precision."""
+    assert json.loads((run[0] / "metadata.json").read_text())["matmul_precision"] == "default"
+    with jax.default_matmul_precision("highest"):
+        assert metadata()["matmul_precision"] == "highest"

@@ -82,9 +82,7 @@ def test_every_environment_keeps_the_protocol(name):
 
 
 # Left to check_env alone: those whose programs take XLA longest.
-@pytest.mark.parametrize(
-    "name", sorted({*GYMNAX, *envs.PROBES} - {"Asterix-MinAtar", "Freeway-MinAtar", "Seaquest-MinAtar"})
-)
+@pytest.mark.parametrize("name", sorted({*GYMNAX, *envs.PROBES} - {"Asterix-MinAtar", "Freeway-MinAtar", "Seaquest-MinAtar"}))
 def test_t06_random_rollouts_run_batched_and_flags_are_exclusive(name):
     env = make(name)
     steps = jax.jit(rollout(env, 16, num_envs=3, reset=False))(jax.random.key(0))
@@ -217,9 +215,7 @@ def test_t22_dtypes_are_strong_and_do_not_depend_on_x64(capsys):
     exec(compile(WIDTH_SENSITIVE, "width_sensitive", "exec"), {})
     here = capsys.readouterr().out
     env = {**os.environ, "JAX_ENABLE_X64": "1", "JAX_PLATFORMS": "cpu"}
-    result = subprocess.run(
-        [sys.executable, "-c", WIDTH_SENSITIVE], capture_output=True, text=True, env=env, check=False
-    )
+    result = subprocess.run([sys.executable, "-c", WIDTH_SENSITIVE], capture_output=True, text=True, env=env, check=False)
     assert result.returncode == 0, result.stderr[-2000:]
     assert result.stdout == here and "CartPole" in here
 

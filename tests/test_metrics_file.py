@@ -39,9 +39,7 @@ def test_appends_and_reads_back(tmp_path: Path) -> None:
 
 def test_numbers_of_any_library_and_what_is_not_finite(tmp_path: Path) -> None:
     file = MetricsFile(tmp_path / "m.jsonl")
-    file.append(
-        [{"steps": np.int64(2**53 + 1), "a": jnp.float32(0.5), "b": np.float32(np.nan), "c": math.inf, "d": jnp.nan}]
-    )
+    file.append([{"steps": np.int64(2**53 + 1), "a": jnp.float32(0.5), "b": np.float32(np.nan), "c": math.inf, "d": jnp.nan}])
     row = strict(file.path.read_text())
     assert row == {"steps": 2**53 + 1, "a": 0.5, "b": None, "c": None, "d": None}
     (back,) = file.read()

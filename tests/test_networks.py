@@ -17,6 +17,7 @@ from rl_jax.networks import (
     DiagonalGaussian,
     MultiCategorical,
     actor_critic,
+    orthogonal,
     to_float,
     to_vector,
 )
@@ -302,3 +303,27 @@ def test_the_first_policy_is_nearly_uniform():
     obs, first = 5.0 * random(4, 2, 3), jnp.zeros((4, 2), bool)
     _, out = net.apply(net.init(jax.random.key(0), (), obs, first), (), obs, first)
     np.testing.assert_allclose(out.policy.entropy(), math.log(3), atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(4, 64), (64, 64), (1024, 128), (64, 1), (1, 3)])
+def test_orthogonal_rows_or_columns(shape):
+    """The shorter side is orthonormal to float32 precision, and as long as asked."""
+    found = np.asarray(orthogonal(1.5)(jax.random.key(0), shape), np.float64)
+    product = found @ found.T if shape[0] <= shape[1] else found.T @ found
+    np.testing.assert_allclose(product, 1.5**2 * np.eye(min(shape)), atol=3e-6)
+
+
+def test_orthogonal_is_uniform():
+    """Every entry of a Haar matrix has mean 0 and variance 1/n; the signs of the diagonal are fair."""
+    draws = np.asarray(jax.vmap(lambda key: orthogonal()(key, (4, 4)))(jax.random.split(jax.random.key(1), 4000)))
+    np.testing.assert_allclose(draws.mean(axis=0), 0, atol=0.04)
+    np.testing.assert_allclose(draws.var(axis=0), 0.25, atol=0.02)
+    np.testing.assert_allclose(np.mean(np.linalg.det(draws) > 0), 0.5, atol=0.03)
+
+
+def test_no_factorisation_in_a_batch_of_networks():
+    """A batched QR of jaxlib can wait for itself for ever on two cores: no program of ours may hold one."""
+    net = actor_critic(Spec(Box.of(-1, 1, (3,)), Discrete(2), 1, 1), memory="gru")
+    arguments = net.initial_carry(1), jnp.zeros((1, 1, 3)), jnp.ones((1, 1), bool)
+    program = jax.make_jaxpr(jax.vmap(lambda key: net.init(key, *arguments)))(jax.random.split(jax.random.key(0), 4))
+    assert not any(name in str(program) for name in ("householder", "geqrf", "qr["))

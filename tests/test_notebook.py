@@ -29,7 +29,10 @@ def test_the_notebook_runs(tmp_path, monkeypatch):
     manager.kernel_spec.argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     notebook = nbformat.read(NOTEBOOK, 4)
     client = nbclient.NotebookClient(notebook, km=manager, timeout=300, resources={"metadata": {"path": str(tmp_path)}})
-    client.execute(env=dict(os.environ))
+    try:
+        client.execute(env=dict(os.environ))
+    finally:
+        manager.shutdown_kernel(now=True)
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     pictures = [output for output in outputs if "image/png" in output.get("data", {})]
     assert len(pictures) == 3

@@ -95,9 +95,7 @@ def test_interval_is_stratified_by_task() -> None:
 
 def test_coverage_of_the_mean_of_normal_runs() -> None:
     rng = np.random.default_rng(2)
-    inside = [
-        low < 0 < high for low, high in (bootstrap_interval(rng.normal(size=30), mean, samples=500) for _ in range(300))
-    ]
+    inside = [low < 0 < high for low, high in (bootstrap_interval(rng.normal(size=30), mean, samples=500) for _ in range(300))]
     # The percentile bootstrap of 30 runs is slightly too narrow; the binomial error of 300 trials is 1.3%.
     assert 0.88 < np.mean(inside) < 0.98
 

@@ -2,9 +2,9 @@
 
     python experiments/benchmarks/ppo_cartpole.py --rejax-python PATH/TO/VENV/bin/python
 
-64 environments x 128 steps, 4 epochs x 4 minibatches, separate 64-64 tanh networks, one seed. Rejax needs a virtual environment of
-its own: ``pip install rejax==0.1.3 gymnax==0.0.9``. Both train the same number of environment steps in one compiled call,
-without evaluation; compile time is measured apart.
+64 environments x 128 steps, 4 epochs x 4 minibatches, separate 64-64 tanh networks, one seed. Rejax needs a virtual
+environment of its own: ``pip install rejax==0.1.3 gymnax==0.0.9``. Both train the same number of environment steps in one
+compiled call, without evaluation; compile time is measured apart.
 """
 
 import argparse

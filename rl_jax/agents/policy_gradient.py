@@ -68,8 +68,9 @@ class PolicyGradient:
         steps = spec.num_envs * spec.rollout_length
         items, what = (spec.num_envs, "environments") if agent.recurrent else (steps, "steps of a rollout")
         if items % self.minibatches:
-            divisors = [d for d in range(1, items + 1) if items % d == 0]
-            nearest = min(divisors, key=lambda d: (abs(d - self.minibatches), d))
+            asked = min(self.minibatches, items)
+            near = (d for away in range(items) for d in (asked - away, asked + away) if 0 < d <= items)
+            nearest = next(d for d in near if items % d == 0)
             raise RLJaxError(
                 f"{items} {what} cannot be cut into {self.minibatches} equal minibatches: use --minibatches {nearest}"
                 + (" (a recurrent agent's minibatches are whole environments)" if agent.recurrent else "")
@@ -103,7 +104,7 @@ class PolicyGradient:
     def act(
         self, state: Learner, carry: PyTree, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False
     ) -> tuple[PyTree, jax.Array, dict[str, jax.Array]]:
-        """Sample actions ``[N, ...]`` (the mode if ``greedy``); extras: ``log_prob``, ``value`` ``[N]``, ``hidden`` features."""
+        """Sample actions ``[N, ...]`` (the mode if ``greedy``); extras: ``log_prob``, ``value``, ``hidden`` features."""
         carry, out = self._apply(state.params, carry, obs[None], first[None])
         policy = jax.tree.map(lambda x: x[0], out.policy)
         action = policy.mode() if greedy else policy.sample(key)

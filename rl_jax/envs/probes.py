@@ -160,11 +160,7 @@ PROBES: dict[str, Callable[..., Probe]] = {
     "probe/continuous-action": partial(
         Probe, "probe/continuous-action", _UNIT, Box.of(-2.0, 4.0, (1,)), _see_nothing, _pay_distance
     ),
-    "probe/truncation": partial(
-        Probe, "probe/truncation", _UNIT, _TWO, _see_nothing, _pay_always, steps=4, endless=True
-    ),
-    "probe/multi-discrete": partial(
-        Probe, "probe/multi-discrete", _UNIT, MultiDiscrete((3, 2)), _see_cue, _pay_components
-    ),
+    "probe/truncation": partial(Probe, "probe/truncation", _UNIT, _TWO, _see_nothing, _pay_always, steps=4, endless=True),
+    "probe/multi-discrete": partial(Probe, "probe/multi-discrete", _UNIT, MultiDiscrete((3, 2)), _see_cue, _pay_components),
 }
 """Factories of all probes, by name. Equal arguments make equal (and equally hashed) probes."""

@@ -100,9 +100,10 @@ def collect(
 
         # Nobody resets in most steps of most environments, and a reset can cost more than a step.
         env_state, obs, level = jax.lax.cond(any_true(done), reset, lambda same: same, (out.state, out.obs, here.level))
-        finished = done.astype(jnp.float32)
-        means = means + _episode_means(finished, returns, lengths, reward)
-        there = here.replace(obs=obs, first=done, carry=memory, env_state=env_state, level=level)
+        means = means + _episode_means(done, returns, lengths, reward)
+        there = here.replace(  # type: ignore[attr-defined]
+            obs=obs, first=done, carry=memory, env_state=env_state, level=level
+        )
 
         # Here and now, since the memory of this moment may be too large to be kept for every step.
         def bootstrap() -> jax.Array:
@@ -128,17 +129,17 @@ def collect(
 
     start = collector.here
     zero = jnp.zeros((num_envs,), jnp.float32)
-    means = Means.zeros_like(jax.eval_shape(_episode_means, zero, zero, collector.episode_length, zero))
+    means = Means.zeros_like(jax.eval_shape(_episode_means, start.first, zero, collector.episode_length, zero))
     (collector, means), rows = jax.lax.scan(step, (collector, means), jax.random.split(key, length))
     return collector, Rollout(**rows, start=start, last=collector.here), means
 
 
 def _episode_means(finished: jax.Array, returns: jax.Array, lengths: jax.Array, reward: jax.Array) -> Means:
     """Sums over the episodes that finished at this step; episodes under way are not counted."""
-    count = jnp.sum(finished)
+    count = jnp.sum(finished.astype(jnp.float32))
     values = {
-        "episode/return": jnp.sum(finished * returns),
-        "episode/length": jnp.sum(finished * lengths.astype(jnp.float32)),
+        "episode/return": jnp.sum(jnp.where(finished, returns, 0.0)),
+        "episode/length": jnp.sum(jnp.where(finished, lengths, 0).astype(jnp.float32)),
         "reward/mean": jnp.mean(reward),
     }
     return Means.of(values, {"episode/return": count, "episode/length": count})

@@ -189,14 +189,22 @@ class Trainer:
             collector=begin(self.curriculum, curriculum, self._carry(), keys[5], self.num_envs),
         )
 
-    def _context(self, state: TrainState, stream: int, collected: Rollout | None = None) -> Context:
-        """What the parts of one train step are told; the key depends on the run, the train step and the stream alone."""
+    def _key(self, state: TrainState, stream: int) -> Key:
+        """The key of one stream of the train step that ``state`` is about to do."""
+        return jax.random.fold_in(state.updates.key(state.key), stream)
 
+    def _collect(self, state: TrainState) -> tuple[TrainState, Rollout, Context, Means]:
         def policy(carry: PyTree, obs: jax.Array, first: jax.Array, key: Key) -> Any:
             return self.agent.act(state.agent, carry, self.experience.observe(state.experience, obs), first, key)
 
-        return Context(
-            key=jax.random.fold_in(state.updates.key(state.key), stream),
+        def value(carry: PyTree, obs: jax.Array) -> jax.Array:
+            obs = self.experience.observe(state.experience, obs)
+            return self.agent.value(state.agent, carry, obs, jnp.zeros((self.num_envs,), bool))
+
+        key = self._key(state, streams.COLLECT)
+        collector, collected, means = self._rollout(state.curriculum, policy, value, state.collector, key)
+        context = Context(
+            key=self._key(state, streams.EXPERIENCE),
             agent=self.agent,
             agent_state=state.agent,
             update=state.updates.low.astype(jnp.int32),
@@ -205,25 +213,19 @@ class Trainer:
             policy=policy,
             collected=collected,
         )
-
-    def _collect(self, state: TrainState) -> tuple[TrainState, Rollout, Rollout, Means]:
-        def value(carry: PyTree, obs: jax.Array) -> jax.Array:
-            obs = self.experience.observe(state.experience, obs)
-            return self.agent.value(state.agent, carry, obs, jnp.zeros((self.num_envs,), bool))
-
-        context = self._context(state, streams.COLLECT)
-        collector, collected, means = self._rollout(state.curriculum, context.policy, value, state.collector, context.key)
-        context = self._context(state, streams.EXPERIENCE, collected)
         experience, rollout, from_experience = self.experience.update(state.experience, collected, context)
-        context = self._context(state, streams.CURRICULUM, collected)
-        curriculum, from_curriculum = self.curriculum.update(state.curriculum, rollout, context)
+        for_curriculum = context.replace(key=self._key(state, streams.CURRICULUM))  # type: ignore[attr-defined]
+        curriculum, from_curriculum = self.curriculum.update(state.curriculum, rollout, for_curriculum)
         state = state.replace(collector=collector, experience=experience, curriculum=curriculum)  # type: ignore[attr-defined]
-        return state, rollout, collected, means | Means.of({**from_experience, **from_curriculum})
+        return state, rollout, context, means | Means.of({**from_experience, **from_curriculum})
 
-    def _learn(self, state: TrainState, rollout: Rollout, collected: Rollout) -> tuple[TrainState, Means]:
-        replay = self.replay.add(state.replay, rollout, self._context(state, streams.REPLAY, collected))
-        schedule, count = self.updates.count(state.schedule, rollout, self._context(state, streams.UPDATES, collected))
-        context = self._context(state, streams.LEARN, collected)
+    def _learn(self, state: TrainState, rollout: Rollout, context: Context) -> tuple[TrainState, Means]:
+        def at(stream: int) -> Context:
+            return context.replace(key=self._key(state, stream))  # type: ignore[attr-defined]
+
+        replay = self.replay.add(state.replay, rollout, at(streams.REPLAY))
+        schedule, count = self.updates.count(state.schedule, rollout, at(streams.UPDATES))
+        key = self._key(state, streams.LEARN)
 
         def learn(agent: PyTree, replay: PyTree, key: Key) -> tuple[PyTree, PyTree, Means]:
             key_sample, key_learn = jax.random.split(key)
@@ -233,17 +235,17 @@ class Trainer:
             return agent, self.replay.update(replay, sample.indices, priorities), Means.of(metrics)
 
         if isinstance(count, int) and count == 1:
-            agent, replay, means = learn(state.agent, replay, context.key)
+            agent, replay, means = learn(state.agent, replay, key)
         else:
-            zeros = Means.zeros_like(jax.eval_shape(learn, state.agent, replay, context.key)[2])
+            zeros = Means.zeros_like(jax.eval_shape(learn, state.agent, replay, key)[2])
 
             def again(i: jax.Array, carry: tuple[PyTree, PyTree, Means]) -> tuple[PyTree, PyTree, Means]:
-                agent, replay, means = learn(*carry[:2], jax.random.fold_in(context.key, i))
+                agent, replay, means = learn(*carry[:2], jax.random.fold_in(key, i))
                 return agent, replay, carry[2] + means
 
             agent, replay, means = jax.lax.fori_loop(0, count, again, (state.agent, replay, zeros))
         here = state.collector.here
-        here = here.replace(carry=self.agent.refresh(agent, here.carry))
+        here = here.replace(carry=self.agent.refresh(agent, here.carry))  # type: ignore[attr-defined]
         state = state.replace(  # type: ignore[attr-defined]
             updates=state.updates.next(),
             agent=agent,
@@ -254,8 +256,8 @@ class Trainer:
         return state, means
 
     def _train_step(self, state: TrainState) -> tuple[TrainState, Means]:
-        state, rollout, collected, means = self._collect(state)
-        state, learned = self._learn(state, rollout, collected)
+        state, rollout, context, means = self._collect(state)
+        state, learned = self._learn(state, rollout, context)
         return state, means | learned
 
     def collect(self, state: TrainState) -> tuple[TrainState, Rollout, Metrics]:
@@ -293,7 +295,7 @@ class Trainer:
     def train(self, key: Key, num_steps: int, num_rows: int = 100) -> tuple[TrainState, Metrics]:
         """A whole run: at least ``num_steps`` environment steps, metrics ``[rows]`` with ``rows <= num_rows``.
 
-        ``metrics["steps"]`` ``[rows]`` is the exact number of environment steps at the end of each row, as ``float32``.
+        ``metrics["steps"]`` ``[rows]`` is the number of environment steps at the end of each row, ``float32`` (exact to 2^24).
         """
         total = self.num_updates(num_steps)
         rows = min(num_rows, total)

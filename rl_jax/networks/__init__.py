@@ -2,8 +2,9 @@
 
 from rl_jax.networks.actor_critic import ActorCritic, Outputs, PolicyHead, actor_critic
 from rl_jax.networks.distributions import Categorical, DiagonalGaussian, Distribution, MultiCategorical
+from rl_jax.networks.initializers import orthogonal
 from rl_jax.networks.memory import GRU, NoMemory
-from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Conv, Identity, to_float, to_vector
+from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Conv, Dense, Identity, to_float, to_vector
 
 __all__ = [
     "ACTIVATIONS",
@@ -13,6 +14,7 @@ __all__ = [
     "ActorCritic",
     "Categorical",
     "Conv",
+    "Dense",
     "DiagonalGaussian",
     "Distribution",
     "Identity",
@@ -21,6 +23,7 @@ __all__ = [
     "Outputs",
     "PolicyHead",
     "actor_critic",
+    "orthogonal",
     "to_float",
     "to_vector",
 ]

@@ -9,7 +9,7 @@ from flax import struct
 
 from rl_jax.networks.distributions import Categorical, DiagonalGaussian, Distribution, MultiCategorical
 from rl_jax.networks.memory import GRU, NoMemory
-from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Identity, dense
+from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Dense, Identity
 from rl_jax.spaces import Box, Discrete, MultiDiscrete, Space
 from rl_jax.types import Spec
 
@@ -38,12 +38,12 @@ class PolicyHead(nn.Module):
     def __call__(self, x: jax.Array) -> Distribution:
         # A small last layer makes the first policy nearly uniform, whatever the features are (Andrychowicz et al. 2021).
         if isinstance(self.space, Discrete):
-            return Categorical(dense(self.space.n, 0.01)(x))
+            return Categorical(Dense(self.space.n, 0.01)(x))
         if isinstance(self.space, MultiDiscrete):
-            return MultiCategorical(dense(sum(self.space.nvec), 0.01)(x), self.space.nvec)
+            return MultiCategorical(Dense(sum(self.space.nvec), 0.01)(x), self.space.nvec)
         size = len(self.space.low)
         log_std = self.param("log_std", nn.initializers.zeros, (size,), jnp.float32)
-        mean = dense(size, 0.01)(x)
+        mean = Dense(size, 0.01)(x)
         shape = (*mean.shape[:-1], *self.space.shape)
         log_std = jnp.broadcast_to(log_std, mean.shape).reshape(shape)
         return DiagonalGaussian(mean.reshape(shape), log_std, len(self.space.shape))
@@ -69,7 +69,7 @@ class ActorCritic(nn.Module):
     def __call__(self, carry: Any, obs: jax.Array, first: jax.Array) -> tuple[Any, Outputs]:
         carry, hidden = self.memory(carry, self.torso(obs), first)
         policy = PolicyHead(self.action_space)(self.actor(hidden))
-        value = dense(1, 1.0)(self.critic(hidden))[..., 0]
+        value = Dense(1, 1.0)(self.critic(hidden))[..., 0]
         return carry, Outputs(policy, value, hidden)
 
     @nn.nowrap

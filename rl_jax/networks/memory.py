@@ -6,6 +6,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from rl_jax.networks.initializers import orthogonal
+from rl_jax.networks.torsos import Dense
+
 
 class NoMemory(nn.Module):
     """The feed-forward case: an empty carry ``()``, features pass unchanged."""
@@ -46,10 +49,10 @@ class GRU(nn.Module):
         Returns:
             The memory after the last step ``[N, width]``, and all memories ``[T, N, width]``.
         """
-        inputs = nn.Dense(3 * self.width, kernel_init=nn.initializers.lecun_normal(), name="input")(x)
+        inputs = Dense(3 * self.width, scale=1.0, name="input")(x)
 
         def orthogonal_blocks(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
-            blocks = [nn.initializers.orthogonal()(k, (shape[0], shape[0]), jnp.float32) for k in jax.random.split(key, 3)]
+            blocks = [orthogonal()(k, (shape[0], shape[0]), jnp.float32) for k in jax.random.split(key, 3)]
             return jnp.concatenate(blocks, axis=-1)
 
         kernel = self.param("recurrent", orthogonal_blocks, (self.width, 3 * self.width))

@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from rl_jax.networks.initializers import orthogonal
 from rl_jax.spaces import Discrete, MultiDiscrete, Space
 
 Activation = Callable[[jax.Array], jax.Array]
@@ -32,9 +33,23 @@ def to_vector(obs: jax.Array, space: Space) -> jax.Array:
     return x.reshape(*x.shape[:lead], -1)
 
 
-def dense(features: int, scale: float = math.sqrt(2)) -> nn.Dense:
-    """A linear layer with orthogonal initialisation (Saxe et al. 2014) and zero bias."""
-    return nn.Dense(features, kernel_init=nn.initializers.orthogonal(scale))
+class Dense(nn.Module):
+    """A linear layer over any leading axes, with orthogonal initialisation (Saxe et al. 2014) and zero bias.
+
+    The product is taken over *one* flat leading axis: with several, the gradient of the kernel contracts several axes at once,
+    which XLA's CPU backend does not hand to its fast matrix product (2.2 times slower for ``[1, 2048, 64]``).
+    """
+
+    features: int
+    scale: float = math.sqrt(2)
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        *lead, size = x.shape
+        kernel = self.param("kernel", orthogonal(self.scale), (size, self.features), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+        flat = x.reshape(math.prod(lead), size) @ kernel + bias
+        return flat.reshape(*lead, self.features)
 
 
 class Identity(nn.Module):
@@ -56,7 +71,7 @@ class MLP(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         for width in self.widths:
-            x = self.activation(dense(width)(x))
+            x = self.activation(Dense(width)(x))
         return x
 
 
@@ -81,7 +96,7 @@ class Conv(nn.Module):
             for i in range(self.size)
             for j in range(self.size)
         ]
-        return dense(self.features)(jnp.concatenate(patches, axis=-1))
+        return Dense(self.features)(jnp.concatenate(patches, axis=-1))
 
 
 class CNN(nn.Module):
@@ -97,4 +112,4 @@ class CNN(nn.Module):
         for features in self.filters:
             x = nn.relu(Conv(features)(x))
         x = x.reshape(*x.shape[:-3], -1)
-        return nn.relu(dense(self.width)(x))
+        return nn.relu(Dense(self.width)(x))
