@@ -102,7 +102,61 @@ def ppo_baselines(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-TABLES: dict[str, Callable[[dict[str, Any]], str]] = {"ppo_baselines": ppo_baselines}
+def bench_ppo_cartpole(result: dict[str, Any]) -> str:
+    """Throughput beside a peer."""
+    rates, compiled = result["steps_per_second"], result["seconds_compile"]
+    lines = [
+        f"{result['env']}, {result['num_envs']} environments x {result['rollout_length']} steps, {result['epochs']} epochs x "
+        f"{result['minibatches']} minibatches, {count(result['steps'])} steps, {result['device']}; "
+        f"medians of {len(result['runs']['rl_jax'])} runs of each, in turn.",
+        "",
+        "| library | steps/s | compile |",
+        "|---|---|---|",
+        f"| rl_jax | {count(rates['rl_jax'])} | {number(compiled['rl_jax'])} s |",
+        f"| Rejax 0.1.3 (gymnax 0.0.9) | {count(rates['rejax'])} | {number(compiled['rejax'])} s |",
+        "",
+        f"Ratio: {result['ratio_median']:.2f} (pair by pair from {result['ratio_min']:.2f} to {result['ratio_max']:.2f}).",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def kill_and_resume(result: dict[str, Any]) -> str:
+    """Runs killed and resumed."""
+    return (
+        f"{result['runs']} runs of `rl-jax train ppo {' '.join(result['options'])}` each met a SIGKILL at a random moment "
+        f"({result['kills']} kills, {result['half_written']} of them while a checkpoint was being written) and were resumed. "
+        f"Equal to the run that was never stopped: parameters (`params_sha256`) in {result['runs_with_same_params_sha256']}, "
+        f"evaluation in {result['runs_with_same_evaluation']}, every row of the metrics in {result['runs_with_same_metrics']}.\n"
+    )
+
+
+def bench_sweep_and_memory(result: dict[str, Any]) -> str:
+    """One program for a grid, and memory over the length of a run."""
+    sweep, single, memory = result["sweep"], result["single"], result["memory"]
+    short, long = memory["5000000"], memory["50000000"]
+    return "\n".join(
+        [
+            f"A 4 x 4 grid of learning rate and entropy weight x 8 seeds ({sweep['runs']} runs of {count(sweep['steps_each'])} steps) "
+            f"as one `rl-jax sweep`: {number(sweep['seconds'])} s in all, {number(sweep['seconds_compile'])} s of them compiling. "
+            f"As single `rl-jax train` commands: {number(single['seconds_first'])} s for the first and "
+            f"{number(single['seconds_each_later'])} s for each later one, which finds its programs compiled (mean of "
+            f"{single['measured'] - 1}); scaled to {sweep['runs']}: {number(single['seconds_for_all_scaled'])} s.",
+            "",
+            f"Largest resident memory of `rl-jax train ppo --env CartPole-v1`: {number(short['max_rss_mb'])} MB at "
+            f"{count(short['steps'])} steps, {number(long['max_rss_mb'])} MB at {count(long['steps'])} steps "
+            f"(ratio {memory['ratio']:.3f}). {result['device']}.",
+            "",
+        ]
+    )
+
+
+TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "ppo_baselines": ppo_baselines,
+    "bench_ppo_cartpole": bench_ppo_cartpole,
+    "kill_and_resume": kill_and_resume,
+    "bench_sweep_and_memory": bench_sweep_and_memory,
+}
 
 
 def table(experiment: str) -> str:
