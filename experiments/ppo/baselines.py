@@ -33,7 +33,10 @@ ROWS = {
     ),
     "MemoryChain-bsuite_none": (["--env", "MemoryChain-bsuite", "--steps", "500000"], ["below", 0.3], None),
     "Breakout-MinAtar": (
-        ["--env", "Breakout-MinAtar", "--steps", "5000000", "--rollout-length", "64", "--epochs", "2"],
+        [
+            *("--env", "Breakout-MinAtar", "--steps", "5000000", "--rollout-length", "128", "--minibatches", "8"),
+            *("--epochs", "2", "--learning-rate", "2.5e-3", "--no-normalize-obs"),
+        ],
         None,
         "at 5 M frames actor-critic AC(0.8) about 17.5, AC(0) about 15.5, DQN about 10 (mean training return of 30 seeds, read off "
         "the learning curves of Young & Tian 2019, arXiv:1903.03176; theirs has sticky actions, six actions and no limit of 1000 "
