@@ -17,7 +17,7 @@ import rl_jax as rl
 from rl_jax.agents import CONFIGS
 from rl_jax.errors import MissingExtra, RLJaxError
 from rl_jax.loop import counter as streams
-from rl_jax.loop.collect import begin
+from rl_jax.loop.collect import begin, collect
 from rl_jax.run import config
 from rl_jax.run.checkpoint import Checkpoints, digest
 from rl_jax.run.config import IDENTITY, RECORD, RunOptions
@@ -191,22 +191,25 @@ def render(given: Any) -> None:
     @jax.jit
     def play(key: jax.Array) -> Any:
         key_start, key_steps = jax.random.split(key)
-        here = begin(trainer.curriculum, state.curriculum, trainer.agent.initial_carry(1), key_start, 1).here
+        collector = begin(trainer.curriculum, state.curriculum, trainer.agent.initial_carry(1), key_start, 1)
 
-        def step_fn(here: Any, key: jax.Array) -> Any:
-            key_act, key_env = jax.random.split(key)
-            obs = trainer.experience.observe(state.experience, here.obs)
-            memory, action, _ = trainer.agent.act(state.agent, here.carry, obs, here.first, key_act, not given.stochastic)
-            level = jax.tree.map(lambda x: x[0], here.level)
-            params = trainer.curriculum.params(state.curriculum, level)
-            env_state = jax.tree.map(lambda x: x[0], here.env_state)
-            move = rl.envs.to_env_action(trainer.base.action_space, action[0])
-            out = trainer.env.step(key_env, env_state, move, params)
-            grow = jax.tree.map(lambda x: x[None], (out.state, out.obs))
-            there = here.replace(env_state=grow[0], obs=grow[1], first=jnp.zeros((1,), bool), carry=memory)
-            return there, (env_state, out.reward, out.terminated | out.truncated)
+        def policy(carry: Any, obs: jax.Array, first: jax.Array, key: jax.Array) -> Any:
+            obs = trainer.experience.observe(state.experience, obs)
+            return trainer.agent.act(state.agent, carry, obs, first, key, not given.stochastic)
 
-        return jax.lax.scan(step_fn, here, jax.random.split(key_steps, limit))[1]
+        rollout = collect(
+            trainer.env,
+            trainer.base.action_space,
+            trainer.curriculum,
+            state.curriculum,
+            policy,
+            lambda carry, obs: jnp.zeros((1,)),  # nothing is learned: no value is needed
+            collector,
+            key_steps,
+            limit,
+            trainer.time_limit,
+        )[1]
+        return jax.tree.map(lambda x: x[:, 0], (rollout.env_state, rollout.reward, rollout.done))
 
     states, rewards, done = play(key)
     length = int(np.argmax(done)) + 1 if np.any(done) else limit
