@@ -146,7 +146,7 @@ def evaluate(given: Any) -> None:
     _compilation_cache(folder.options.compile_cache)
     # A stream far from those used while training, whose numbers are train steps.
     stream = (FINAL_EVALUATION - 1 - given.seed) % 2**31
-    job.evaluate(state, stream, greedy=not given.stochastic)
+    job.compile_evaluation(greedy=not given.stochastic)
     start = time.perf_counter()
     scores = job.evaluate(state, stream, greedy=not given.stochastic)
     seconds = time.perf_counter() - start

@@ -96,7 +96,7 @@ class Job:
         state = self.state_shape()
         self._compile("init", lambda trainer, key: trainer.init(key, self.steps), (0,), self.keys())
         self._compile("advance", Trainer.advance, (0, None), state, jax.ShapeDtypeStruct((), jnp.int32), donate=(1,))
-        self._evaluate_program(self.eval_episodes, True)
+        self.compile_evaluation()
         return self.seconds_compile
 
     def init(self) -> PyTree:
@@ -108,15 +108,18 @@ class Job:
         state, metrics = self._programs["advance"](self.trainer, state, jnp.asarray(num_updates, jnp.int32))
         return state, {name: np.atleast_1d(np.asarray(value)) for name, value in metrics.items()}
 
-    def _evaluate_program(self, episodes: int, greedy: bool) -> Any:
+    def compile_evaluation(self, greedy: bool = True) -> Any:
+        """Compile an evaluation, so that playing it can be timed by itself."""
+        episodes = self.eval_episodes
+
         def play(trainer: Trainer, state: PyTree, key: jax.Array) -> Any:
             return evaluate(trainer, state, key, episodes, greedy)
 
         return self._compile(f"evaluate {episodes} {greedy}", play, (0, 0), self.state_shape(), self.keys())
 
-    def evaluate(self, state: PyTree, stream: int, episodes: int | None = None, greedy: bool = True) -> "Scores":
+    def evaluate(self, state: PyTree, stream: int, greedy: bool = True) -> "Scores":
         """Whole episodes of every run, from keys of their own: ``stream`` tells evaluations of one run apart."""
-        program = self._evaluate_program(episodes or self.eval_episodes, greedy)
+        program = self.compile_evaluation(greedy)
         keys = self.keys()
         fold = jax.random.fold_in
         keys = fold(keys, stream) if self.single else jax.vmap(fold, in_axes=(0, None))(keys, stream)

@@ -190,15 +190,17 @@ def _train(
             _check_finite(job, state, metrics, begin, labels, checkpoints, at_save=saving)
             rate = runs * (end - begin) * per_update / seconds
             rows = _rows(labels, metrics, end * per_update, time.perf_counter() - start, rate)
+            score = None
             if end in saves:
                 scores = job.evaluate(state, FINAL_EVALUATION if end == edges[-1] else end)
+                score = _score(scores)
                 for row, value in zip(rows, scores.per_run(), strict=True):
                     row["eval/return"] = float(value)
             metrics_file.append(rows)
             for logger in loggers:
                 logger.log(rows)
             if saving:
-                checkpoints.save(end * per_update, state, _score(scores) if end in saves else None)
+                checkpoints.save(end * per_update, state, score)
             extra = {} if scores is None else {"eval": scores.per_run().tolist()}
             progress.update(end * per_update * runs, rate, metrics["episode/return"].tolist(), extra)
             if stopped_by is not None and end < edges[-1]:
@@ -269,8 +271,8 @@ def plot_run(folder: Path, title: str) -> Path:
     return learning_curve(folder / "curve.png", curve_from_rows(rows), title, evaluation)
 
 
-def _score(scores: Scores | None) -> float | None:
-    values = np.asarray([np.nan]) if scores is None else scores.per_run()
+def _score(scores: Scores) -> float | None:
+    values = scores.per_run()
     return None if np.isnan(values).any() else float(stats.iqm(values))
 
 
