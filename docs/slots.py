@@ -220,6 +220,9 @@ class ReLIC:
     def initial_carry(self, num_envs: int) -> Trial:
         raise NotImplementedError
 
+    def prepare(self, state: Learner, context: Context) -> Learner:
+        raise NotImplementedError
+
     def act(
         self, state: Learner, carry: Trial, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False
     ) -> tuple[Trial, jax.Array, dict[str, jax.Array]]:
@@ -340,6 +343,9 @@ class LPG:
     def initial_carry(self, num_envs: int) -> tuple[()]:
         raise NotImplementedError
 
+    def prepare(self, state: LPGState, context: Context) -> LPGState:
+        raise NotImplementedError
+
     def act(
         self, state: LPGState, carry: tuple[()], obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False
     ) -> tuple[tuple[()], jax.Array, dict[str, jax.Array]]:
@@ -452,6 +458,9 @@ class StreamAC:
         raise NotImplementedError
 
     def initial_carry(self, num_envs: int) -> tuple[()]:
+        raise NotImplementedError
+
+    def prepare(self, state: StreamState, context: Context) -> StreamState:
         raise NotImplementedError
 
     def act(
@@ -568,7 +577,10 @@ class SynthER:
     def add(self, state: SyntheticState, rollout: Rollout, context: Context) -> SyntheticState:
         raise NotImplementedError
 
-    def sample(self, state: SyntheticState, key: Key) -> Sample:
+    def ready(self, state: SyntheticState) -> bool:
+        raise NotImplementedError
+
+    def sample(self, state: SyntheticState, context: Context) -> Sample:
         raise NotImplementedError
 
     def update(self, state: SyntheticState, indices: jax.Array | None, priorities: jax.Array | None) -> SyntheticState:
@@ -628,7 +640,10 @@ class MixedReplay:
     def add(self, state: PyTree, rollout: Rollout, context: Context) -> PyTree:
         raise NotImplementedError
 
-    def sample(self, state: PyTree, key: Key) -> Sample:
+    def ready(self, state: PyTree) -> bool:
+        raise NotImplementedError
+
+    def sample(self, state: PyTree, context: Context) -> Sample:
         raise NotImplementedError
 
     def update(self, state: PyTree, indices: jax.Array | None, priorities: jax.Array | None) -> PyTree:
@@ -793,6 +808,9 @@ class Anchored:
     def initial_carry(self, num_envs: int) -> PyTree:
         raise NotImplementedError
 
+    def prepare(self, state: AnchoredState, context: Context) -> AnchoredState:
+        raise NotImplementedError
+
     def act(
         self, state: AnchoredState, carry: PyTree, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False
     ) -> tuple[PyTree, jax.Array, dict[str, jax.Array]]:
@@ -910,7 +928,10 @@ class SelfImitation:
     def add(self, state: Wins, rollout: Rollout, context: Context) -> Wins:
         raise NotImplementedError
 
-    def sample(self, state: Wins, key: Key) -> Sample:
+    def ready(self, state: Wins) -> bool:
+        raise NotImplementedError
+
+    def sample(self, state: Wins, context: Context) -> Sample:
         raise NotImplementedError
 
     def update(self, state: Wins, indices: jax.Array | None, priorities: jax.Array | None) -> Wins:

@@ -158,6 +158,7 @@ class Context:
         update: index of this train step, ``int32`` (wraps after 2^31; exact counts are the loop's).
         progress: fraction of the planned training that is done, in ``[0, 1]``.
         horizon: number of train steps planned, ``float32``.
+        steps: environment steps done before this train step, over all environments, ``float32``.
         policy: what acts now, ``(carry, obs [N, ...], first [N], key) -> (carry, action, extras)``, given raw observations.
         collected: the rollout as the environment gave it: raw observations and rewards, before any transform.
         outputs: inside a loss, the network's outputs on the batch, computed once for all terms.
@@ -171,6 +172,7 @@ class Context:
     update: jax.Array
     progress: jax.Array
     horizon: jax.Array
+    steps: jax.Array
     policy: Any = struct.field(pytree_node=False, default=None)
     collected: Any = None
     outputs: Any = None
@@ -209,7 +211,11 @@ class Replay(Protocol):
 
     def add(self, state: PyTree, rollout: Rollout, context: Context) -> PyTree: ...
 
-    def sample(self, state: PyTree, key: Key) -> Sample: ...
+    def ready(self, state: PyTree) -> jax.Array | bool:
+        """Whether there is anything to sample; until then nothing is learned."""
+        ...
+
+    def sample(self, state: PyTree, context: Context) -> Sample: ...
 
     def update(self, state: PyTree, indices: jax.Array | None, priorities: jax.Array | None) -> PyTree: ...
 
@@ -234,6 +240,10 @@ class Agent(Protocol):
     def init(self, key: Key, spec: Spec) -> PyTree: ...
 
     def initial_carry(self, num_envs: int) -> PyTree: ...
+
+    def prepare(self, state: PyTree, context: Context) -> PyTree:
+        """Called before each rollout: what acting depends on besides learning, such as a schedule over ``context.steps``."""
+        ...
 
     def act(
         self, state: PyTree, carry: PyTree, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False

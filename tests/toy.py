@@ -125,6 +125,7 @@ def context(agent=None, agent_state=(), progress=0.0, outputs=None, seed=0):
         update=jnp.int32(0),
         progress=jnp.float32(progress),
         horizon=jnp.float32(1.0),
+        steps=jnp.float32(0.0),
         outputs=outputs,
     )
 

@@ -98,6 +98,10 @@ class PolicyGradient:
         """The memory before an episode, leading axis ``[N]``."""
         return self.network.initial_carry(num_envs)  # type: ignore[union-attr]
 
+    def prepare(self, state: Learner, context: Context) -> Learner:
+        """Acting depends on the parameters alone."""
+        return state
+
     def _apply(self, params: PyTree, carry: PyTree, obs: jax.Array, first: jax.Array) -> tuple[PyTree, Any]:
         return self.network.apply(params, carry, obs, first)  # type: ignore[union-attr]
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import struct
 
 # The streams of one train step. A stream's number is part of every run's reproducibility: append, never renumber.
-COLLECT, EXPERIENCE, CURRICULUM, REPLAY, LEARN, UPDATES = range(6)
+COLLECT, EXPERIENCE, CURRICULUM, REPLAY, LEARN, UPDATES, PREPARE = range(7)
 # The streams of a whole run, far from the numbers that anything else folds in.
 INIT, TRAIN, EVALUATE = (2**31 + i for i in range(3))
 

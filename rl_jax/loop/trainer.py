@@ -16,6 +16,7 @@ from rl_jax.loop.collect import Collector, begin, collect
 from rl_jax.loop.counter import Counter
 from rl_jax.loop.metrics import Means
 from rl_jax.loop.updates import Constant
+from rl_jax.ops import any_true
 from rl_jax.replay import OnPolicy
 from rl_jax.types import Agent, Context, Environment, Key, Metrics, PyTree, Rollout, Sample, Spec
 
@@ -193,7 +194,22 @@ class Trainer:
         """The key of one stream of the train step that ``state`` is about to do."""
         return jax.random.fold_in(state.updates.key(state.key), stream)
 
+    def _context(self, state: TrainState, stream: int) -> Context:
+        """The moment of the train step that ``state`` is about to do, with the key of one stream."""
+        return Context(
+            key=self._key(state, stream),
+            agent=self.agent,
+            agent_state=state.agent,
+            update=state.updates.low.astype(jnp.int32),
+            progress=jnp.minimum(state.updates.as_float() / state.horizon, 1.0),
+            horizon=state.horizon,
+            steps=state.updates.as_float() * self.steps_per_update,
+        )
+
     def _collect(self, state: TrainState) -> tuple[TrainState, Rollout, Context, Means]:
+        agent = self.agent.prepare(state.agent, self._context(state, streams.PREPARE))
+        state = state.replace(agent=agent)  # type: ignore[attr-defined]
+
         def policy(carry: PyTree, obs: jax.Array, first: jax.Array, key: Key) -> Any:
             return self.agent.act(state.agent, carry, self.experience.observe(state.experience, obs), first, key)
 
@@ -203,16 +219,7 @@ class Trainer:
 
         key = self._key(state, streams.COLLECT)
         collector, collected, means = self._rollout(state.curriculum, policy, value, state.collector, key)
-        context = Context(
-            key=self._key(state, streams.EXPERIENCE),
-            agent=self.agent,
-            agent_state=state.agent,
-            update=state.updates.low.astype(jnp.int32),
-            progress=jnp.minimum(state.updates.as_float() / state.horizon, 1.0),
-            horizon=state.horizon,
-            policy=policy,
-            collected=collected,
-        )
+        context = self._context(state, streams.EXPERIENCE).replace(policy=policy, collected=collected)
         experience, rollout, from_experience = self.experience.update(state.experience, collected, context)
         for_curriculum = context.replace(key=self._key(state, streams.CURRICULUM))  # type: ignore[attr-defined]
         curriculum, from_curriculum = self.curriculum.update(state.curriculum, rollout, for_curriculum)
@@ -229,10 +236,17 @@ class Trainer:
 
         def learn(agent: PyTree, replay: PyTree, key: Key) -> tuple[PyTree, PyTree, Means]:
             key_sample, key_learn = jax.random.split(key)
-            sample: Sample = self.replay.sample(replay, key_sample)
+            before = context.replace(key=key_sample, agent_state=agent)  # type: ignore[attr-defined]
+            sample: Sample = self.replay.sample(replay, before)
             mine = context.replace(key=key_learn, agent_state=agent)  # type: ignore[attr-defined]
-            agent, metrics, priorities = self.agent.learn(agent, sample, mine)
-            return agent, self.replay.update(replay, sample.indices, priorities), Means.of(metrics)
+            after, metrics, priorities = self.agent.learn(agent, sample, mine)
+            if ready is not True:  # another run of a vmapped batch may be ready when this one is not
+                after = jax.tree.map(lambda new, old: jnp.where(ready, new, old), after, agent)
+            return after, self.replay.update(replay, sample.indices, priorities), Means.of(metrics)
+
+        ready = self.replay.ready(replay)
+        if ready is not True:
+            count = jnp.where(any_true(ready), count, 0)
 
         if isinstance(count, int) and count == 1:
             agent, replay, means = learn(state.agent, replay, key)

@@ -19,9 +19,14 @@ class OnPolicy:
         del state, context
         return rollout
 
-    def sample(self, state: PyTree, key: Key) -> Sample:
+    def ready(self, state: PyTree) -> bool:
+        """Always."""
+        del state
+        return True
+
+    def sample(self, state: PyTree, context: Context) -> Sample:
         """The rollout ``[T, N, ...]``, unweighted."""
-        del key
+        del context
         return Sample(state, None, None)
 
     def update(self, state: PyTree, indices: object, priorities: object) -> PyTree:
