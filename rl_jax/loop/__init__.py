@@ -2,5 +2,6 @@
 
 from rl_jax.loop.evaluate import Evaluation, evaluate
 from rl_jax.loop.trainer import Trainer, TrainState
+from rl_jax.loop.updates import Constant, PerStep
 
-__all__ = ["Evaluation", "TrainState", "Trainer", "evaluate"]
+__all__ = ["Constant", "Evaluation", "PerStep", "TrainState", "Trainer", "evaluate"]

@@ -219,9 +219,10 @@ class Trainer:
 
         key = self._key(state, streams.COLLECT)
         collector, collected, means = self._rollout(state.curriculum, policy, value, state.collector, key)
-        context = self._context(state, streams.EXPERIENCE).replace(policy=policy, collected=collected)
+        context = self._context(state, streams.EXPERIENCE)
+        context = context.replace(policy=policy, collected=collected)  # type: ignore[attr-defined]
         experience, rollout, from_experience = self.experience.update(state.experience, collected, context)
-        for_curriculum = context.replace(key=self._key(state, streams.CURRICULUM))  # type: ignore[attr-defined]
+        for_curriculum = context.replace(key=self._key(state, streams.CURRICULUM))
         curriculum, from_curriculum = self.curriculum.update(state.curriculum, rollout, for_curriculum)
         state = state.replace(collector=collector, experience=experience, curriculum=curriculum)  # type: ignore[attr-defined]
         return state, rollout, context, means | Means.of({**from_experience, **from_curriculum})

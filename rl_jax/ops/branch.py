@@ -22,3 +22,18 @@ def any_true(flags: jax.Array) -> jax.Array:
 def _(axis_size: int, in_batched: Any, flags: jax.Array) -> tuple[jax.Array, bool]:
     del axis_size, in_batched
     return any_true(flags), False
+
+
+@custom_vmap
+def shared(value: jax.Array) -> jax.Array:
+    """A number that is the same in every element of every enclosing ``vmap`` (a count of steps, say), as one unbatched scalar.
+
+    Loops over it then stay loops of one length. It is the caller's promise that the elements agree; the largest is returned.
+    """
+    return value
+
+
+@shared.def_vmap
+def _(axis_size: int, in_batched: Any, value: jax.Array) -> tuple[jax.Array, bool]:
+    del axis_size
+    return shared(jnp.max(value, axis=0) if in_batched[0] else value), False

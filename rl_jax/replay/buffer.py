@@ -1,0 +1,118 @@
+"""The replay buffer: a ring, a way to draw from it, and what is done to a drawn batch."""
+
+import dataclasses
+import math
+from typing import Any, NamedTuple
+
+import jax
+from flax import struct
+
+from rl_jax.errors import RLJaxError
+from rl_jax.experience import chain
+from rl_jax.replay import ring as rings
+from rl_jax.replay.ring import Added, Layout, Ring
+from rl_jax.replay.samplers import Uniform
+from rl_jax.types import Context, Key, PyTree, Rollout, Sample, Spec
+
+
+class Plan(NamedTuple):
+    """What a buffer will take: transitions over all environments, bytes of one run."""
+
+    capacity: int
+    bytes: int
+
+
+@struct.dataclass
+class BufferState:
+    """A buffer's state: the ring, what the sampler keeps, the (empty) state of the transforms, and the sizes (static)."""
+
+    ring: Ring
+    sampler: PyTree
+    transforms: PyTree
+    layout: Layout = struct.field(pytree_node=False)
+
+
+@struct.dataclass
+class Buffer:
+    """Keeps the newest ``capacity`` transitions and hands out batches of trajectories ``[length, batch_size, ...]``.
+
+    Attributes:
+        sampler: which trajectories are drawn; default uniformly.
+        transforms: experience transforms without a state, applied to every drawn batch, such as
+            :func:`rl_jax.replay.n_step`.
+        capacity: transitions to hold, over all environments.
+        batch_size: trajectories per batch.
+        length: steps of a trajectory.
+        period: trajectories begin at every ``period``-th step; the agent's memory is stored there.
+        keep: names of ``extras`` to store, such as ``"log_prob"``.
+        finals: final observations that can be kept, as a share of the rows. If episodes are shorter than ``1 / finals`` on
+            average, the buffer holds fewer transitions.
+    """
+
+    sampler: Any = Uniform()
+    transforms: Any = chain()
+    capacity: int = struct.field(pytree_node=False, default=1_000_000)
+    batch_size: int = struct.field(pytree_node=False, default=256)
+    length: int = struct.field(pytree_node=False, default=1)
+    period: int = struct.field(pytree_node=False, default=1)
+    keep: tuple[str, ...] = struct.field(pytree_node=False, default=())
+    finals: float = struct.field(pytree_node=False, default=0.125)
+
+    def layout(self, spec: Spec) -> Layout:
+        """The sizes of the ring.
+
+        Raises:
+            RLJaxError: sizes that cannot be.
+        """
+        for name in ("capacity", "batch_size", "length", "period"):
+            if getattr(self, name) < 1:
+                raise RLJaxError(f"a buffer's {name} must be at least 1, not {getattr(self, name)}")
+        if not 0 < self.finals <= 1:
+            raise RLJaxError(f"a buffer's finals must lie above 0 and up to 1, not {self.finals}")
+        return Layout.of(spec, self.capacity, self.length, self.period, self.finals)
+
+    def plan(self, spec: Spec) -> Plan:
+        """Capacity and bytes, known before anything is allocated; ``spec`` is :meth:`rl_jax.Trainer.spec`'s."""
+        state = jax.eval_shape(lambda: self.init(jax.random.key(0), spec))
+        size = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(state))
+        return Plan(self.layout(spec).capacity, size)
+
+    def init(self, key: Key, spec: Spec) -> BufferState:
+        """An empty buffer."""
+        layout = self.layout(spec)
+        transforms = self.transforms.init(key, spec)
+        if jax.tree.leaves(transforms):
+            raise RLJaxError("a transform of sampled batches cannot have a state: put it into the experience chain")
+        return BufferState(rings.empty(layout, spec.rollout, self.keep), self.sampler.init(layout), transforms, layout)
+
+    def add(self, state: BufferState, rollout: Rollout, context: Context) -> BufferState:
+        """Write the rollout over the oldest transitions."""
+        layout = state.layout
+        before = Added(state.ring.head, state.ring.size)
+        ring = rings.add(state.ring, layout, rollout)
+        sampler = self.sampler.add(state.sampler, ring, layout, before, rollout, context)
+        return BufferState(ring, sampler, state.transforms, layout)
+
+    def ready(self, state: BufferState) -> jax.Array:
+        """Whether one trajectory can be drawn."""
+        return self.sampler.ready(state.sampler, state.ring, state.layout)
+
+    def sample(self, state: BufferState, context: Context) -> Sample:
+        """A batch ``[length, batch_size, ...]``, after the transforms."""
+        key_draw, key_transforms = jax.random.split(context.key)
+        drawing = context.replace(key=key_draw)  # type: ignore[attr-defined]
+        index, weights = self.sampler.draw(state.sampler, state.ring, state.layout, self.batch_size, drawing)
+        batch = rings.read(state.ring, state.layout, index)
+        transforming = context.replace(key=key_transforms)  # type: ignore[attr-defined]
+        _, batch, _ = self.transforms.update(state.transforms, batch, transforming)
+        return Sample(batch, weights, index)
+
+    def update(self, state: BufferState, indices: jax.Array | None, priorities: jax.Array | None) -> BufferState:
+        """Pass new priorities ``[B]`` on to the sampler."""
+        if priorities is None:
+            return state
+        return dataclasses.replace(state, sampler=self.sampler.update(state.sampler, indices, priorities))
+
+    def release(self, state: BufferState) -> BufferState:
+        """Everything is kept."""
+        return state

@@ -1,0 +1,245 @@
+"""The ring: time-major trajectories of parallel environments, each observation stored once.
+
+``L`` rows of ``N`` environments. Row ``head`` is the present: it holds the observation that the next action will be chosen on
+and nothing else yet; the ``size`` rows before it (cyclically) are whole steps. A step's next observation is the next row's
+observation, except at the end of an episode, where the next row already begins another one: the final observation is then kept
+in one of ``F`` further rows of the same array, number ``episode % F`` of its environment. A step whose final observation had
+to make room for newer ones is given up, and all older steps with it, so what can be reached is always whole.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from rl_jax.errors import RLJaxError
+from rl_jax.types import PyTree, Rollout, Spec
+
+TERMINATED, TRUNCATED, FIRST = 1, 2, 4
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The sizes of a ring, all static.
+
+    Attributes:
+        rows: ``L``, a multiple of ``rollout_length`` and of ``period``.
+        final_rows: ``F``, final observations kept per environment.
+        num_envs, rollout_length: ``N`` and ``T`` of the rollouts that are added.
+        length: steps of a sampled trajectory.
+        period: trajectories begin at rows that are multiples of this, where the agent's memory is stored.
+    """
+
+    rows: int
+    final_rows: int
+    num_envs: int
+    rollout_length: int
+    length: int = 1
+    period: int = 1
+
+    @classmethod
+    def of(cls, spec: Spec, capacity: int, length: int, period: int, finals: float) -> "Layout":
+        """Sizes that hold at least ``capacity`` transitions over all environments.
+
+        Raises:
+            RLJaxError: sizes that cannot be.
+        """
+        envs, steps = spec.num_envs, spec.rollout_length
+        if period % steps and steps % period:
+            raise RLJaxError(f"a rollout of {steps} steps and a period of {period}: one must divide the other")
+        if capacity < envs * (length + period):
+            least = envs * (length + period)
+            raise RLJaxError(
+                f"a buffer of {capacity} transitions is too small for trajectories of {length} steps in {envs} environments: "
+                f"use a capacity of at least {least}, or fewer environments"
+            )
+        block = max(period, steps)
+        rows = block * math.ceil((math.ceil(capacity / envs) + 1) / block)
+        # What was added last must stay whole, however short its episodes are.
+        kept = min(rows, max(math.ceil(finals * rows), steps + length + period))
+        if (rows + kept) * envs >= 2**31:
+            raise RLJaxError(f"a buffer of {capacity} transitions cannot be indexed: use a capacity below {2**31 // 3}")
+        return cls(rows, kept, envs, steps, length, period)
+
+    @property
+    def capacity(self) -> int:
+        """Transitions that fit, over all environments."""
+        return (self.rows - 1) * self.num_envs
+
+    @property
+    def slots(self) -> int:
+        """Numbers of stored steps: ``row * N + environment`` is below this."""
+        return self.rows * self.num_envs
+
+
+@struct.dataclass
+class Ring:
+    """The arrays of a ring.
+
+    Attributes:
+        obs: ``[L + F, N, ...]``, the final observations last.
+        action, reward: ``[L, N, ...]``.
+        flags: ``[L, N]`` ``uint8``: terminated, truncated, first.
+        episode: ``[L, N]`` how many episodes of this environment had ended before the step.
+        level: ``[L, N, ...]`` of the episode.
+        extras: ``[L, N, ...]``, those that were asked for.
+        carry: ``[L / period, N, ...]``, the agent's memory before every ``period``-th row.
+        ended: ``[N]`` episodes that have ended.
+        head: the present's row.
+        size: whole rows before it.
+    """
+
+    obs: jax.Array
+    action: jax.Array
+    reward: jax.Array
+    flags: jax.Array
+    episode: jax.Array
+    level: PyTree
+    extras: dict[str, jax.Array]
+    carry: PyTree
+    ended: jax.Array
+    head: jax.Array
+    size: jax.Array
+
+
+class Added(NamedTuple):
+    """What an ``add`` changed: the present's row and the number of whole rows before it."""
+
+    head: jax.Array
+    size: jax.Array
+
+
+def empty(layout: Layout, rollout: Rollout, keep: tuple[str, ...] = ()) -> Ring:
+    """A ring without a step, for rollouts of these shapes.
+
+    Raises:
+        RLJaxError: a field of ``extras`` is to be kept that rollouts do not have.
+    """
+    if missing := [name for name in keep if name not in rollout.extras]:
+        has = ", ".join(rollout.extras)
+        raise RLJaxError(f"the buffer is to keep '{missing[0]}', which rollouts do not have: choose from {has}")
+
+    def rows(number: int) -> Any:
+        return lambda x: jnp.zeros((number, *x.shape[1:]), x.dtype)
+
+    per_row = rows(layout.rows)
+    return Ring(
+        obs=rows(layout.rows + layout.final_rows)(rollout.obs),
+        action=per_row(rollout.action),
+        reward=per_row(rollout.reward),
+        flags=jnp.zeros((layout.rows, layout.num_envs), jnp.uint8),
+        episode=jnp.zeros((layout.rows, layout.num_envs), jnp.int32),
+        level=jax.tree.map(per_row, rollout.level),
+        extras={name: per_row(rollout.extras[name]) for name in keep},
+        carry=jax.tree.map(rows(layout.rows // layout.period), rollout.carry),
+        ended=jnp.zeros((layout.num_envs,), jnp.int32),
+        head=jnp.zeros((), jnp.int32),
+        size=jnp.zeros((), jnp.int32),
+    )
+
+
+def _write(store: jax.Array, rows: jax.Array, at: jax.Array) -> jax.Array:
+    return jax.lax.dynamic_update_slice_in_dim(store, rows.astype(store.dtype), at, axis=0)
+
+
+def add(ring: Ring, layout: Layout, rollout: Rollout) -> Ring:
+    """Write a rollout ``[T, N, ...]`` over the oldest rows, in place where the ring is donated or carried by a loop."""
+    length, envs, head = layout.rollout_length, layout.num_envs, ring.head
+    done = rollout.done.astype(jnp.int32)
+    episode = ring.ended + jnp.cumsum(done, axis=0) - done
+    flags = TERMINATED * rollout.terminated + TRUNCATED * rollout.truncated + FIRST * rollout.first
+    new_head = (head + length) % layout.rows
+    obs = _write(ring.obs, rollout.obs, head)
+    # Rows beyond the array are dropped: those of steps that end no episode.
+    slot = jnp.where(rollout.done, layout.rows + episode % layout.final_rows, layout.rows + layout.final_rows)
+    obs = obs.at[slot, jnp.arange(envs)].set(rollout.next_obs.astype(obs.dtype), mode="drop")
+    obs = _write(obs, rollout.last.obs[None], new_head)
+
+    def memory(store: jax.Array, carry: jax.Array) -> jax.Array:
+        at = head // layout.period
+        if layout.period <= length:
+            return _write(store, carry[:: layout.period], at)
+        old = jax.lax.dynamic_index_in_dim(store, at, keepdims=True)
+        return _write(store, jnp.where(head % layout.period == 0, carry[:1], old), at)
+
+    ended = ring.ended + jnp.sum(done, axis=0)
+    episodes = _write(ring.episode, episode, head)
+    size = jnp.minimum(ring.size + length, layout.rows - 1)
+
+    def lost(size: jax.Array) -> jax.Array:
+        oldest = jax.lax.dynamic_index_in_dim(episodes, (new_head - size) % layout.rows, keepdims=False)
+        return (size > 0) & jnp.any(ended - oldest > layout.final_rows)
+
+    return Ring(
+        obs=obs,
+        action=_write(ring.action, rollout.action, head),
+        reward=_write(ring.reward, rollout.reward, head),
+        flags=_write(ring.flags, flags, head),
+        episode=episodes,
+        level=jax.tree.map(lambda store, x: _write(store, x, head), ring.level, rollout.level),
+        extras={name: _write(store, rollout.extras[name], head) for name, store in ring.extras.items()},
+        carry=jax.tree.map(memory, ring.carry, rollout.carry),
+        ended=ended,
+        head=new_head,
+        size=jax.lax.while_loop(lost, lambda size: size - 1, size),
+    )
+
+
+def starts(ring: Ring | Added, layout: Layout) -> tuple[jax.Array, jax.Array]:
+    """Where trajectories may begin: at ages ``youngest + k * period``, ``k`` below ``count``. The newest step's age is 1."""
+    youngest = layout.length + (ring.head - layout.length) % layout.period
+    count = jnp.maximum(ring.size - youngest + layout.period, 0) // layout.period
+    return youngest, count
+
+
+def row_of_age(ring: Ring | Added, layout: Layout, age: jax.Array) -> jax.Array:
+    """The row of the step that is ``age`` steps old."""
+    return (ring.head - age) % layout.rows
+
+
+def _take(store: jax.Array, slots: jax.Array) -> jax.Array:
+    flat = store.reshape(-1, *store.shape[2:])
+    return flat.at[slots].get(mode="promise_in_bounds")
+
+
+def read(ring: Ring, layout: Layout, index: jax.Array) -> Rollout:
+    """Trajectories ``[length, B, ...]`` that begin at the steps ``index`` ``[B]`` (``row * N + environment``).
+
+    A trajectory is of one episode: ``extras["mask"]`` ``[length, B]`` is false beyond its end, where the last step is repeated.
+    ``carry`` ``[1, B, ...]`` is the memory before the first step.
+    """
+    envs = layout.num_envs
+    row, env = index // envs, index % envs
+    rows = (row + jnp.arange(layout.length)[:, None]) % layout.rows
+    flags = _take(ring.flags, rows * envs + env)
+    done = (flags & (TERMINATED | TRUNCATED)) != 0
+    mask = jnp.cumsum(done, axis=0) - done == 0
+    if layout.length > 1:
+        last = jnp.sum(mask, axis=0) - 1
+        rows = (row + jnp.minimum(jnp.arange(layout.length)[:, None], last)) % layout.rows
+        done = jnp.where(mask, done, jnp.take_along_axis(done, last[None], axis=0))
+        flags = jnp.where(mask, flags, jnp.take_along_axis(flags, last[None], axis=0))
+    here = rows * envs + env
+    final = layout.rows + _take(ring.episode, here) % layout.final_rows
+    following = jnp.where(done, final, (rows + 1) % layout.rows) * envs + env
+    first = (flags & FIRST) != 0
+    carry = jax.tree.map(lambda x: _take(x, row // layout.period * envs + env)[None], ring.carry)
+    return Rollout(
+        obs=_take(ring.obs, here),
+        action=_take(ring.action, here),
+        reward=_take(ring.reward, here),
+        terminated=(flags & TERMINATED) != 0,
+        truncated=(flags & TRUNCATED) != 0,
+        first=first & (jnp.arange(layout.length) == 0)[:, None],
+        next_obs=_take(ring.obs, following),
+        carry=carry,
+        env_state=(),
+        level=jax.tree.map(lambda x: _take(x, here), ring.level),
+        info={},
+        extras={**{name: _take(x, here) for name, x in ring.extras.items()}, "mask": mask},
+        start=None,  # type: ignore[arg-type]
+        last=None,  # type: ignore[arg-type]
+    )

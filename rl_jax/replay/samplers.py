@@ -1,0 +1,88 @@
+"""Samplers: which trajectories of a ring are drawn."""
+
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from rl_jax.replay.ring import Added, Layout, Ring, row_of_age, starts
+from rl_jax.types import Context, PyTree, Rollout
+
+
+class Draw(NamedTuple):
+    """First steps of trajectories ``[B]`` (``row * N + environment``), and importance weights ``[B]`` if they need any."""
+
+    indices: jax.Array
+    weights: jax.Array | None
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """Chooses first steps among those whose trajectories are whole: see :func:`rl_jax.replay.ring.starts`."""
+
+    def init(self, layout: Layout) -> PyTree: ...
+
+    def add(self, state: PyTree, ring: Ring, layout: Layout, before: Added, rollout: Rollout, context: Context) -> PyTree:
+        """After ``rollout`` was written: ``ring`` as it is, ``before`` where its head and size were."""
+        ...
+
+    def ready(self, state: PyTree, ring: Ring, layout: Layout) -> jax.Array: ...
+
+    def draw(self, state: PyTree, ring: Ring, layout: Layout, number: int, context: Context) -> Draw: ...
+
+    def update(self, state: PyTree, indices: jax.Array, priorities: jax.Array) -> PyTree: ...
+
+
+class Stateless:
+    """Defaults for samplers that keep nothing."""
+
+    def init(self, layout: Layout) -> PyTree:
+        """Nothing is kept."""
+        return ()
+
+    def add(self, state: PyTree, ring: Ring, layout: Layout, before: Added, rollout: Rollout, context: Context) -> PyTree:
+        """Nothing is kept."""
+        return state
+
+    def ready(self, state: PyTree, ring: Ring, layout: Layout) -> jax.Array:
+        """As soon as one trajectory is whole."""
+        return starts(ring, layout)[1] > 0
+
+    def update(self, state: PyTree, indices: jax.Array, priorities: jax.Array) -> PyTree:
+        """There are no priorities."""
+        return state
+
+
+@struct.dataclass
+class Uniform(Stateless):
+    """Every whole trajectory with equal probability, with replacement."""
+
+    def draw(self, state: PyTree, ring: Ring, layout: Layout, number: int, context: Context) -> Draw:
+        """``number`` first steps."""
+        youngest, count = starts(ring, layout)
+        which = jax.random.randint(context.key, (number,), 0, jnp.maximum(count, 1) * layout.num_envs)
+        row = row_of_age(ring, layout, youngest + which // layout.num_envs * layout.period)
+        return Draw(row * layout.num_envs + which % layout.num_envs, None)
+
+
+@struct.dataclass
+class Recent(Stateless):
+    """Newer trajectories more often: the probability falls by ``decay`` from each possible first row to the next older one.
+
+    Attributes:
+        decay: between 0 and 1, exclusive; towards 1 it becomes uniform.
+    """
+
+    decay: Any = 0.999
+
+    def draw(self, state: PyTree, ring: Ring, layout: Layout, number: int, context: Context) -> Draw:
+        """``number`` first steps; their ages follow a geometric distribution, cut at the oldest row."""
+        key_age, key_env = jax.random.split(context.key)
+        youngest, count = starts(ring, layout)
+        log_decay = jnp.log(jnp.asarray(self.decay, jnp.float32))
+        # Inverse of the distribution function 1 - decay^k, scaled to end at `count`; expm1 and log1p keep it exact near 1.
+        u = jax.random.uniform(key_age, (number,)) * -jnp.expm1(count * log_decay)
+        k = jnp.floor(jnp.log1p(-u) / log_decay).astype(jnp.int32)
+        row = row_of_age(ring, layout, youngest + jnp.clip(k, 0, jnp.maximum(count - 1, 0)) * layout.period)
+        return Draw(row * layout.num_envs + jax.random.randint(key_env, (number,), 0, layout.num_envs), None)
