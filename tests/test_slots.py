@@ -109,7 +109,7 @@ def test_a_gradient_through_two_train_steps():
     config = replace(PLAIN, epochs=1, minibatches=1, anneal=False, learning_rate=0.3, max_grad_norm=1e6)
     trainer = config.trainer(Clock(5, act_space=Box.of(-1.0, 1.0, (2,))))
     # A large epsilon makes Adam nearly plain gradient descent: its first step hardly depends on the gradient's size otherwise.
-    trainer = trainer.replace(agent=trainer.agent.replace(adam_epsilon=1.0), experience=gae(0.9))
+    trainer = trainer.replace(agent=trainer.agent.replace(optimizer_epsilon=1.0), experience=gae(0.9))
     state = shaken(jax.jit(trainer.init)(jax.random.key(0), 1000), scale=0.7)
     obs = jnp.stack(jnp.meshgrid(jnp.linspace(0, 1, 5), jnp.arange(5.0)), axis=-1)
 

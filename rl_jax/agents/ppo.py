@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import flax.linen as nn
 
+from rl_jax.agents.checks import at_least, not_negative, positive, widths, within
 from rl_jax.agents.policy_gradient import PolicyGradient
 from rl_jax.errors import RLJaxError
 from rl_jax.experience import Chain, chain, gae, normalize_obs, normalize_reward, standardize_advantage
@@ -113,22 +114,13 @@ class PPOConfig:
         Raises:
             RLJaxError: with the option's name and the values it takes.
         """
-        for name in ("num_envs", "rollout_length", "epochs", "minibatches", "memory_width"):
-            if getattr(self, name) < 1:
-                raise RLJaxError(f"{_option(name)} must be at least 1, not {getattr(self, name)}")
-        for name in ("learning_rate", "clip_epsilon", "max_grad_norm"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise RLJaxError(f"{_option(name)} must be a positive number, not {getattr(self, name)}")
-        for name in ("gamma", "gae_lambda"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise RLJaxError(f"{_option(name)} must lie between 0 and 1, not {getattr(self, name)}")
-        for name in ("entropy_weight", "value_weight"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise RLJaxError(f"{_option(name)} must not be negative, and is {getattr(self, name)}")
+        at_least(self, 1, "num_envs", "rollout_length", "epochs", "minibatches", "memory_width")
+        positive(self, "learning_rate", "clip_epsilon", "max_grad_norm")
+        within(self, 0, 1, "gamma", "gae_lambda")
+        not_negative(self, "entropy_weight", "value_weight")
         if self.value_clip_epsilon is not None and not self.value_clip_epsilon > 0:
             raise RLJaxError(f"--value-clip-epsilon must be positive or none, not {self.value_clip_epsilon}")
-        if not self.hidden or min(self.hidden) < 1:
-            raise RLJaxError(f"--hidden needs at least one width, all positive, not {list(self.hidden)}")
+        widths(self)
 
     def experience(self) -> Chain:
         """The chain that PPO learns from: normalisation if asked, then GAE."""
@@ -175,7 +167,3 @@ class PPOConfig:
             rollout_length=self.rollout_length,
             **options,
         )
-
-
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")

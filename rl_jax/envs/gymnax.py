@@ -98,11 +98,13 @@ class GymnaxEnv:
         env: the gymnax environment. Two adapters are equal when they hold the same object.
         name: what it is called in messages; gymnax's own name by default.
         time_limit: a limit for the loop on top of gymnax's own, which is ``params.max_steps_in_episode``.
+        binary: observations are yes or no in every element and are given as ``bool``, a quarter of the memory.
     """
 
     env: Any
     name: str = ""
     time_limit: int | None = None
+    binary: bool = False
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -140,7 +142,7 @@ class GymnaxEnv:
     def observation_space(self, params: PyTree) -> Space:
         """The space for the parameters of one task (concrete numbers, not a batch)."""
         with single_width(), jax.ensure_compile_time_eval():
-            return convert_space(self.name, self.env.observation_space(concrete(params)), _dtypes(self.env)[0])
+            return convert_space(self.name, self.env.observation_space(concrete(params)), self._obs_dtype())
 
     def action_space(self, params: PyTree) -> Space:
         """The space for the parameters of one task (concrete numbers, not a batch)."""
@@ -152,4 +154,7 @@ class GymnaxEnv:
             raise UnsupportedSpace(
                 f"{self.name}: the observation is a {type(obs).__name__}, not one array; concatenate its parts"
             )
-        return jnp.asarray(obs, _dtypes(self.env)[0])
+        return jnp.asarray(obs, self._obs_dtype())
+
+    def _obs_dtype(self) -> Any:
+        return np.dtype(bool) if self.binary else _dtypes(self.env)[0]

@@ -115,7 +115,7 @@ def _make_gymnax(name: str, time_limit: int | None = None, **options: Any) -> En
             f"train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz and t10k-labels-idx1-ubyte.gz into /tmp/mnist, "
             f"where gymnax looks first"
         ) from error
-    return GymnaxEnv(env, name, time_limit)
+    return GymnaxEnv(env, name, time_limit, binary=name.endswith("-MinAtar"))
 
 
 def _registered_with_brax(short: str) -> bool:

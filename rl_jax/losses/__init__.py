@@ -1,6 +1,26 @@
 """Losses as named terms: ``(params, batch, context) -> (scalar, metrics)``; an agent's loss is their weighted sum."""
 
+from rl_jax.losses.c51 import Categorical51
 from rl_jax.losses.combine import weighted_sum
+from rl_jax.losses.mirror import LogPolicy, MirrorDescentKL, RatioPolicy
+from rl_jax.losses.quantile import Quantiles
+from rl_jax.losses.td import ExpectedValue, bootstrap_discount, huber, td_target
 from rl_jax.losses.terms import ClippedPolicy, ClippedValue, KLDiagnostic, NegativeEntropy, SquaredValue
 
-__all__ = ["ClippedPolicy", "ClippedValue", "KLDiagnostic", "NegativeEntropy", "SquaredValue", "weighted_sum"]
+__all__ = [
+    "Categorical51",
+    "ClippedPolicy",
+    "ClippedValue",
+    "ExpectedValue",
+    "KLDiagnostic",
+    "LogPolicy",
+    "MirrorDescentKL",
+    "NegativeEntropy",
+    "Quantiles",
+    "RatioPolicy",
+    "SquaredValue",
+    "bootstrap_discount",
+    "huber",
+    "td_target",
+    "weighted_sum",
+]

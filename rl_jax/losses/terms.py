@@ -13,6 +13,11 @@ from flax import struct
 from rl_jax.types import Context, Metrics, PyTree, Rollout
 
 
+def standardized(advantage: jax.Array) -> jax.Array:
+    """Mean 0 and standard deviation 1 over all items."""
+    return (advantage - jnp.mean(advantage)) / (jnp.std(advantage) + 1e-8)
+
+
 @struct.dataclass
 class ClippedPolicy:
     """``-mean(min(ratio * A, clip(ratio, 1 - epsilon, 1 + epsilon) * A))``.
@@ -30,7 +35,7 @@ class ClippedPolicy:
     def __call__(self, params: PyTree, batch: Rollout, context: Context) -> tuple[jax.Array, Metrics]:
         advantage = batch.extras["advantage"]
         if self.standardize:
-            advantage = (advantage - jnp.mean(advantage)) / (jnp.std(advantage) + 1e-8)
+            advantage = standardized(advantage)
         log_ratio = context.outputs.policy.log_prob(batch.action) - batch.extras["log_prob"]
         ratio = jnp.exp(log_ratio)
         clipped = jnp.clip(ratio, 1.0 - self.epsilon, 1.0 + self.epsilon)

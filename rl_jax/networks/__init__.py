@@ -4,6 +4,8 @@ from rl_jax.networks.actor_critic import ActorCritic, Outputs, PolicyHead, actor
 from rl_jax.networks.distributions import Categorical, DiagonalGaussian, Distribution, MultiCategorical
 from rl_jax.networks.initializers import orthogonal
 from rl_jax.networks.memory import GRU, NoMemory
+from rl_jax.networks.noisy import NoisyDense
+from rl_jax.networks.q_network import QNetwork, QOutputs, q_network
 from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Conv, Dense, Identity, to_float, to_vector
 
 __all__ = [
@@ -20,10 +22,14 @@ __all__ = [
     "Identity",
     "MultiCategorical",
     "NoMemory",
+    "NoisyDense",
     "Outputs",
     "PolicyHead",
+    "QNetwork",
+    "QOutputs",
     "actor_critic",
     "orthogonal",
+    "q_network",
     "to_float",
     "to_vector",
 ]

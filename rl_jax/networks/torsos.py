@@ -100,16 +100,28 @@ class Conv(nn.Module):
 
 
 class CNN(nn.Module):
-    """The MinAtar network (Young & Tian 2019): one 3x3 convolution of 16 filters, then a layer of 128, both ReLU."""
+    """The MinAtar network (Young & Tian 2019): one 3x3 convolution of 16 filters, then a layer of 128, both ReLU.
+
+    Attributes:
+        space: of the observations.
+        filters: of each convolution.
+        width: of the last layer; ``None`` leaves it out and gives the flat convolution.
+        normalize: layer normalisation before each activation.
+    """
 
     space: Space
     filters: tuple[int, ...] = (16,)
-    width: int = 128
+    width: int | None = 128
+    normalize: bool = False
 
     @nn.compact
     def __call__(self, obs: jax.Array) -> jax.Array:
         x = to_float(obs, self.space)
         for features in self.filters:
-            x = nn.relu(Conv(features)(x))
+            x = Conv(features)(x)
+            x = nn.relu(nn.LayerNorm()(x) if self.normalize else x)
         x = x.reshape(*x.shape[:-3], -1)
-        return nn.relu(Dense(self.width)(x))
+        if self.width is None:
+            return x
+        x = Dense(self.width)(x)
+        return nn.relu(nn.LayerNorm()(x) if self.normalize else x)

@@ -3,5 +3,7 @@
 from rl_jax.ops.branch import any_true, shared
 from rl_jax.ops.permutation import permutation
 from rl_jax.ops.returns import discounted_sum
+from rl_jax.ops.schedules import linear
+from rl_jax.ops.targets import Periodic, Polyak, polyak
 
-__all__ = ["any_true", "discounted_sum", "permutation", "shared"]
+__all__ = ["Periodic", "Polyak", "any_true", "discounted_sum", "linear", "permutation", "polyak", "shared"]

@@ -1,12 +1,14 @@
 """Checkpoints: the whole training state, written by orbax, with a manifest that makes each one whole or nothing.
 
-A checkpoint is the folder ``checkpoints/<steps>`` (orbax's own format) and ``manifests/<steps>.json``, which is written
-last, under its final name at once, and holds the checksum of every file. A folder without a manifest was cut off by a kill
-and does not count; a file that does not match is reported before anything is read from it.
+A checkpoint is the folder ``checkpoints/<steps>`` (orbax's own format, with the largest arrays beside it in ``large/``) and
+``manifests/<steps>.json``, which is written last, under its final name at once, and holds the checksum of every file. A folder
+without a manifest was cut off by a kill and does not count; a file that does not match is reported before anything is read
+from it.
 """
 
 import errno
 import hashlib
+import itertools
 import json
 import logging
 import os
@@ -14,6 +16,7 @@ import re
 import shutil
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from rl_jax.errors import RLJaxError
+from rl_jax.run import large_arrays
+from rl_jax.run.memory import human_bytes
 from rl_jax.types import PyTree
 
 # Orbax logs every save; people get our one line where something matters.
@@ -30,6 +35,8 @@ logging.getLogger("absl").setLevel(logging.ERROR)
 
 #: Bytes that must be free on the disk besides a checkpoint's arrays, for all that describes them.
 SPARE = 2**20
+#: Bytes of arrays that orbax may write and read together, which takes as many again; the largest are left to ``large_arrays``.
+TOGETHER = 2**26
 
 
 def is_key(leaf: Any) -> bool:
@@ -58,38 +65,62 @@ def digest(tree: PyTree) -> str:
     for leaf in jax.tree.leaves(jax.tree.map(_plain, tree)):
         array = np.asarray(leaf)
         total.update(f"{array.shape}{array.dtype}".encode())
-        total.update(np.ascontiguousarray(array).tobytes())
+        total.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return total.hexdigest()
 
 
 def _file_digests(folder: Path) -> dict[str, str]:
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    digests = {}
-    for name in names:
+    def of(name: str) -> str:
         with open(folder / name, "rb") as file:
-            digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return digests
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    with ThreadPoolExecutor(4) as pool:
+        return dict(zip(names, pool.map(of, names), strict=True))
+
+
+def _large(flat: dict[str, Any]) -> list[str]:
+    """Names of the largest arrays: those beyond the first ``TOGETHER`` bytes, counted from the smallest array on."""
+    names = sorted(flat, key=lambda name: flat[name].nbytes)
+    ends = itertools.accumulate(flat[name].nbytes for name in names)
+    return sorted(name for name, end in zip(names, ends, strict=True) if end > TOGETHER)
+
+
+def _place(path: Path, name: str) -> Path:
+    """The folder of a large array: its name begins with its number, so that what is cut off does not matter."""
+    return path / "large" / re.sub(r"\W+", "_", name).strip("_")[:100]
 
 
 def _write(path: Path, flat: dict[str, Any]) -> None:
-    """Orbax's save; a full disk is an ``OSError``, as everywhere else, and not a ``ValueError`` out of several threads."""
-    if shutil.disk_usage(path.parent.parent).free < sum(leaf.nbytes for leaf in flat.values()) + SPARE:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    """Write all arrays; a full disk is an ``OSError``, as everywhere else, and not a ``ValueError`` out of several threads."""
+    large = _large(flat)
+    small = {name: leaf for name, leaf in flat.items() if name not in large}
+
+    def failed(code: int) -> OSError:
+        size = human_bytes(sum(leaf.nbytes for leaf in flat.values()))
+        return OSError(code, f"{os.strerror(code)}; a checkpoint takes up to {size}", str(path))
+
+    # How far the large ones can be compressed is only known once it is done.
+    if shutil.disk_usage(path.parent.parent).free < sum(leaf.nbytes for leaf in small.values()) + SPARE:
+        raise failed(errno.ENOSPC)
     # What goes wrong in orbax's threads is raised here as well; they need not print it too.
     loggers, hooks = [logging.getLogger(name) for name in ("absl", "asyncio")], (threading.excepthook, sys.excepthook)
     threading.excepthook, sys.excepthook = lambda _: None, lambda *_: None
     for logger in loggers:
         logger.disabled = True
     try:
-        with ocp.StandardCheckpointer() as writer:
-            writer.save(path, flat)
+        if small:  # orbax refuses to write nothing
+            with ocp.StandardCheckpointer() as writer:
+                writer.save(path, small)
+        for name in large:
+            large_arrays.write(_place(path, name), flat[name])
     except ValueError as error:
         code = re.search(r"\[os_error_code='(\d+)'\]", str(error))
         if code is None:
             raise
         for part in path.parent.glob(f"{path.name}*"):
             shutil.rmtree(part, ignore_errors=True)
-        raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) from error
+        raise failed(int(code[1])) from error
     finally:
         threading.excepthook, sys.excepthook = hooks
         for logger in loggers:
@@ -134,8 +165,10 @@ class Checkpoints:
         flat = {name: _plain(leaf) for name, leaf in _flatten(state).items()}
         self._manifests.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self.path(step), ignore_errors=True)
-        _write(self.path(step), {name: leaf for name, leaf in flat.items() if leaf.size})  # orbax refuses empty ones
-        about = {"score": score, "files": _file_digests(self.path(step)), "arrays": _describe(flat)}
+        full = {name: leaf for name, leaf in flat.items() if leaf.size}  # orbax refuses empty ones
+        _write(self.path(step), full)
+        files = _file_digests(self.path(step))
+        about = {"score": score, "files": files, "arrays": _describe(flat), "large": _large(full)}
         temporary = self._manifests / f"{step}.part"
         with open(temporary, "w") as file:
             json.dump(about, file)
@@ -181,9 +214,13 @@ class Checkpoints:
         # Compared before reading: orbax's own errors come from many threads at once.
         if _file_digests(self.path(step)) != manifest["files"]:
             raise self._damaged(step, "its files do not match their checksums")
-        with ocp.StandardCheckpointer() as reader:
-            restored = reader.restore(self.path(step), {name: leaf for name, leaf in flat.items() if leaf.size})
-        restored |= {name: jnp.zeros(leaf.shape, leaf.dtype) for name, leaf in flat.items() if not leaf.size}
+        large = manifest.get("large", [])  # there were none in the first versions
+        small = {name: leaf for name, leaf in flat.items() if leaf.size and name not in large}
+        restored = {name: jnp.zeros(leaf.shape, leaf.dtype) for name, leaf in flat.items() if not leaf.size}
+        if small:
+            with ocp.StandardCheckpointer() as reader:
+                restored |= reader.restore(self.path(step), small)
+        restored |= {name: large_arrays.read(_place(self.path(step), name), flat[name]) for name in large}
         leaves, structure = jax.tree.flatten(like)
         values = zip((restored[name] for name in flat), leaves, strict=True)
         return jax.tree.unflatten(structure, [jax.random.wrap_key_data(v) if is_key(leaf) else v for v, leaf in values])

@@ -1,0 +1,201 @@
+"""Deterministic actor-critic: TD3 and DDPG are choices of its numbers."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from rl_jax.agents.continuous import check_bounded, single_steps, uniform_of_normal
+from rl_jax.agents.optimizers import descend
+from rl_jax.losses.td import td_target
+from rl_jax.networks.critics import critics, deterministic_actor
+from rl_jax.ops import any_true, polyak
+from rl_jax.spaces import Box, check_supported
+from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
+
+
+@struct.dataclass
+class DeterministicState:
+    """The state of :class:`DeterministicActorCritic`.
+
+    Attributes:
+        params: ``actor`` and ``critics``.
+        target: slow copies of both.
+        actor_opt, critic_opt: Adam's states, that of all critics together.
+        actor_loss: the last one, while the policy waits.
+        count: learning steps done.
+        random: whether this rollout acts uniformly at random.
+    """
+
+    params: dict[str, PyTree]
+    target: dict[str, PyTree]
+    actor_opt: PyTree
+    critic_opt: PyTree
+    actor_loss: jax.Array
+    count: jax.Array
+    random: jax.Array
+
+
+@struct.dataclass
+class DeterministicActorCritic:
+    """Learns ``Q`` and the action that maximises it, from replayed single steps ``[1, B]``.
+
+    Fujimoto et al. 2018 (TD3, arXiv 1802.09477): the smallest of the slow critics at a slow policy's action with clipped noise
+    is the target; policy and slow copies move at every ``policy_delay``-th learning step only. With one critic, no noise and
+    no delay it is DDPG (Lillicrap et al. 2016, arXiv 1509.02971). The policy climbs the first critic, as in the published
+    code. Actions, and the noises that are added to them, are in units of half the action's range.
+
+    Attributes:
+        learning_rate, actor_learning_rate: Adam's, of the critics and of the policy.
+        tau: share of the way that the slow copies move.
+        exploration_noise: standard deviation of the Gaussian noise when acting.
+        target_noise, target_noise_clip: standard deviation and bound of the noise on the target's action.
+        random_steps: environment steps that are uniformly random at first.
+        policy_delay: learning steps of the critics for one of the policy; the first is the ``policy_delay``-th.
+        actor, critics: modules, or functions from :class:`~rl_jax.types.Spec` to one.
+        name: what errors call this agent.
+    """
+
+    learning_rate: Any = 3e-4
+    actor_learning_rate: Any = 3e-4
+    tau: Any = 0.005
+    exploration_noise: Any = 0.1
+    target_noise: Any = 0.2
+    target_noise_clip: Any = 0.5
+    random_steps: Any = 1000.0
+    policy_delay: int = struct.field(pytree_node=False, default=2)
+    actor: nn.Module | Callable[[Spec], nn.Module] = struct.field(pytree_node=False, default=deterministic_actor)
+    critics: nn.Module | Callable[[Spec], nn.Module] = struct.field(pytree_node=False, default=critics)
+    name: str = struct.field(pytree_node=False, default="TD3")
+
+    def bind(self, spec: Spec) -> "DeterministicActorCritic":
+        """Fit the networks to the spaces.
+
+        Raises:
+            UnsupportedSpace: the action space is not a bounded box.
+        """
+        check_supported(self.name, spec.action_space, (Box,))
+        check_bounded(self.name, spec.action_space)
+        actor = self.actor if isinstance(self.actor, nn.Module) else self.actor(spec)
+        critics = self.critics if isinstance(self.critics, nn.Module) else self.critics(spec)
+        return self.replace(actor=actor, critics=critics)  # type: ignore[attr-defined]
+
+    def init(self, key: Key, spec: Spec) -> DeterministicState:
+        """Fresh parameters; the slow ones are copies of them."""
+        keys = jax.random.split(key)
+        obs = jnp.zeros((1, *spec.obs_space.shape), spec.obs_space.dtype)
+        action = jnp.zeros((1, *spec.action_space.shape), jnp.float32)
+        actor = self.actor.init(keys[0], obs)  # type: ignore[union-attr]
+        params = {"actor": actor, "critics": self.critics.init(keys[1], obs, action)}  # type: ignore[union-attr]
+        adam = optax.scale_by_adam()
+        return DeterministicState(
+            params=params,
+            # Copies: donated states must not hold one array twice.
+            target=jax.tree.map(jnp.copy, params),
+            actor_opt=adam.init(params["actor"]),
+            critic_opt=adam.init(params["critics"]),
+            actor_loss=jnp.zeros((), jnp.float32),
+            count=jnp.zeros((), jnp.int32),
+            random=jnp.zeros((), bool),
+        )
+
+    def initial_carry(self, num_envs: int) -> PyTree:
+        """No memory."""
+        return ()
+
+    def prepare(self, state: DeterministicState, context: Context) -> DeterministicState:
+        """Whether this rollout is random."""
+        return state.replace(random=context.steps < self.random_steps)  # type: ignore[attr-defined]
+
+    def _action(self, params: dict[str, PyTree], obs: jax.Array) -> jax.Array:
+        return self.actor.apply(params["actor"], obs)  # type: ignore[union-attr]
+
+    def _q(self, params: dict[str, PyTree], obs: jax.Array, action: jax.Array) -> jax.Array:
+        """``[members, B]``."""
+        return self.critics.apply(params["critics"], obs, action)  # type: ignore[union-attr]
+
+    def act(
+        self, state: DeterministicState, carry: PyTree, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False
+    ) -> tuple[PyTree, jax.Array, dict[str, jax.Array]]:
+        """The policy's actions ``[N, ...]``, with noise and within ``[-1, 1]`` unless ``greedy``; at first uniform ones."""
+        action = self._action(state.params, obs)
+        if greedy:
+            return carry, action, {}
+        noise = jax.random.normal(key, action.shape)
+        noisy = jnp.clip(action + self.exploration_noise * noise, -1.0, 1.0)
+        # Only one of the two is used, so they may share their random numbers.
+        return carry, jnp.where(state.random, uniform_of_normal(noise), noisy), {}
+
+    def value(self, state: DeterministicState, carry: PyTree, obs: jax.Array, first: jax.Array) -> jax.Array:
+        """The smallest ``Q`` of the policy's action on ``obs`` ``[N, ...]``; ``[N]``."""
+        return jnp.min(self._q(state.params, obs, self._action(state.params, obs)), axis=0)
+
+    def smoothed(self, params: dict[str, PyTree], obs: jax.Array, noise: jax.Array) -> jax.Array:
+        """The policy's actions with clipped noise, within bounds; ``noise`` is standard normal, ``[B, ...]``."""
+        noise = jnp.clip(self.target_noise * noise, -self.target_noise_clip, self.target_noise_clip)
+        return jnp.clip(self._action(params, obs) + noise, -1.0, 1.0)
+
+    def critic_loss(self, params: PyTree, batch: Rollout, target: jax.Array, weights: Any) -> tuple[jax.Array, jax.Array]:
+        """Half the weighted squared TD error, summed over the critics; with their values ``[members, B]``."""
+        q = self._q({"critics": params}, batch.obs, batch.action)
+        return 0.5 * jnp.mean(jnp.sum(weights * (q - target) ** 2, axis=0)), q
+
+    def actor_loss(self, params: PyTree, critics: PyTree, obs: jax.Array) -> jax.Array:
+        """Minus the first critic's mean value of the policy's actions."""
+        return -jnp.mean(self._q({"critics": critics}, obs, self._action({"actor": params}, obs))[0])
+
+    def learn(
+        self, state: DeterministicState, sample: Sample, context: Context
+    ) -> tuple[DeterministicState, Metrics, jax.Array]:
+        """One Adam step of the critics, and of the policy if it is due; priorities are mean absolute TD errors ``[B]``."""
+        batch, adam = single_steps(sample), optax.scale_by_adam()
+        weights = 1.0 if sample.weights is None else sample.weights
+
+        following = self.smoothed(state.target, batch.next_obs, jax.random.normal(context.key, batch.action.shape))
+        target = td_target(batch, jnp.min(self._q(state.target, batch.next_obs, following), axis=0))
+        (error, q), grads = jax.value_and_grad(self.critic_loss, has_aux=True)(state.params["critics"], batch, target, weights)
+        updates, critic_opt = adam.update(grads, state.critic_opt)
+        critics = descend(state.params["critics"], updates, self.learning_rate)
+
+        def improve(state: DeterministicState) -> DeterministicState:
+            loss, grads = jax.value_and_grad(self.actor_loss)(state.params["actor"], critics, batch.obs)
+            updates, actor_opt = adam.update(grads, state.actor_opt)
+            actor = descend(state.params["actor"], updates, self.actor_learning_rate)
+            target = polyak(state.target, {"actor": actor, "critics": critics}, self.tau)
+            params = {**state.params, "actor": actor}
+            return state.replace(params=params, target=target, actor_opt=actor_opt, actor_loss=loss)  # type: ignore[attr-defined]
+
+        count = state.count + 1
+        params = {**state.params, "critics": critics}
+        state = state.replace(params=params, critic_opt=critic_opt, count=count)  # type: ignore[attr-defined]
+        due = count % self.policy_delay == 0
+        state = improve(state) if self.policy_delay == 1 else _where(due, improve, state)
+        td_error = jnp.mean(jnp.abs(q - target), axis=0)
+        metrics = {
+            "loss/critic": error,
+            "loss/actor": state.actor_loss,
+            "value/mean": jnp.mean(q),
+            "value/td_error": jnp.mean(td_error),
+        }
+        return state, metrics, td_error
+
+    def refresh(self, state: DeterministicState, carry: PyTree) -> PyTree:
+        """No memory."""
+        return carry
+
+    def params(self, state: DeterministicState) -> PyTree:
+        """Policy and critics."""
+        return state.params
+
+
+def _where(due: jax.Array, change: Callable[[Any], Any], state: Any) -> Any:
+    """``change(state)`` where it is due. It is skipped, not only discarded, if it is due in no run of a vmapped batch."""
+
+    def some(state: Any) -> Any:
+        return jax.tree.map(lambda new, old: jnp.where(due, new, old), change(state), state)
+
+    return jax.lax.cond(any_true(due), some, lambda state: state, state)

@@ -1,0 +1,173 @@
+"""DQN with its improvements as independent switches; Rainbow is all of them."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+from rl_jax.agents.checks import at_least, not_negative, positive, widths, within
+from rl_jax.agents.q_learning import QLearning
+from rl_jax.agents.q_policy import QPolicy
+from rl_jax.errors import RLJaxError
+from rl_jax.experience import chain, clip_reward
+from rl_jax.loop import PerStep, Trainer
+from rl_jax.losses import Categorical51, ExpectedValue, Quantiles
+from rl_jax.networks import q_network
+from rl_jax.ops import Periodic, Polyak
+from rl_jax.replay import Buffer, Uniform, n_step
+Prioritized = lambda a, b: Uniform()  # TEMP
+from rl_jax.types import Environment
+
+Distribution = Literal["none", "c51", "quantile"]
+
+
+@dataclass(frozen=True)
+class DQNConfig:
+    """DQN (Mnih et al. 2015) as one flat list of numbers."""
+
+    num_envs: int = 8
+    """Parallel environments."""
+    rollout_length: int = 1
+    """Steps of each environment between two visits to the replay buffer."""
+    buffer_size: int = 100_000
+    """Transitions that the replay buffer holds, over all environments."""
+    batch_size: int = 128
+    """Transitions per learning step."""
+    updates_per_step: int | float = 0.25
+    """Learning steps per environment step, any number above or below one."""
+    learning_starts: int = 1_000
+    """Environment steps before the first learning step."""
+    learning_rate: float = 1e-3
+    """Adam's step size."""
+    gamma: float = 0.99
+    """Discount per step."""
+    target_period: int = 100
+    """Learning steps between copies into the target network; 0: Polyak averaging instead."""
+    tau: float = 0.005
+    """Share of Polyak averaging, if the target period is 0."""
+    epsilon_start: float = 1.0
+    """Exploration rate at the start."""
+    epsilon_end: float = 0.05
+    """Exploration rate at the end of its schedule."""
+    epsilon_steps: float = 25_000
+    """Environment steps until the exploration rate is at its end."""
+    double: bool = False
+    """Choose the next action by the online network (van Hasselt et al. 2016)."""
+    dueling: bool = False
+    """Split the network into value and advantages (Wang et al. 2016)."""
+    n_step: int = 1
+    """Steps of the target (Rainbow: 3)."""
+    prioritized: bool = False
+    """Draw transitions by their TD error (Schaul et al. 2016)."""
+    priority_alpha: float = 0.6
+    """Exponent of the priorities: 0 is uniform."""
+    priority_beta: float = 0.4
+    """Exponent of the importance weights at the start; 1 at the end."""
+    distribution: Distribution = "none"
+    """Learn the return's distribution: c51 (Bellemare et al. 2017) or quantile (Dabney et al. 2018)."""
+    atoms: int = 51
+    """Atoms or quantiles of the distribution."""
+    value_low: float = -10.0
+    """Smallest return that c51 can tell apart."""
+    value_high: float = 10.0
+    """Largest return that c51 can tell apart."""
+    noisy: bool = False
+    """Explore by noise on the weights instead of epsilon (Fortunato et al. 2018)."""
+    clip_reward: float = 0.0
+    """Clip rewards to this size when learning; 0: as they are."""
+    huber: float = 1.0
+    """Where the error becomes linear."""
+    max_grad_norm: float = 10.0
+    """Bound on the gradient's global norm."""
+    adam_epsilon: float = 1e-8
+    """Adam's."""
+    hidden: tuple[int, ...] = (64, 64)
+    """Widths of the hidden layers (images: the MinAtar network instead)."""
+    activation: Literal["tanh", "relu", "silu", "gelu"] = "relu"
+    """Activation of the hidden layers."""
+
+    def check(self) -> None:
+        """Refuse numbers that cannot be.
+
+        Raises:
+            RLJaxError: with the option's name and the values it takes.
+        """
+        at_least(self, 1, "num_envs", "rollout_length", "buffer_size", "batch_size", "n_step")
+        at_least(self, 0, "learning_starts", "target_period")
+        at_least(self, 2, "atoms")
+        positive(self, "updates_per_step", "learning_rate", "huber", "max_grad_norm", "adam_epsilon")
+        within(self, 0, 1, "gamma", "tau", "epsilon_start", "epsilon_end", "priority_alpha", "priority_beta")
+        not_negative(self, "epsilon_steps", "clip_reward")
+        widths(self)
+        if not self.value_low < self.value_high:
+            raise RLJaxError(f"--value-low {self.value_low} must be below --value-high {self.value_high}")
+
+    def head(self) -> Any:
+        """What the network's outputs mean."""
+        if self.distribution == "c51":
+            return Categorical51(self.value_low, self.value_high, self.atoms)
+        return Quantiles(self.huber, self.atoms) if self.distribution == "quantile" else ExpectedValue(self.huber)
+
+    def agent(self) -> QLearning:
+        """The agent alone."""
+        network = partial(q_network, hidden=self.hidden, activation=self.activation, dueling=self.dueling, noisy=self.noisy)
+        policy = QPolicy(
+            head=self.head(),
+            # Noise on the weights explores by itself.
+            epsilon_start=0.0 if self.noisy else self.epsilon_start,
+            epsilon_end=0.0 if self.noisy else self.epsilon_end,
+            epsilon_steps=self.epsilon_steps,
+            network=network,
+            noisy=self.noisy,
+        )
+        return QLearning(
+            policy=policy,
+            target=Periodic(self.target_period) if self.target_period else Polyak(self.tau),
+            learning_rate=self.learning_rate,
+            adam_epsilon=self.adam_epsilon,
+            max_grad_norm=self.max_grad_norm,
+            double=self.double,
+        )
+
+    def replay(self) -> Buffer:
+        """The buffer, the way of drawing from it, and the batch transforms."""
+        clip = [clip_reward(-self.clip_reward, self.clip_reward)] if self.clip_reward else []
+        return Buffer(
+            sampler=Prioritized(self.priority_alpha, self.priority_beta) if self.prioritized else Uniform(),
+            transforms=chain(*clip, n_step(self.n_step, self.gamma)),
+            capacity=self.buffer_size,
+            batch_size=self.batch_size,
+            length=self.n_step,
+        )
+
+    def trainer(self, env: Environment, **options: Any) -> Trainer:
+        """The whole run; ``options`` are further arguments of :meth:`rl_jax.Trainer.create`."""
+        self.check()
+        return Trainer.create(
+            env=env,
+            agent=self.agent(),
+            replay=self.replay(),
+            updates=PerStep(self.updates_per_step, self.learning_starts),
+            num_envs=self.num_envs,
+            rollout_length=self.rollout_length,
+            **options,
+        )
+
+
+@dataclass(frozen=True)
+class RainbowConfig(DQNConfig):
+    """Rainbow (Hessel et al. 2018): DQN with every switch on."""
+
+    double: bool = True
+    """Choose the next action by the online network (van Hasselt et al. 2016)."""
+    dueling: bool = True
+    """Split the network into value and advantages (Wang et al. 2016)."""
+    n_step: int = 3
+    """Steps of the target."""
+    prioritized: bool = True
+    """Draw transitions by their TD error (Schaul et al. 2016)."""
+    priority_alpha: float = 0.5
+    """Exponent of the priorities: 0 is uniform."""
+    distribution: Distribution = "c51"
+    """Learn the return's distribution: c51 (Bellemare et al. 2017) or quantile (Dabney et al. 2018)."""
+    noisy: bool = True
+    """Explore by noise on the weights instead of epsilon (Fortunato et al. 2018)."""

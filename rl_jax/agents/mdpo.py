@@ -1,0 +1,140 @@
+"""MDPO, on-policy: trust-region policy optimisation by mirror descent, without clipping."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import flax.linen as nn
+
+from rl_jax.agents.checks import at_least, not_negative, positive, widths, within
+from rl_jax.agents.policy_gradient import PolicyGradient
+from rl_jax.experience import chain, gae, normalize_obs, normalize_reward
+from rl_jax.loop import Trainer
+from rl_jax.losses import MirrorDescentKL, NegativeEntropy, RatioPolicy, SquaredValue
+from rl_jax.networks import actor_critic
+from rl_jax.types import Environment, Spec
+
+
+def mdpo(
+    network: nn.Module | Callable[[Spec], nn.Module] = actor_critic,
+    learning_rate: Any = 1e-3,
+    step_size: Any = 1.0,
+    value_weight: Any = 0.5,
+    entropy_weight: Any = 0.0,
+    max_grad_norm: Any = 0.5,
+    epochs: int = 10,
+    minibatches: int = 1,
+    anneal: bool = True,
+    anneal_step_size: bool = True,
+) -> PolicyGradient:
+    """Mirror descent policy optimisation (Tomar et al. 2020, arXiv:2005.09814, eq. 9 and Algorithm 1, on-policy).
+
+    Each train step maximises ``E[ratio A] - KL(pi || pi_k) / t_k`` by ``epochs * minibatches`` gradient steps from ``pi_k``; with
+    a single one the divergence has no gradient and this is the plain policy gradient. Needs an experience chain that ends in
+    :func:`rl_jax.experience.gae`.
+
+    Args:
+        network: a module or a function from :class:`~rl_jax.types.Spec` to one.
+        learning_rate: Adam's; falls linearly to zero over the planned training if ``anneal``.
+        step_size: ``t_0``; ``t_k`` falls linearly to zero if ``anneal_step_size``, as in the paper.
+        value_weight, entropy_weight: weights of the value error and of the entropy (the paper has none).
+        max_grad_norm: bound on the gradient's global norm.
+        epochs: passes over the rollout: ``m``, 10 full-batch steps in the paper.
+        minibatches: pieces per pass.
+    """
+    return PolicyGradient(
+        terms={
+            "policy": RatioPolicy(),
+            "mirror": MirrorDescentKL(step_size, anneal_step_size),
+            "value": SquaredValue(),
+            "entropy": NegativeEntropy(),
+        },
+        weights={"policy": 1.0, "mirror": 1.0, "value": value_weight, "entropy": entropy_weight},
+        learning_rate=learning_rate,
+        max_grad_norm=max_grad_norm,
+        network=network,
+        epochs=epochs,
+        minibatches=minibatches,
+        anneal=anneal,
+        anchored=True,
+        name="MDPO",
+    )
+
+
+@dataclass(frozen=True)
+class MDPOConfig:
+    """On-policy MDPO as one flat list of numbers."""
+
+    num_envs: int = 64
+    """Parallel environments."""
+    rollout_length: int = 32
+    """Steps of each environment per update."""
+    epochs: int = 10
+    """Passes over a rollout."""
+    minibatches: int = 1
+    """Pieces per pass; must divide the rollout (a recurrent agent's: the environments)."""
+    learning_rate: float = 1e-3
+    """Adam's step size at the start."""
+    anneal: bool = True
+    """Let the learning rate fall linearly to zero."""
+    step_size: float = 1.0
+    """Mirror descent's step size: how far the policy may move per update."""
+    anneal_step_size: bool = True
+    """Let the step size fall linearly to zero."""
+    gamma: float = 0.99
+    """Discount per step."""
+    gae_lambda: float = 0.95
+    """Mixes one-step (0) and Monte-Carlo (1) advantages."""
+    entropy_weight: float = 0.0
+    """Weight of the entropy bonus."""
+    value_weight: float = 0.5
+    """Weight of the value error."""
+    max_grad_norm: float = 0.5
+    """Bound on the gradient's global norm."""
+    normalize_obs: bool = True
+    """Normalise observations by running statistics."""
+    normalize_reward: bool = True
+    """Divide rewards by the running spread of returns."""
+    hidden: tuple[int, ...] = (64, 64)
+    """Widths of the hidden layers."""
+    activation: Literal["tanh", "relu", "silu", "gelu"] = "tanh"
+    """Activation of the hidden layers."""
+
+    def check(self) -> None:
+        """Refuse numbers that cannot be.
+
+        Raises:
+            RLJaxError: with the option's name and the values it takes.
+        """
+        at_least(self, 1, "num_envs", "rollout_length", "epochs", "minibatches")
+        positive(self, "learning_rate", "step_size", "max_grad_norm")
+        within(self, 0, 1, "gamma", "gae_lambda")
+        not_negative(self, "entropy_weight", "value_weight")
+        widths(self)
+
+    def trainer(self, env: Environment, **options: Any) -> Trainer:
+        """The whole run; ``options`` are further arguments of :meth:`rl_jax.Trainer.create`."""
+        self.check()
+        scaling: list[Any] = [normalize_obs()] if self.normalize_obs else []
+        scaling += [normalize_reward(self.gamma)] if self.normalize_reward else []
+        agent = mdpo(
+            network=partial(actor_critic, hidden=self.hidden, activation=self.activation),
+            learning_rate=self.learning_rate,
+            step_size=self.step_size,
+            value_weight=self.value_weight,
+            entropy_weight=self.entropy_weight,
+            max_grad_norm=self.max_grad_norm,
+            epochs=self.epochs,
+            minibatches=self.minibatches,
+            anneal=self.anneal,
+            anneal_step_size=self.anneal_step_size,
+        )
+        return Trainer.create(
+            env=env,
+            agent=agent,
+            experience=chain(*scaling, gae(self.gamma, self.gae_lambda)),
+            num_envs=self.num_envs,
+            rollout_length=self.rollout_length,
+            **options,
+        )

@@ -1,0 +1,79 @@
+"""Several passes over a rollout in shuffled pieces: what on-policy agents have in common."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from rl_jax.errors import RLJaxError
+from rl_jax.ops import permutation
+from rl_jax.types import Key, Metrics, Rollout, Spec
+
+
+def check_minibatches(spec: Spec, minibatches: int, recurrent: bool) -> None:
+    """Refuse a rollout that cannot be cut as asked.
+
+    Raises:
+        RLJaxError: the minibatches do not divide the rollout, or hold a single item.
+    """
+    steps = spec.num_envs * spec.rollout_length
+    items, what = (spec.num_envs, "environments") if recurrent else (steps, "steps of a rollout")
+    if items % minibatches:
+        asked = min(minibatches, items)
+        near = (d for away in range(items) for d in (asked - away, asked + away) if 0 < d <= items)
+        nearest = next(d for d in near if items % d == 0)
+        raise RLJaxError(
+            f"{items} {what} cannot be cut into {minibatches} equal minibatches: use --minibatches {nearest}"
+            + (" (a recurrent agent's minibatches are whole environments)" if recurrent else "")
+        )
+    if steps // minibatches < 2:
+        most = max(1, steps // 2)
+        raise RLJaxError(f"a minibatch of one step has no spread to standardise: use --minibatches {most} or fewer")
+
+
+def sweep_minibatches(
+    step: Callable[[Any, Rollout, Key], tuple[Any, Metrics]],
+    state: Any,
+    rollout: Rollout,
+    key: Key,
+    epochs: int,
+    minibatches: int,
+    recurrent: bool,
+) -> tuple[Any, Metrics]:
+    """``epochs`` passes over a rollout ``[T, N, ...]``, shuffled anew each time, in ``minibatches`` pieces.
+
+    A feed-forward agent's pieces are drawn from all ``T * N`` steps and look like ``[1, B, ...]``; a recurrent one's from the
+    ``N`` environments, whole sequences ``[T, B, ...]`` that start from the memory at the rollout's beginning (``carry``
+    ``[1, B, ...]``).
+
+    Args:
+        step: ``(state, minibatch, key) -> (state, metrics)``.
+        state: the learner's.
+        rollout: as the replay handed it out.
+        key: typed key.
+        epochs, minibatches: static.
+        recurrent: whether the agent remembers.
+
+    Returns:
+        The state after the last piece, and the means of the metrics over all of them.
+    """
+    carry = jax.tree.map(lambda c: c[None], rollout.start.carry)
+    rollout = rollout.replace(carry=carry, start=None, last=None)  # type: ignore[attr-defined]
+    if not recurrent:
+        steps = rollout.reward.size  # spelled out: a leaf may have no elements, and -1 cannot be told then
+        rollout = jax.tree.map(lambda x: x.reshape(1, steps, *x.shape[2:]), rollout)
+    items = rollout.reward.shape[1]
+
+    def piece(state: Any, now: tuple[jax.Array, Key]) -> tuple[Any, Metrics]:
+        rows, key = now
+        # One permutation for all leaves: a step's fields must travel together.
+        return step(state, jax.tree.map(lambda x: jnp.take(x, rows, axis=1), rollout), key)
+
+    def epoch(state: Any, key: Key) -> tuple[Any, Metrics]:
+        key_rows, key_steps = jax.random.split(key)
+        rows = permutation(key_rows, items).reshape(minibatches, -1)
+        return jax.lax.scan(piece, state, (rows, jax.random.split(key_steps, minibatches)))
+
+    state, metrics = jax.lax.scan(epoch, state, jax.random.split(key, epochs))
+    return state, jax.tree.map(jnp.mean, metrics)

@@ -1,0 +1,29 @@
+"""Gradient transformations by name: a name can be a static field of an agent, and two equal ones are the same program."""
+
+from typing import Any, Literal
+
+import jax
+import optax
+
+from rl_jax.types import PyTree
+
+Optimizer = Literal["adam", "radam", "rmsprop"]
+
+
+def optimizer(kind: Optimizer, epsilon: Any, max_grad_norm: Any) -> optax.GradientTransformation:
+    """Bound the gradient's *global* norm, then scale it; the step size is applied by the caller.
+
+    Adam (Kingma & Ba 2015), RAdam (Liu et al. 2020) or RMSProp with decay 0.99 (Tieleman & Hinton 2012).
+    """
+    if kind == "rmsprop":
+        scale = optax.scale_by_rms(decay=0.99, eps=epsilon)
+    elif kind == "radam":
+        scale = optax.scale_by_radam(eps=epsilon)
+    else:
+        scale = optax.scale_by_adam(eps=epsilon)
+    return optax.chain(optax.clip_by_global_norm(max_grad_norm), scale)
+
+
+def descend(params: PyTree, updates: PyTree, learning_rate: Any) -> PyTree:
+    """``params - learning_rate * updates``."""
+    return jax.tree.map(lambda p, u: p - (learning_rate * u).astype(p.dtype), params, updates)

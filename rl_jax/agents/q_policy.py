@@ -1,0 +1,99 @@
+"""Acting on action values: what all value-based agents have in common."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from rl_jax.losses import ExpectedValue
+from rl_jax.networks import q_network
+from rl_jax.ops import linear
+from rl_jax.spaces import Discrete, check_supported
+from rl_jax.types import Context, Key, PyTree, Spec
+
+
+def epsilon_greedy(key: jax.Array, q: jax.Array, epsilon: Any) -> jax.Array:
+    """The best of the values ``q`` ``[N, A]``, or with probability ``epsilon`` any action, uniformly; ``int32 [N]``.
+
+    One uniform number per environment decides both: below ``epsilon`` it says, scaled, which action.
+    """
+    u = jax.random.uniform(key, q.shape[:-1])
+    any_action = jnp.minimum((u / jnp.maximum(epsilon, 1e-30) * q.shape[-1]).astype(jnp.int32), q.shape[-1] - 1)
+    return jnp.where(u < epsilon, any_action, jnp.argmax(q, axis=-1).astype(jnp.int32))
+
+
+def pick(raw: jax.Array, action: jax.Array) -> jax.Array:
+    """Outputs ``[..., K]`` of the actions ``[...]`` among ``[..., A, K]``; as a product, whose gradient is no scatter."""
+    chosen = jax.nn.one_hot(action, raw.shape[-2], dtype=raw.dtype)
+    return jnp.sum(raw * chosen[..., None], axis=-2)
+
+
+@struct.dataclass
+class QPolicy:
+    """Epsilon-greedy on a Q-network, or greedy on one with noisy weights.
+
+    Attributes:
+        head: what an output per action means: :class:`~rl_jax.losses.ExpectedValue`, ``Categorical51`` or ``Quantiles``.
+        epsilon_start, epsilon_end, epsilon_steps: exploration rate, linear over so many environment steps.
+        network: a module, or a function ``(spec, atoms=K)`` to one.
+        noisy: give the network noise when acting and learning.
+    """
+
+    head: Any = ExpectedValue()
+    epsilon_start: Any = 1.0
+    epsilon_end: Any = 0.05
+    epsilon_steps: Any = 25_000.0
+    network: nn.Module | Callable[..., nn.Module] = struct.field(pytree_node=False, default=q_network)
+    noisy: bool = struct.field(pytree_node=False, default=False)
+
+    def bind(self, spec: Spec, name: str) -> "QPolicy":
+        """Fit the network to the spaces; ``name`` is what the error calls the agent.
+
+        Raises:
+            UnsupportedSpace: the action space is not discrete.
+        """
+        check_supported(name, spec.action_space, (Discrete,))
+        network = self.network if isinstance(self.network, nn.Module) else self.network(spec, atoms=self.head.atoms)
+        return self.replace(network=network)  # type: ignore[attr-defined]
+
+    def init(self, key: Key, spec: Spec) -> PyTree:
+        """Fresh parameters."""
+        obs = jnp.zeros((1, 1, *spec.obs_space.shape), spec.obs_space.dtype)
+        return self.network.init(key, self.initial_carry(1), obs, jnp.ones((1, 1), bool))  # type: ignore[union-attr]
+
+    def initial_carry(self, num_envs: int) -> PyTree:
+        """The memory before an episode, leading axis ``[N]``."""
+        return self.network.initial_carry(num_envs)  # type: ignore[union-attr]
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether the network remembers."""
+        return bool(jax.tree.leaves(self.initial_carry(1)))
+
+    def epsilon(self, context: Context) -> jax.Array:
+        """The exploration rate of the coming rollout."""
+        return linear(context.steps, self.epsilon_start, self.epsilon_end, self.epsilon_steps)
+
+    def apply(self, params: PyTree, carry: PyTree, obs: jax.Array, first: jax.Array, noise: Key | None) -> tuple:
+        """Memory after, and outputs ``[T, N, A, K]`` on, ``obs`` ``[T, N, ...]``; ``noise`` is for noisy networks."""
+        rngs = {"noise": noise} if self.noisy and noise is not None else None
+        out: Any
+        carry, out = self.network.apply(params, carry, obs, first, rngs=rngs)  # type: ignore[union-attr]
+        return carry, out.raw
+
+    def act(
+        self, params: PyTree, epsilon: jax.Array, carry: PyTree, obs: jax.Array, first: jax.Array, key: Key, greedy: bool
+    ) -> tuple[PyTree, jax.Array, dict[str, jax.Array]]:
+        """Actions ``[N]``; extras: ``value``, that of the best action."""
+        key_noise, key_explore = jax.random.split(key)
+        carry, raw = self.apply(params, carry, obs[None], first[None], None if greedy else key_noise)
+        q = self.head.values(raw[0])
+        action = epsilon_greedy(key_explore, q, jnp.zeros(()) if greedy else epsilon)
+        return carry, action, {"value": jnp.max(q, axis=-1)}
+
+    def value(self, params: PyTree, carry: PyTree, obs: jax.Array, first: jax.Array) -> jax.Array:
+        """``max_a Q`` of ``obs`` ``[N, ...]``; ``[N]``."""
+        return jnp.max(self.head.values(self.apply(params, carry, obs[None], first[None], None)[1][0]), axis=-1)

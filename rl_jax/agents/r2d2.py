@@ -1,0 +1,142 @@
+"""R2D2: recurrent Q-learning from replayed sequences, each starting from the memory that was stored with it."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+from rl_jax.agents.checks import at_least, not_negative, positive, widths, within
+from rl_jax.agents.q_learning import QLearning
+from rl_jax.agents.q_policy import QPolicy
+from rl_jax.experience import chain
+from rl_jax.loop import PerStep, Trainer
+from rl_jax.losses import ExpectedValue
+from rl_jax.networks import q_network
+from rl_jax.ops import Periodic
+from rl_jax.replay import Buffer, Uniform, n_step
+Prioritized = lambda a, b: Uniform()  # TEMP
+from rl_jax.types import Environment
+
+
+@dataclass(frozen=True)
+class R2D2Config:
+    """Recurrent DQN in the manner of R2D2 (Kapturowski et al. 2019) as one flat list of numbers."""
+
+    num_envs: int = 16
+    """Parallel environments."""
+    rollout_length: int = 1
+    """Steps of each environment between two visits to the replay buffer."""
+    buffer_size: int = 100_000
+    """Steps that the replay buffer holds, over all environments."""
+    batch_size: int = 32
+    """Sequences per learning step."""
+    burn_in: int = 0
+    """Steps of a sequence that only warm up the memory (the paper: 40)."""
+    sequence_length: int = 16
+    """Steps of a sequence that are learned from (the paper: 80)."""
+    period: int = 8
+    """Steps between the starts of two sequences (the paper: 40)."""
+    updates_per_step: int | float = 0.0625
+    """Learning steps per environment step, any number above or below one."""
+    learning_starts: int = 1_000
+    """Environment steps before the first learning step."""
+    learning_rate: float = 1e-3
+    """Adam's step size."""
+    gamma: float = 0.99
+    """Discount per step."""
+    n_step: int = 5
+    """Steps of the target."""
+    target_period: int = 200
+    """Learning steps between copies into the target network."""
+    epsilon_start: float = 1.0
+    """Exploration rate at the start."""
+    epsilon_end: float = 0.05
+    """Exploration rate at the end of its schedule."""
+    epsilon_steps: float = 25_000
+    """Environment steps until the exploration rate is at its end."""
+    double: bool = True
+    """Choose the next action by the online network."""
+    dueling: bool = True
+    """Split the network into value and advantages."""
+    rescale: bool = True
+    """Learn the value in the scale h of the paper, which compresses large returns."""
+    prioritized: bool = True
+    """Draw sequences by 0.9 of their largest and 0.1 of their mean TD error."""
+    priority_alpha: float = 0.9
+    """Exponent of the priorities: 0 is uniform."""
+    priority_beta: float = 0.6
+    """Exponent of the importance weights at the start; 1 at the end."""
+    max_grad_norm: float = 10.0
+    """Bound on the gradient's global norm."""
+    hidden: tuple[int, ...] = (64, 64)
+    """Widths: one layer before the memory, the others after it."""
+    activation: Literal["tanh", "relu", "silu", "gelu"] = "relu"
+    """Activation of the hidden layers."""
+    memory: Literal["none", "gru"] = "gru"
+    """Memory of the network; none makes it feed-forward DQN."""
+    memory_width: int = 64
+    """Units of the memory."""
+
+    def check(self) -> None:
+        """Refuse numbers that cannot be.
+
+        Raises:
+            RLJaxError: with the option's name and the values it takes.
+        """
+        at_least(self, 1, "num_envs", "rollout_length", "buffer_size", "batch_size", "sequence_length", "period", "n_step")
+        at_least(self, 1, "target_period", "memory_width")
+        at_least(self, 0, "learning_starts", "burn_in")
+        positive(self, "updates_per_step", "learning_rate", "max_grad_norm")
+        within(self, 0, 1, "gamma", "epsilon_start", "epsilon_end", "priority_alpha", "priority_beta")
+        not_negative(self, "epsilon_steps")
+        widths(self)
+
+    def agent(self) -> QLearning:
+        """The agent alone."""
+        network = partial(
+            q_network,
+            hidden=self.hidden,
+            activation=self.activation,
+            dueling=self.dueling,
+            memory=self.memory,
+            memory_width=self.memory_width,
+        )
+        policy = QPolicy(
+            head=ExpectedValue(None, self.rescale),
+            epsilon_start=self.epsilon_start,
+            epsilon_end=self.epsilon_end,
+            epsilon_steps=self.epsilon_steps,
+            network=network,
+        )
+        return QLearning(
+            policy=policy,
+            target=Periodic(self.target_period),
+            learning_rate=self.learning_rate,
+            max_grad_norm=self.max_grad_norm,
+            double=self.double,
+            burn_in=self.burn_in,
+            name="R2D2",
+        )
+
+    def replay(self) -> Buffer:
+        """Sequences, overlapping if the period is shorter than they are, and n-step targets along them."""
+        return Buffer(
+            sampler=Prioritized(self.priority_alpha, self.priority_beta) if self.prioritized else Uniform(),
+            transforms=chain(n_step(self.n_step, self.gamma, collapse=False)),
+            capacity=self.buffer_size,
+            batch_size=self.batch_size,
+            length=self.burn_in + self.sequence_length,
+            period=self.period,
+        )
+
+    def trainer(self, env: Environment, **options: Any) -> Trainer:
+        """The whole run; ``options`` are further arguments of :meth:`rl_jax.Trainer.create`."""
+        self.check()
+        return Trainer.create(
+            env=env,
+            agent=self.agent(),
+            replay=self.replay(),
+            updates=PerStep(self.updates_per_step, self.learning_starts),
+            num_envs=self.num_envs,
+            rollout_length=self.rollout_length,
+            **options,
+        )

@@ -1,0 +1,112 @@
+"""Networks of off-policy actor-critics: feed-forward actors, and ensembles of action-value critics.
+
+All take observations ``[B, ...]`` of their space: vectors pass as they are, image-like ones (three axes) through a CNN of
+each network's own.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from rl_jax.networks.distributions import Categorical
+from rl_jax.networks.squashed import TanhGaussian
+from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Dense, Identity
+from rl_jax.spaces import Box, Discrete, Space
+from rl_jax.types import Spec
+
+#: Bounds of the Gaussian's log standard deviation, as in the published code of SAC.
+LOG_STD = (-20.0, 2.0)
+
+
+class Body(nn.Module):
+    """Observations ``[B, ...]``, and actions ``[B, D]`` next to them if there are any, to features ``[B, hidden[-1]]``."""
+
+    space: Space
+    hidden: tuple[int, ...] = (256, 256)
+    activation: str = "relu"
+
+    @nn.compact
+    def __call__(self, obs: jax.Array, action: jax.Array | None = None) -> jax.Array:
+        image = isinstance(self.space, Box) and len(self.space.shape) == 3
+        x = (CNN(self.space) if image else Identity(self.space))(obs)
+        if action is not None:
+            x = jnp.concatenate([x, action], axis=-1)
+        return MLP(self.hidden, ACTIVATIONS[self.activation])(x)
+
+
+class StochasticActor(nn.Module):
+    """Observations to a policy: :class:`TanhGaussian` in a box, :class:`Categorical` among discrete actions."""
+
+    body: nn.Module
+    action_space: Space
+
+    @nn.compact
+    def __call__(self, obs: jax.Array) -> Any:
+        x = self.body(obs)
+        # A small last layer: the first policy is the same everywhere, wide or uniform (Andrychowicz et al. 2021).
+        if isinstance(self.action_space, Discrete):
+            return Categorical(Dense(self.action_space.n, 0.01)(x))
+        shape = self.action_space.shape
+        mean, log_std = jnp.split(Dense(2 * len(self.action_space.low), 0.01)(x), 2, axis=-1)
+        log_std = jnp.clip(log_std, *LOG_STD)
+        return TanhGaussian(mean.reshape(-1, *shape), log_std.reshape(-1, *shape), len(shape))
+
+
+class DeterministicActor(nn.Module):
+    """Observations to one action ``[B, ...]`` within ``[-1, 1]``, by a tanh."""
+
+    body: nn.Module
+    action_space: Box
+
+    @nn.compact
+    def __call__(self, obs: jax.Array) -> jax.Array:
+        x = Dense(len(self.action_space.low), 0.01)(self.body(obs))
+        return jnp.tanh(x).reshape(-1, *self.action_space.shape)
+
+
+class _Critic(nn.Module):
+    body: nn.Module
+    outputs: int
+
+    @nn.compact
+    def __call__(self, obs: jax.Array, action: jax.Array | None) -> jax.Array:
+        return Dense(self.outputs, 1.0)(self.body(obs, action))
+
+
+class Critics(nn.Module):
+    """``members`` independent critics side by side, their parameters stacked along a leading axis.
+
+    In a box ``(obs [B, ...], action [B, ...]) -> Q [members, B]``; among ``A`` discrete actions
+    ``(obs [B, ...]) -> Q [members, B, A]``, of every action at once.
+    """
+
+    body: nn.Module
+    action_space: Space
+    members: int = 2
+
+    @nn.compact
+    def __call__(self, obs: jax.Array, action: jax.Array | None = None) -> jax.Array:
+        ensemble = nn.vmap(
+            _Critic, variable_axes={"params": 0}, split_rngs={"params": True}, in_axes=None, axis_size=self.members
+        )
+        if isinstance(self.action_space, Discrete):
+            return ensemble(self.body, self.action_space.n)(obs, None)
+        assert action is not None, "critics of continuous actions need actions"
+        return ensemble(self.body, 1)(obs, action.reshape(action.shape[0], -1))[..., 0]
+
+
+def stochastic_actor(spec: Spec, hidden: tuple[int, ...] = (256, 256), activation: str = "relu") -> StochasticActor:
+    """The usual policy network of soft actor-critic."""
+    return StochasticActor(Body(spec.obs_space, hidden, activation), spec.action_space)
+
+
+def deterministic_actor(spec: Spec, hidden: tuple[int, ...] = (256, 256), activation: str = "relu") -> DeterministicActor:
+    """The usual policy network of DDPG and TD3."""
+    return DeterministicActor(Body(spec.obs_space, hidden, activation), spec.action_space)
+
+
+def critics(spec: Spec, hidden: tuple[int, ...] = (256, 256), activation: str = "relu", members: int = 2) -> Critics:
+    """The usual critics: each ``Q(s, a)`` in a box, each ``Q(s, .)`` among discrete actions."""
+    return Critics(Body(spec.obs_space, hidden, activation), spec.action_space, members)

@@ -1,0 +1,114 @@
+"""Networks for action values: torso, memory, hidden layers, one output (or one distribution) per action."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from rl_jax.networks.memory import GRU, NoMemory
+from rl_jax.networks.noisy import NoisyDense
+from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Dense, Identity
+from rl_jax.spaces import Box
+from rl_jax.types import Spec
+
+
+@struct.dataclass
+class QOutputs:
+    """What a Q-network says about observations ``[T, N, ...]``.
+
+    Attributes:
+        raw: outputs per action ``[T, N, A, K]``: values (``K = 1``), logits or quantiles.
+        hidden: the features after torso and memory ``[T, N, features]``.
+    """
+
+    raw: jax.Array
+    hidden: jax.Array
+
+
+class QNetwork(nn.Module):
+    """``(carry, obs [T, N, ...], first [T, N]) -> (carry, QOutputs)``.
+
+    With ``dueling`` the outputs are ``V + A - mean(A)`` (Wang et al. 2016, "Dueling Network Architectures", eq. 9), for
+    distributions atom by atom (Hessel et al. 2018, Rainbow). ``V`` and ``A`` have hidden layers of their own.
+
+    Attributes:
+        torso: observations to features.
+        memory: :class:`~rl_jax.networks.NoMemory` or :class:`~rl_jax.networks.GRU`.
+        widths: hidden layers of each head.
+        activation: a name from :data:`~rl_jax.networks.ACTIVATIONS`.
+        actions, atoms: ``A`` and ``K``.
+        dueling: see above.
+        noisy: :class:`~rl_jax.networks.NoisyDense` layers after the memory.
+        normalize: layer normalisation before each activation of the heads (Ba et al. 2016), as PQN needs.
+    """
+
+    torso: nn.Module
+    memory: Any
+    widths: tuple[int, ...]
+    activation: str
+    actions: int
+    atoms: int = 1
+    dueling: bool = False
+    noisy: bool = False
+    normalize: bool = False
+
+    def _head(self, x: jax.Array, outputs: int) -> jax.Array:
+        for width in self.widths:
+            x = NoisyDense(width)(x) if self.noisy else Dense(width)(x)
+            if self.normalize:
+                x = nn.LayerNorm()(x)
+            x = ACTIVATIONS[self.activation](x)
+        # Small first values, so that no action is preferred by chance.
+        return NoisyDense(outputs)(x) if self.noisy else Dense(outputs, 0.01)(x)
+
+    @nn.compact
+    def __call__(self, carry: Any, obs: jax.Array, first: jax.Array) -> tuple[Any, QOutputs]:
+        carry, hidden = self.memory(carry, self.torso(obs), first)
+        raw = self._head(hidden, self.actions * self.atoms)
+        raw = raw.reshape(*raw.shape[:-1], self.actions, self.atoms)
+        if self.dueling:
+            value = self._head(hidden, self.atoms)[..., None, :]
+            raw = value + raw - jnp.mean(raw, axis=-2, keepdims=True)
+        return carry, QOutputs(raw, hidden)
+
+    @nn.nowrap
+    def initial_carry(self, num_envs: int) -> Any:
+        """The memory before an episode, leading axis ``[N]``."""
+        return self.memory.initial_carry(num_envs)
+
+
+def q_network(
+    spec: Spec,
+    atoms: int = 1,
+    hidden: tuple[int, ...] = (64, 64),
+    activation: str = "relu",
+    dueling: bool = False,
+    noisy: bool = False,
+    normalize: bool = False,
+    memory: str = "none",
+    memory_width: int = 64,
+) -> QNetwork:
+    """The usual Q-network for a pair of spaces.
+
+    Image-like observations (three axes) go through the MinAtar network (Young & Tian 2019); its layer of 128 is then the
+    heads' only hidden layer. With ``memory="gru"``, vectors get one layer of ``hidden[0]`` before the memory.
+    """
+    image = isinstance(spec.obs_space, Box) and len(spec.obs_space.shape) == 3
+    torso: nn.Module = CNN(spec.obs_space, width=None, normalize=normalize) if image else Identity(spec.obs_space)
+    widths = (128,) if image else hidden
+    if memory == "gru" and not image:
+        torso = nn.Sequential([torso, MLP(hidden[:1], ACTIVATIONS[activation])])
+        widths = hidden[1:]
+    return QNetwork(
+        torso=torso,
+        memory=GRU(memory_width) if memory == "gru" else NoMemory(),
+        widths=widths,
+        activation="relu" if image else activation,
+        actions=spec.action_space.n,  # type: ignore[union-attr]
+        atoms=atoms,
+        dueling=dueling,
+        noisy=noisy,
+        normalize=normalize,
+    )

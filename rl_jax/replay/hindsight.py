@@ -1,0 +1,65 @@
+"""Hindsight relabelling of sampled episodes: what was reached by chance is taken for what was wanted."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from rl_jax.experience import Transform
+from rl_jax.types import Context, Metrics, PyTree, Rollout
+
+
+@struct.dataclass
+class Hindsight(Transform):
+    """One step of each drawn episode, its goal replaced by one that was reached later in it: HER, strategy "future".
+
+    Andrychowicz et al. 2017, "Hindsight Experience Replay", section 4.5: with probability ``k / (k + 1)`` a goal reached at a
+    later step of the same episode, chosen uniformly, else the step's own. From trajectories ``[L, B]`` it makes steps
+    ``[1, B]``; give it whole episodes (:class:`rl_jax.replay.Episodes`), and put n-step targets after it with ``n = 1``.
+
+    Attributes:
+        reached: the goal that an observation fulfils, ``obs [B, ...] -> goal [B, ...]``.
+        with_goal: an observation as if the goal had been another, ``(obs, goal) -> obs``.
+        reward: ``(next_obs, goal) -> (reward [B], terminated [B])``.
+        k: relabelled steps per step that keeps its goal.
+    """
+
+    reached: Callable[[jax.Array], jax.Array] = struct.field(pytree_node=False)
+    with_goal: Callable[[jax.Array, jax.Array], jax.Array] = struct.field(pytree_node=False)
+    reward: Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]] = struct.field(pytree_node=False)
+    k: Any = 4.0
+
+    def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
+        key_step, key_goal, key_relabel = jax.random.split(context.key, 3)
+        length = jnp.sum(rollout.extras["mask"], axis=0)
+        column = jnp.arange(length.shape[0])
+        step = jax.random.randint(key_step, length.shape, 0, length)
+        later = jax.random.randint(key_goal, length.shape, step, length)
+        relabel = jax.random.bernoulli(key_relabel, self.k / (self.k + 1.0), length.shape)
+
+        def at(x: jax.Array) -> jax.Array:
+            return x[step, column]
+
+        here = jax.tree.map(at, rollout.replace(carry=(), start=None, last=None))  # type: ignore[attr-defined]
+        goal = self.reached(rollout.next_obs[later, column])
+        reward, terminated = self.reward(here.next_obs, goal)
+
+        def choose(new: jax.Array, old: jax.Array) -> jax.Array:
+            return jnp.where(relabel.reshape(relabel.shape + (1,) * (old.ndim - 1)), new, old).astype(old.dtype)
+
+        batch = here.replace(
+            obs=choose(self.with_goal(here.obs, goal), here.obs),
+            next_obs=choose(self.with_goal(here.next_obs, goal), here.next_obs),
+            reward=choose(reward, here.reward),
+            # Whether the clock ran out does not depend on the goal; whether the task ended does.
+            terminated=choose(terminated, here.terminated),
+            truncated=choose((here.terminated | here.truncated) & ~terminated, here.truncated),
+        )
+        return state, jax.tree.map(lambda x: x[None], batch), {}
+
+
+def hindsight(reached: Any, with_goal: Any, reward: Any, k: Any = 4.0) -> Hindsight:
+    """Hindsight relabelling; see :class:`Hindsight`."""
+    return Hindsight(reached, with_goal, reward, k)

@@ -1,0 +1,108 @@
+"""Arrays too large to hold twice, such as a replay buffer: written and read in pieces, of which few are in memory at a time.
+
+Orbax copies a whole array before it writes it, and reads a whole array before it goes to the device: twice the state. Here each
+array is a folder in the zarr 3 format, written by tensorstore, the library under orbax. Pieces are compressed; a piece of zeros
+takes no place at all.
+"""
+
+import itertools
+import math
+from collections import deque
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tensorstore as ts
+
+#: Bytes of a piece, and pieces that are being written or read at the same time.
+PIECE, AHEAD = 2**24, 4
+
+
+def piece_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """A piece of at most ``PIECE`` bytes that is contiguous: part of one axis, all of those behind it, one row before it."""
+    piece = list(shape)
+    for axis in range(len(shape)):
+        row = math.prod(shape[axis + 1 :]) * itemsize
+        piece[axis] = min(shape[axis], max(1, PIECE // row))
+        if row <= PIECE:
+            break
+    return tuple(piece)
+
+
+def _pieces(shape: tuple[int, ...], itemsize: int) -> Iterator[tuple[slice, ...]]:
+    """Where the pieces are, in order; the last one along an axis may be shorter."""
+    steps = piece_shape(shape, itemsize)
+    for start in itertools.product(*(range(0, size, step) for size, step in zip(shape, steps, strict=True))):
+        yield tuple(slice(a, min(a + step, size)) for a, step, size in zip(start, steps, shape, strict=True))
+
+
+def _open(folder: Path, **options: Any) -> Any:
+    return ts.open({"driver": "zarr3", "kvstore": {"driver": "file", "path": str(folder)}, **options}).result()
+
+
+@partial(jax.jit, static_argnums=2)
+def _cut(array: jax.Array, start: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    return jax.lax.dynamic_slice(array, start, shape)
+
+
+@partial(jax.jit, donate_argnums=0)
+def _put(array: jax.Array, piece: jax.Array, start: jax.Array) -> jax.Array:
+    return jax.lax.dynamic_update_slice(array, piece, start)
+
+
+def _start(where: tuple[slice, ...]) -> tuple[np.ndarray, ...]:
+    return tuple(np.asarray(part.start, np.int32) for part in where)
+
+
+def write(folder: Path, array: jax.Array) -> None:
+    """Write ``array`` into a new folder; when this returns it is on the disk.
+
+    Raises:
+        ValueError: tensorstore's, with the system's error code, such as that of a full disk.
+    """
+    dtype = np.dtype(array.dtype)
+    compress = {"cname": "lz4", "clevel": 1, "shuffle": "shuffle", "typesize": dtype.itemsize}
+    metadata = {
+        "shape": array.shape,
+        "data_type": dtype.name,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": piece_shape(array.shape, dtype.itemsize)}},
+        "codecs": [{"name": "bytes"}, {"name": "blosc", "configuration": compress}],
+    }
+    store = _open(folder, metadata=metadata, create=True)
+    on_host = jax.devices()[0].platform == "cpu"
+    # A view. It must not outlive this function, or the next train step could not reuse the array's memory.
+    host = np.asarray(array) if on_host else None
+    writing: deque[Any] = deque()
+    try:
+        for where in _pieces(array.shape, dtype.itemsize):
+            if host is None:
+                piece = np.asarray(_cut(array, _start(where), tuple(part.stop - part.start for part in where)))
+            else:
+                piece = host[where]
+            writing.append(store[where].write(piece))  # copies the piece
+            if len(writing) >= AHEAD:
+                writing.popleft().result()
+        while writing:
+            writing.popleft().result()
+    finally:
+        for other in writing:
+            other.exception()  # waits: after an error nothing may still write
+
+
+def read(folder: Path, like: jax.ShapeDtypeStruct) -> jax.Array:
+    """The array in ``folder``, filled in place on the device that ``like`` is placed on."""
+    # Memory of the device's own: an array that borrows numpy's could not be donated, and the first train step would copy it.
+    array = jnp.zeros(like.shape, like.dtype, device=like.sharding)
+    store = _open(folder)
+    reading: deque[Any] = deque()
+    for where in itertools.chain(_pieces(like.shape, like.dtype.itemsize), [None] * AHEAD):
+        if where is not None:
+            reading.append((where, store[where].read()))
+        if reading and (where is None or len(reading) >= AHEAD):
+            at, piece = reading.popleft()
+            array = _put(array, piece.result(), _start(at)).block_until_ready()
+    return array

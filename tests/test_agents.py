@@ -1,0 +1,126 @@
+"""Every agent on the probes: the values and choices that it must find are known in advance, the truncated one's included.
+
+The probes of one action space are tasks of one environment, so an agent's program is compiled once and learns them side by side.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rl_jax.agents import CONFIGS
+from rl_jax.envs import make
+from rl_jax.loop import evaluate
+from rl_jax.spaces import Box, to_env_action
+
+DISCRETE = ("constant-reward", "observed-reward", "discount", "truncation", "action-choice", "observed-action")
+CONTINUOUS = ("constant-reward", "observed-reward", "discount", "truncation", "continuous-action")
+#: probe -> discount, [(observation, value, best action or None)]
+ANSWERS = {
+    "constant-reward": (0.9, [([0.0], 1.0, None)]),
+    "observed-reward": (0.9, [([-1.0], -1.0, None), ([1.0], 1.0, None)]),
+    "discount": (0.5, [([0.0], 0.5, None), ([1.0], 1.0, None)]),
+    # Cut after 4 steps, the future beyond the cut still counts: 1 / (1 - gamma), not the sum of 4 rewards.
+    "truncation": (0.5, [([0.0], 2.0, None)]),
+    "action-choice": (0.9, [([0.0], 1.0, 1)]),
+    "observed-action": (0.9, [([-1.0], 1.0, 0), ([1.0], 1.0, 1)]),
+    "continuous-action": (0.9, [([0.0], 0.0, [2.0])]),
+}
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Probes of one observation and one action shape as tasks: ``params`` is the probe's number."""
+
+    probes: tuple[Any, ...]
+    act_space: Any
+    name: str = "suite"
+    time_limit: int | None = None
+
+    @property
+    def default_params(self):
+        return jnp.int32(0)
+
+    def observation_space(self, params):
+        return Box.of(-1.0, 2.0, (1,))
+
+    def action_space(self, params):
+        return self.act_space
+
+    def reset(self, key, params):
+        return jax.lax.switch(params, [lambda key, p=p: p.reset(key, ()) for p in self.probes], key)
+
+    def step(self, key, state, action, params):
+        steps = [lambda key, state, action, p=p: p.step(key, state, action, ()) for p in self.probes]
+        return jax.lax.switch(params, steps, key, state, action)
+
+
+def suite(continuous):
+    names = CONTINUOUS if continuous else DISCRETE
+    space = make("probe/continuous-action" if continuous else "probe/action-choice").action_space(())
+    probes = tuple(dataclasses.replace(make(f"probe/{name}"), act_space=space) for name in names)
+    return Suite(probes, space), names
+
+
+ON = dict(num_envs=32, rollout_length=8, learning_rate=1e-2, hidden=(16,))
+MINI = dict(epochs=4, minibatches=2)
+PLAIN = dict(entropy_weight=0.0, value_weight=1.0, normalize_obs=False, normalize_reward=False, max_grad_norm=10.0)
+Q = dict(
+    num_envs=8, rollout_length=1, buffer_size=2000, batch_size=64, learning_starts=100, learning_rate=5e-3, hidden=(16,),
+    updates_per_step=0.5, target_period=20, epsilon_end=0.2, epsilon_steps=2000, huber=100.0,
+)  # fmt: skip
+C51 = dict(distribution="c51", value_low=-3.0, value_high=3.0, atoms=21)
+#: id -> (agent, its numbers, environment steps, continuous actions, tolerance of values)
+AGENTS = {
+    "ppo": ("ppo", ON | MINI | PLAIN, 16_000, False, 0.15),
+    "ppo-continuous": ("ppo", ON | MINI | PLAIN | dict(learning_rate=5e-3), 40_000, True, 0.6),
+    "a2c": ("a2c", ON | PLAIN | dict(gae_lambda=0.95), 60_000, False, 0.15),
+    "mdpo": ("mdpo", ON | PLAIN | dict(epochs=10), 30_000, False, 0.15),
+    "pqn": ("pqn", ON | MINI | dict(epsilon_steps=8000, epsilon_end=0.2, anneal=False), 40_000, False, 0.15),
+    "dqn": ("dqn", Q, 4000, False, 0.15),
+    "double": ("dqn", Q | dict(double=True, target_period=0, tau=0.05), 4000, False, 0.15),
+    "dueling": ("dqn", Q | dict(dueling=True), 4000, False, 0.15),
+    "n-step": ("dqn", Q | dict(n_step=3), 4000, False, 0.15),
+    "prioritized": ("dqn", Q | dict(prioritized=True), 4000, False, 0.15),
+    "c51": ("dqn", Q | C51, 4000, False, 0.15),
+    "quantile": ("dqn", Q | dict(distribution="quantile", atoms=8, huber=1.0), 6000, False, 0.15),
+    "noisy": ("dqn", Q | dict(noisy=True), 6000, False, 0.2),
+    "rainbow": ("rainbow", Q | C51, 4000, False, 0.2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_an_agent_on_every_probe(name):
+    agent, numbers, steps, continuous, tolerance = AGENTS[name]
+    env, probes = suite(continuous)
+    trainers = [CONFIGS[agent](**numbers, gamma=ANSWERS[p][0]).trainer(env, params=jnp.int32(i)) for i, p in enumerate(probes)]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *trainers)
+
+    def learn(trainer, key):
+        state, metrics = trainer.advance(trainer.init(key, steps), trainer.num_updates(steps))
+        played = evaluate(trainer, state, jax.random.fold_in(key, 1), num_episodes=64, max_steps=20)
+        obs = jnp.asarray([[-1.0], [0.0], [1.0]])
+        first = jnp.ones((3,), bool)
+        carry = trainer.agent.initial_carry(3)
+        value = trainer.agent.value(state.agent, carry, obs, first)
+        action = trainer.agent.act(state.agent, carry, obs, first, jax.random.fold_in(key, 2), True)[1]
+        return metrics["nonfinite_update"], played.mean(), value, to_env_action(env.act_space, action)
+
+    with jax.debug_key_reuse(False):  # the checker takes the transposed keys of a scan under vmap for used ones
+        bad, played, value, action = jax.jit(jax.vmap(learn, in_axes=(0, None)))(stacked, jax.random.key(0))
+    assert np.all(np.asarray(bad) == -1)
+    wrong = []
+    for i, probe in enumerate(probes):
+        for obs, expected, best in ANSWERS[probe][1]:
+            row = int(obs[0]) + 1
+            if abs(float(value[i, row]) - expected) > tolerance:
+                wrong.append(f"{probe}: V({obs}) is {float(value[i, row]):.3f}, not {expected}")
+            if best is not None and not np.allclose(action[i, row], best, atol=0.3):
+                wrong.append(f"{probe}: the best action in {obs} is {action[i, row]}, not {best}")
+        if probe in ("action-choice", "observed-action") and float(played[i]) != 1.0:
+            wrong.append(f"{probe}: return {float(played[i])}")
+    assert not wrong, "\n".join(wrong)
