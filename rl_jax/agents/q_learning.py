@@ -62,8 +62,8 @@ class QLearning:
         """
         return self.replace(policy=self.policy.bind(spec, self.name))  # type: ignore[attr-defined]
 
-    def _optimizer(self) -> optax.GradientTransformation:
-        return optimizer("adam", self.adam_epsilon, self.max_grad_norm)
+    def _optimizer(self, params: PyTree) -> optax.GradientTransformation:
+        return optimizer("adam", self.adam_epsilon, self.max_grad_norm, pack=params)
 
     def init(self, key: Key, spec: Spec) -> QState:
         """Fresh parameters; the target is a copy of them."""
@@ -71,7 +71,7 @@ class QLearning:
         # A copy: donated states must not hold one array twice.
         target = jax.tree.map(jnp.copy, params)
         start = jnp.asarray(self.policy.epsilon_start, jnp.float32)
-        return QState(params, target, self._optimizer().init(params), jnp.zeros((), jnp.int32), start)
+        return QState(params, target, self._optimizer(params).init(params), jnp.zeros((), jnp.int32), start)
 
     def initial_carry(self, num_envs: int) -> PyTree:
         """The memory before an episode, leading axis ``[N]``."""
@@ -138,7 +138,7 @@ class QLearning:
             return jnp.sum(error * mask * weights) / jnp.sum(mask), (td * mask, value)
 
         (error, (td, value)), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
-        updates, opt_state = self._optimizer().update(grads, state.opt_state, state.params)
+        updates, opt_state = self._optimizer(state.params).update(grads, state.opt_state, state.params)
         params = descend(state.params, updates, self.learning_rate)
         count = state.count + 1
         target = self.target.update(state.target, params, count)

@@ -12,8 +12,7 @@ from rl_jax.loop import PerStep, Trainer
 from rl_jax.losses import ExpectedValue
 from rl_jax.networks import q_network
 from rl_jax.ops import Periodic
-from rl_jax.replay import Buffer, Uniform, n_step
-Prioritized = lambda a, b: Uniform()  # TEMP
+from rl_jax.replay import Buffer, Prioritized, Uniform, n_step
 from rl_jax.types import Environment
 
 

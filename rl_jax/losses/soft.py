@@ -1,5 +1,6 @@
 """Entropy-regularised values and policy losses, exact over discrete actions and sampled over continuous ones."""
 
+from functools import reduce
 from typing import Any, NamedTuple
 
 import jax
@@ -40,6 +41,15 @@ def choose(
     u = policy.mean if noise is None else policy.unsquashed(noise)
     log_prior = None if prior is None else prior.log_prob_unsquashed(u)  # type: ignore[union-attr]
     return Choice(jnp.tanh(u), policy.log_prob_unsquashed(u), log_prior)
+
+
+def smallest(q: jax.Array) -> jax.Array:
+    """The smallest ``Q`` ``[...]`` of an ensemble ``[members, ...]``; its gradient goes to one member, always.
+
+    That of ``jnp.min`` compares the members with their minimum and divides by how many equal it. A compiler may compute the two
+    sides in different ways, so that none does: XLA on the CPU has made 0 / 0 of it.
+    """
+    return reduce(lambda low, other: jnp.where(other < low, other, low), [q[i] for i in range(q.shape[0])])
 
 
 def soft_value(q: jax.Array, choice: Choice, alpha: Any) -> jax.Array:

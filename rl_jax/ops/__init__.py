@@ -4,6 +4,7 @@ from rl_jax.ops.branch import any_true, shared
 from rl_jax.ops.permutation import permutation
 from rl_jax.ops.returns import discounted_sum
 from rl_jax.ops.schedules import linear
+from rl_jax.ops.sum_tree import SumTree
 from rl_jax.ops.targets import Periodic, Polyak, polyak
 
-__all__ = ["Periodic", "Polyak", "any_true", "discounted_sum", "linear", "permutation", "polyak", "shared"]
+__all__ = ["Periodic", "Polyak", "SumTree", "any_true", "discounted_sum", "linear", "permutation", "polyak", "shared"]

@@ -3,9 +3,9 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.ops.branch import shared
 from rl_jax.types import PyTree
 
 
@@ -33,4 +33,5 @@ class Periodic:
 
     def update(self, target: PyTree, online: PyTree, count: jax.Array) -> PyTree:
         """The target after learning step number ``count`` (the first is 1)."""
-        return jax.tree.map(lambda slow, fast: jnp.where(count % self.period == 0, fast, slow), target, online)
+        due = shared(count) % self.period == 0
+        return jax.lax.cond(due, lambda slow, fast: fast, lambda slow, fast: slow, target, online)

@@ -3,6 +3,7 @@
 from rl_jax.replay.buffer import Buffer, BufferState, Plan
 from rl_jax.replay.n_step import NStep, n_step
 from rl_jax.replay.on_policy import OnPolicy
+from rl_jax.replay.prioritized import Prioritized, weighted
 from rl_jax.replay.ring import Layout, Ring
 from rl_jax.replay.samplers import Draw, Recent, Sampler, Stateless, Uniform
 
@@ -14,10 +15,12 @@ __all__ = [
     "NStep",
     "OnPolicy",
     "Plan",
+    "Prioritized",
     "Recent",
     "Ring",
     "Sampler",
     "Stateless",
     "Uniform",
     "n_step",
+    "weighted",
 ]

@@ -5,6 +5,9 @@ and nothing else yet; the ``size`` rows before it (cyclically) are whole steps. 
 observation, except at the end of an episode, where the next row already begins another one: the final observation is then kept
 in one of ``F`` further rows of the same array, number ``episode % F`` of its environment. A step whose final observation had
 to make room for newer ones is given up, and all older steps with it, so what can be reached is always whole.
+
+Observations lie by environment, so that a trajectory is one stretch of memory; the small fields lie by row, so that adding a
+row is one write.
 """
 
 import math
@@ -80,7 +83,7 @@ class Ring:
     """The arrays of a ring.
 
     Attributes:
-        obs: ``[L + F, N, ...]``, the final observations last.
+        obs: ``[N, L + F, ...]``, the final observations last.
         action, reward: ``[L, N, ...]``.
         flags: ``[L, N]`` ``uint8``: terminated, truncated, first.
         episode: ``[L, N]`` how many episodes of this environment had ended before the step.
@@ -127,7 +130,7 @@ def empty(layout: Layout, rollout: Rollout, keep: tuple[str, ...] = ()) -> Ring:
 
     per_row = rows(layout.rows)
     return Ring(
-        obs=rows(layout.rows + layout.final_rows)(rollout.obs),
+        obs=jnp.zeros((layout.num_envs, layout.rows + layout.final_rows, *rollout.obs.shape[2:]), rollout.obs.dtype),
         action=per_row(rollout.action),
         reward=per_row(rollout.reward),
         flags=jnp.zeros((layout.rows, layout.num_envs), jnp.uint8),
@@ -141,8 +144,8 @@ def empty(layout: Layout, rollout: Rollout, keep: tuple[str, ...] = ()) -> Ring:
     )
 
 
-def _write(store: jax.Array, rows: jax.Array, at: jax.Array) -> jax.Array:
-    return jax.lax.dynamic_update_slice_in_dim(store, rows.astype(store.dtype), at, axis=0)
+def _write(store: jax.Array, rows: jax.Array, at: jax.Array, axis: int = 0) -> jax.Array:
+    return jax.lax.dynamic_update_slice_in_dim(store, rows.astype(store.dtype), at, axis)
 
 
 def add(ring: Ring, layout: Layout, rollout: Rollout) -> Ring:
@@ -152,11 +155,11 @@ def add(ring: Ring, layout: Layout, rollout: Rollout) -> Ring:
     episode = ring.ended + jnp.cumsum(done, axis=0) - done
     flags = TERMINATED * rollout.terminated + TRUNCATED * rollout.truncated + FIRST * rollout.first
     new_head = (head + length) % layout.rows
-    obs = _write(ring.obs, rollout.obs, head)
+    obs = _write(ring.obs, jnp.swapaxes(rollout.obs, 0, 1), head, axis=1)
     # Rows beyond the array are dropped: those of steps that end no episode.
     slot = jnp.where(rollout.done, layout.rows + episode % layout.final_rows, layout.rows + layout.final_rows)
-    obs = obs.at[slot, jnp.arange(envs)].set(rollout.next_obs.astype(obs.dtype), mode="drop")
-    obs = _write(obs, rollout.last.obs[None], new_head)
+    obs = obs.at[jnp.arange(envs), slot].set(rollout.next_obs.astype(obs.dtype), mode="drop")
+    obs = _write(obs, rollout.last.obs[:, None], new_head, axis=1)
 
     def memory(store: jax.Array, carry: jax.Array) -> jax.Array:
         at = head // layout.period
@@ -224,17 +227,22 @@ def read(ring: Ring, layout: Layout, index: jax.Array) -> Rollout:
         flags = jnp.where(mask, flags, jnp.take_along_axis(flags, last[None], axis=0))
     here = rows * envs + env
     final = layout.rows + _take(ring.episode, here) % layout.final_rows
-    following = jnp.where(done, final, (rows + 1) % layout.rows) * envs + env
+    following = jnp.where(done, final, (rows + 1) % layout.rows)
+
+    def look(rows: jax.Array) -> jax.Array:
+        return _take(ring.obs, env * (layout.rows + layout.final_rows) + rows)
+
     first = (flags & FIRST) != 0
     carry = jax.tree.map(lambda x: _take(x, row // layout.period * envs + env)[None], ring.carry)
     return Rollout(
-        obs=_take(ring.obs, here),
+        # In two parts each: who needs the first or the last step alone does not pay for the others.
+        obs=jnp.concatenate([look(rows[:1]), look(rows[1:])]),
         action=_take(ring.action, here),
         reward=_take(ring.reward, here),
         terminated=(flags & TERMINATED) != 0,
         truncated=(flags & TRUNCATED) != 0,
         first=first & (jnp.arange(layout.length) == 0)[:, None],
-        next_obs=_take(ring.obs, following),
+        next_obs=jnp.concatenate([look(following[:-1]), look(following[-1:])]),
         carry=carry,
         env_state=(),
         level=jax.tree.map(lambda x: _take(x, here), ring.level),

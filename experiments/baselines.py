@@ -1,0 +1,100 @@
+"""Agents on small environments: ten seeds per row, each row one ``rl-jax train`` command.
+
+    python experiments/baselines.py ppo                       # every row of a family
+    python experiments/baselines.py value --only dqn_CartPole-v1
+
+Results go to ``experiments/results/<family>_baselines.json``, curves to ``docs/assets``. Settings were chosen on seeds 0 to 9;
+the reported seeds are 100 to 109.
+"""
+
+import argparse
+import json
+import shutil
+from datetime import date
+from pathlib import Path
+
+from rl_jax.run.cli import main
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "experiments" / "results"
+ASSETS = ROOT / "docs" / "assets"
+SEEDS = ["--seed", "100", "--seeds", "10"]
+#: What a row shows of its settings, besides the agent.
+SHOWN = ("memory", "num_envs", "updates_per_step")
+
+#: name -> (agent, options, threshold that the IQM must reach, or ("below", value), published figure to stand beside)
+PPO = {
+    "CartPole-v1": ("ppo", ["--env", "CartPole-v1", "--steps", "500000"], 475, None),
+    "Acrobot-v1": ("ppo", ["--env", "Acrobot-v1", "--steps", "500000"], -100, None),
+    "Pendulum-v1": ("ppo", ["--env", "Pendulum-v1", "--steps", "1000000"], -300, None),
+    "brax_inverted_pendulum": ("ppo", ["--env", "brax/inverted_pendulum", "--steps", "2000000"], 900, None),
+    "MemoryChain-bsuite_gru": (
+        "ppo",
+        ["--env", "MemoryChain-bsuite", "--steps", "500000", "--memory", "gru", "--memory-width", "64"],
+        0.95,
+        None,
+    ),
+    "MemoryChain-bsuite_none": ("ppo", ["--env", "MemoryChain-bsuite", "--steps", "500000"], ["below", 0.3], None),
+    "Breakout-MinAtar": (
+        "ppo",
+        [
+            *("--env", "Breakout-MinAtar", "--steps", "5000000", "--rollout-length", "128", "--minibatches", "8"),
+            *("--epochs", "2", "--learning-rate", "2.5e-3", "--no-normalize-obs"),
+        ],
+        None,
+        "at 5 M frames actor-critic AC(0.8) about 17.5, AC(0) about 15.5, DQN about 10 (mean training return of 30 seeds, read off "
+        "the learning curves of Young & Tian 2019, arXiv:1903.03176; theirs has sticky actions, six actions and no limit of 1000 "
+        "steps, so it is the harder game)",
+    ),
+}
+
+FAMILIES = {"ppo": PPO}
+
+
+def run(family: str, name: str, folder: Path) -> dict:
+    """Train one row and return its line of the table."""
+    agent, options, threshold, published = FAMILIES[family][name]
+    command = ["train", agent, *options, *SEEDS]
+    out = folder / family / name
+    main([*command, "--out", str(out), "--overwrite"])
+    result = json.loads((out / "result.json").read_text())
+    settings = json.loads((out / "config.json").read_text())["hyperparameters"]
+    about = json.loads((out / "metadata.json").read_text())
+    ASSETS.mkdir(parents=True, exist_ok=True)
+    image = f"{name}.png" if name.startswith(agent) else f"{agent}_{name}.png"
+    shutil.copy(out / "curve.png", ASSETS / image)
+    return {
+        **result,
+        "name": name,
+        **{key: settings[key] for key in SHOWN if key in settings},
+        "seed_list": list(range(100, 110)),
+        "threshold": threshold,
+        "published": published,
+        "command": "rl-jax " + " ".join(command),
+        "curve": f"assets/{image}",
+        "date": date.today().isoformat(),
+        "versions": about["versions"],
+        "out": None,
+    }
+
+
+def record(family: str, name: str, row: dict) -> None:
+    """Put one row into the family's results file; the others stay."""
+    path = RESULTS / f"{family}_baselines.json"
+    content = json.loads(path.read_text()) if path.exists() else {"experiment": f"{family}_baselines", "rows": {}}
+    content["rows"][name] = row
+    content["rows"] = {key: content["rows"][key] for key in FAMILIES[family] if key in content["rows"]}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("family", choices=list(FAMILIES))
+    parser.add_argument("--only", nargs="+", default=[], help="names of rows")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "baselines")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.only) - set(FAMILIES[arguments.family]):
+        parser.error(f"no such rows: {', '.join(unknown)}; there are {', '.join(FAMILIES[arguments.family])}")
+    for row_name in arguments.only or FAMILIES[arguments.family]:
+        record(arguments.family, row_name, run(arguments.family, row_name, arguments.runs))

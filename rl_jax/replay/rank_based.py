@@ -1,0 +1,65 @@
+"""Rank-based prioritization: steps are drawn by the rank of their priority."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from rl_jax.ops import SumTree
+from rl_jax.replay.eligible import renew
+from rl_jax.replay.prioritized import Priorities, importance_weights, update_priorities
+from rl_jax.replay.ring import Added, Layout, Ring
+from rl_jax.replay.samplers import Draw
+from rl_jax.types import Context, PyTree, Rollout
+
+
+@struct.dataclass
+class RankBased:
+    """The rank-based variant of Schaul et al. 2016, "Prioritized Experience Replay", section 3.3.
+
+    ``P(i)`` is in proportion to ``1 / rank(i)^alpha``; rank 1 has the largest priority, equal ones rank by their place in the
+    ring. A step that becomes drawable has the largest priority so far. Ranks are exact: every draw sorts the priorities of all
+    steps, where the paper keeps a heap that is sorted only now and then. That is a fraction of a second per batch for 2^20 steps
+    on a CPU, and a few milliseconds on a GPU.
+
+    Attributes:
+        alpha: how much ranks matter; 0 is a uniform draw.
+        beta: how far the importance weights undo the bias, at the start of training.
+        beta_end: the same at the end, reached linearly.
+    """
+
+    alpha: Any = 0.7
+    beta: Any = 0.5
+    beta_end: Any = 1.0
+
+    def init(self, layout: Layout) -> Priorities:
+        """Nothing can be drawn."""
+        return Priorities(SumTree.zeros(layout.slots), (), jnp.ones((), jnp.float32))
+
+    def add(
+        self, state: Priorities, ring: Ring, layout: Layout, before: Added, rollout: Rollout, context: Context
+    ) -> Priorities:
+        """New steps get the largest priority, overwritten ones lose theirs."""
+        values = jnp.broadcast_to(state.largest, (layout.rollout_length, layout.num_envs))
+        return state.replace(tree=renew(state.tree, ring, layout, before, values))  # type: ignore[attr-defined]
+
+    def ready(self, state: Priorities, ring: Ring, layout: Layout) -> jax.Array:
+        """As soon as any step has a priority."""
+        return state.tree.total > 0
+
+    def draw(self, state: Priorities, ring: Ring, layout: Layout, number: int, context: Context) -> Draw:
+        """``number`` first steps and their importance weights."""
+        priorities = state.tree.leaves
+        order = jnp.argsort(-priorities)
+        rank = 1 + jnp.arange(priorities.shape[0], dtype=jnp.int32)
+        chances = rank.astype(jnp.float32) ** -jnp.asarray(self.alpha, jnp.float32)
+        chances = jnp.where(rank <= jnp.sum(priorities > 0), chances, 0.0)
+        which = SumTree.of(chances).sample(context.key, number)
+        beta = self.beta + (self.beta_end - self.beta) * context.progress
+        return Draw(order[which].astype(jnp.int32), importance_weights(chances[which], beta))
+
+    def update(self, state: Priorities, indices: jax.Array, priorities: jax.Array) -> PyTree:
+        """The agent's new priorities ``[B]``. A step without any error keeps the smallest of all: only the others are zero."""
+        least = jnp.finfo(jnp.float32).tiny
+        return update_priorities(state, indices, jnp.maximum(jnp.abs(priorities), least))
