@@ -22,7 +22,8 @@ def _wide_add(high: jax.Array, low: jax.Array, more: jax.Array) -> tuple[jax.Arr
 
 
 def below(bits: jax.Array, high: jax.Array, low: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Uniform whole numbers below ``n = high * 2^32 + low``, as two words; ``bits`` ``uint32 [..., 2]`` are uniform.
+    """Uniform whole numbers below ``n = high * 2^32 + low``, as two words; ``bits`` ``uint32 [..., 2]`` are uniform, high word
+    first.
 
     The upper half of the 128-bit product of ``n`` and a 64-bit random number (Lemire 2019, without its rejection). Every result's
     probability is within ``2^-64`` of ``1 / n``: for the 2^33rd transition an error of one part in 2^31. A ``float32`` times
@@ -36,7 +37,7 @@ def below(bits: jax.Array, high: jax.Array, low: jax.Array) -> tuple[jax.Array, 
     digits = [jnp.zeros_like(low)] * 8
     for i, x in enumerate(halves(high, low)):
         carry = jnp.zeros_like(low)
-        for j, y in enumerate(halves(bits[..., 1], bits[..., 0])):
+        for j, y in enumerate(halves(bits[..., 0], bits[..., 1])):
             total = x * y + digits[i + j] + carry
             digits[i + j], carry = total & _HALF, total >> 16
         digits[i + 4] = carry

@@ -91,10 +91,11 @@ class Job:
             self._shape = jax.eval_shape(function, self.trainer, self.keys())
         return self._shape
 
-    def compile(self) -> float:
-        """Compile everything; seconds it took."""
+    def compile(self, fresh: bool = True) -> float:
+        """Compile everything; seconds it took. A resumed run (not ``fresh``) needs no first state, and may have no room for one."""
         state = self.state_shape()
-        self._compile("init", lambda trainer, key: trainer.init(key, self.steps), (0,), self.keys())
+        if fresh:
+            self._compile("init", lambda trainer, key: trainer.init(key, self.steps), (0,), self.keys())
         self._compile("advance", Trainer.advance, (0, None), state, jax.ShapeDtypeStruct((), jnp.int32), donate=(1,))
         self.compile_evaluation()
         return self.seconds_compile

@@ -19,7 +19,7 @@ import numpy as np
 import tensorstore as ts
 
 #: Bytes of a piece, and pieces that are being written or read at the same time.
-PIECE, AHEAD = 2**24, 4
+PIECE, AHEAD = 2**22, 4
 
 
 def piece_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
@@ -51,11 +51,19 @@ def _cut(array: jax.Array, start: jax.Array, shape: tuple[int, ...]) -> jax.Arra
 
 @partial(jax.jit, donate_argnums=0)
 def _put(array: jax.Array, piece: jax.Array, start: jax.Array) -> jax.Array:
-    return jax.lax.dynamic_update_slice(array, piece, start)
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        return jax.lax.dynamic_update_slice(array, piece, start)
+    # As words: narrow floats would pass through wider ones, which changes the bits of a NaN.
+    bits, word = jax.lax.bitcast_convert_type, f"uint{8 * array.dtype.itemsize}"
+    return bits(jax.lax.dynamic_update_slice(bits(array, word), bits(piece, word), start), array.dtype)
 
 
 def _start(where: tuple[slice, ...]) -> tuple[np.ndarray, ...]:
     return tuple(np.asarray(part.start, np.int32) for part in where)
+
+
+def _on_host(array: jax.Array) -> bool:
+    return not isinstance(array, jax.Array) or all(device.platform == "cpu" for device in array.devices())
 
 
 def write(folder: Path, array: jax.Array) -> None:
@@ -73,9 +81,8 @@ def write(folder: Path, array: jax.Array) -> None:
         "codecs": [{"name": "bytes"}, {"name": "blosc", "configuration": compress}],
     }
     store = _open(folder, metadata=metadata, create=True)
-    on_host = jax.devices()[0].platform == "cpu"
     # A view. It must not outlive this function, or the next train step could not reuse the array's memory.
-    host = np.asarray(array) if on_host else None
+    host = np.asarray(array) if _on_host(array) else None
     writing: deque[Any] = deque()
     try:
         for where in _pieces(array.shape, dtype.itemsize):

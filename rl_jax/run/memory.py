@@ -9,6 +9,7 @@ import jax
 
 from rl_jax.errors import RLJaxError
 from rl_jax.loop import Trainer
+from rl_jax.replay import OnPolicy
 from rl_jax.types import PyTree
 
 #: Steps of one rollout, and train steps between two rows: both are counted in ``int32``.
@@ -24,11 +25,17 @@ def available() -> int | None:
     try:
         words = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
         found.append(int(words["MemAvailable"].split()[0]) * 1024)
-        group = Path("/sys/fs/cgroup")
-        found.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+        found.append(_left_in(Path("/sys/fs/cgroup")))
     except (OSError, ValueError, KeyError):
         pass
     return min(found) if found else None
+
+
+def _left_in(group: Path) -> int:
+    """Bytes that a control group may still take. Copies of files, such as checkpoints just written, make room when asked."""
+    used = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    current = int((group / "memory.current").read_text()) - int(used["inactive_file"])
+    return int((group / "memory.max").read_text()) - current
 
 
 def _bytes(tree: PyTree) -> int:
@@ -47,7 +54,8 @@ class Need:
     def of(cls, trainer: Trainer) -> "Need":
         """Measured on the shapes of two environments and two steps, so that no size is too large to ask about."""
         base = dataclasses.replace(trainer.base, num_envs=2, rollout_length=2)
-        small = trainer.replace(base=base)  # type: ignore[attr-defined]
+        # A buffer is counted apart, at its true size: it may refuse this one.
+        small = trainer.replace(base=base, replay=OnPolicy())  # type: ignore[attr-defined]
         rollout = small.spec().rollout
         state = jax.eval_shape(lambda key: small.init(key, 1), jax.random.key(0))
         # Other fields of a rollout may never be written: the compiler leaves out what nobody reads.
@@ -64,7 +72,7 @@ def check_memory(trainer: Trainer, runs: int, eval_episodes: int = 0) -> None:
         eval_episodes: of each.
 
     Raises:
-        RLJaxError: with the largest ``--num-envs`` (or other size) that would fit.
+        RLJaxError: with the largest ``--num-envs``, ``--buffer-size`` (or other size) that would fit.
     """
     envs, length = trainer.num_envs, trainer.rollout_length
     free = available()
@@ -93,6 +101,7 @@ def check_memory(trainer: Trainer, runs: int, eval_episodes: int = 0) -> None:
             f"{envs} environments of {length} steps{many} need at least {human_bytes(total)}, and {human_bytes(free)} are free "
             f"({device}): use {fix}"
         )
+    _check_replay(trainer, runs, total, free)
     evaluation = eval_episodes * runs * need.env
     if evaluation > free:
         fits = _round(int(free / (runs * need.env)))
@@ -100,6 +109,42 @@ def check_memory(trainer: Trainer, runs: int, eval_episodes: int = 0) -> None:
             f"an evaluation of {eval_episodes} episodes side by side needs at least {human_bytes(evaluation)}, "
             f"and {human_bytes(free)} are free ({device}): use {fits} or fewer"
         )
+
+
+def _check_replay(trainer: Trainer, runs: int, rest: float, free: int) -> None:
+    """Refuse a buffer that does not fit beside the ``rest`` of the bytes."""
+    if not hasattr(trainer.replay, "plan"):
+        return
+    spec, room = trainer.spec(), free - rest
+    plan = trainer.replay.plan(spec)
+    if runs * plan.bytes <= room:
+        return
+
+    def needed(capacity: int) -> int:
+        return runs * dataclasses.replace(trainer.replay, capacity=capacity).plan(spec).bytes
+
+    fits, least = _round(int(plan.capacity * room / (runs * plan.bytes))), trainer.steps_per_update
+    while fits >= least and needed(fits) > room:
+        fits //= 2
+    several, each = f" for {runs} runs" if runs > 1 else "", rest / runs + plan.bytes
+    fix = "smaller --num-envs"
+    if fits >= least:  # one rollout
+        fix = f"--buffer-size {fits} or fewer"
+    elif runs > 1 and free > each:
+        fix = f"{int(free / each)} runs or fewer, such as --seeds {int(free / each)}"
+    raise RLJaxError(
+        f"a replay buffer of {plan.capacity:,} transitions needs {human_bytes(runs * plan.bytes)}{several}, and "
+        f"{human_bytes(room)} are free for it ({jax.devices()[0].device_kind}): use {fix}"
+    )
+
+
+def replay_text(trainer: Trainer, runs: int) -> str | None:
+    """What the replay will take, in words; ``None`` if it keeps nothing."""
+    if not hasattr(trainer.replay, "plan"):
+        return None
+    capacity, size = trainer.replay.plan(trainer.spec())
+    several = f"; {human_bytes(runs * size)} for {runs} runs" if runs > 1 else ""
+    return f"replay: {capacity:,} transitions, {round(size / capacity)} bytes each, {human_bytes(size)}{several}"
 
 
 def check_compiled(program: Any, name: str) -> None:

@@ -25,6 +25,7 @@ from rl_jax.run.checkpoint import Checkpoints, digest
 from rl_jax.run.config import RunOptions, load, write_json
 from rl_jax.run.curves import curve_from_rows
 from rl_jax.run.job import Job, Scores
+from rl_jax.run.memory import replay_text
 from rl_jax.run.metrics import Logger, MetricsFile, TensorBoardLogger, WandbLogger
 from rl_jax.run.plots import learning_curve
 from rl_jax.run.progress import Progress, human_count, human_time
@@ -167,8 +168,9 @@ def _train(
     loggers = _loggers(folder, options, title, done or None)
     runs = len(job.seeds)
     progress = Progress(job.updates * per_update * runs, options.quiet, start_steps=done * runs)
-    progress.note(f"{title} on {device_text()}: compiling ...")
-    job.compile()
+    for text in filter(None, (replay_text(job.trainer, runs), f"{title} on {device_text()}: compiling ...")):
+        progress.note(text)
+    job.compile(fresh=state is None)
     progress.note(f"compiled in {job.seconds_compile:.1f} s; run folder {folder}")
     count = min(options.checkpoints, len(edges) - 1)
     saves = {edges[round(i * (len(edges) - 1) / count)] for i in range(1, count + 1)}
