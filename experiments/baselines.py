@@ -48,7 +48,56 @@ PPO = {
     ),
 }
 
-FAMILIES = {"ppo": PPO}
+#: MinAtar's settings: two learned samples per environment step, so that ten seeds take minutes on two cores.
+_MINATAR = (
+    *(
+        "--steps",
+        "1000000",
+        "--num-envs",
+        "32",
+        "--buffer-size",
+        "100000",
+        "--batch-size",
+        "64",
+        "--updates-per-step",
+        "0.03125",
+    ),
+    *("--learning-rate", "5e-4", "--learning-starts", "5000", "--target-period", "250", "--eval-episodes", "32"),
+)
+_EPSILON = ("--epsilon-steps", "100000", "--epsilon-end", "0.02")
+_PQN_MINATAR = (
+    *("--steps", "1000000", "--num-envs", "64", "--rollout-length", "32", "--epochs", "2", "--minibatches", "16"),
+    *("--learning-rate", "5e-4", "--epsilon-steps", "100000", "--epsilon-end", "0.05", "--eval-episodes", "32"),
+)
+#: Returns that C51 can tell apart: discounted returns of these games stay well inside.
+_SUPPORT = {
+    "Breakout-MinAtar": ("--value-low", "-1", "--value-high", "21"),
+    "SpaceInvaders-MinAtar": ("--value-low", "-1", "--value-high", "41"),
+}
+_YOUNG = "Young & Tian 2019 (arXiv:1903.03176; sticky actions and six actions, the harder game)"
+
+VALUE = {
+    "dqn_CartPole-v1": ("dqn", ["--env", "CartPole-v1", "--steps", "300000", "--double"], 475, None),
+    "pqn_CartPole-v1": ("pqn", ["--env", "CartPole-v1", "--steps", "500000"], 475, None),
+    **{
+        f"{agent}_{game}": (agent, ["--env", game, *options], None, None)
+        for game in ("Breakout-MinAtar", "SpaceInvaders-MinAtar")
+        for agent, options in (
+            ("dqn", (*_MINATAR, *_EPSILON)),
+            ("rainbow", (*_MINATAR, *_SUPPORT[game])),
+            ("pqn", _PQN_MINATAR),
+        )
+    },
+    "r2d2_MemoryChain-bsuite": ("r2d2", ["--env", "MemoryChain-bsuite", "--steps", "200000"], 0.95, None),
+    "r2d2_MemoryChain-bsuite_none": (
+        "r2d2",
+        ["--env", "MemoryChain-bsuite", "--steps", "200000", "--memory", "none"],
+        ["below", 0.3],
+        None,
+    ),
+}
+
+FAMILIES = {"ppo": PPO, "value": VALUE}
 
 
 def run(family: str, name: str, folder: Path) -> dict:

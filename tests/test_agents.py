@@ -71,7 +71,7 @@ MINI = dict(epochs=4, minibatches=2)
 PLAIN = dict(entropy_weight=0.0, value_weight=1.0, normalize_obs=False, normalize_reward=False, max_grad_norm=10.0)
 Q = dict(
     num_envs=8, rollout_length=1, buffer_size=2000, batch_size=64, learning_starts=100, learning_rate=5e-3, hidden=(16,),
-    updates_per_step=0.5, target_period=20, epsilon_end=0.2, epsilon_steps=2000, huber=100.0,
+    updates_per_step=0.5, target_period=20, anneal=False, epsilon_end=0.2, epsilon_steps=2000, huber=100.0,
 )  # fmt: skip
 C51 = dict(distribution="c51", value_low=-3.0, value_high=3.0, atoms=21)
 #: id -> (agent, its numbers, environment steps, continuous actions, tolerance of values)

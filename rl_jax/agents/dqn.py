@@ -36,7 +36,9 @@ class DQNConfig:
     learning_starts: int = 1_000
     """Environment steps before the first learning step."""
     learning_rate: float = 1e-3
-    """Adam's step size."""
+    """Adam's step size at the start."""
+    anneal: bool = True
+    """Let the learning rate fall linearly to zero (the papers keep it; the last policy is steadier so)."""
     gamma: float = 0.99
     """Discount per step."""
     target_period: int = 100
@@ -81,7 +83,7 @@ class DQNConfig:
     """Adam's."""
     hidden: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers (images: the MinAtar network instead)."""
-    activation: Literal["tanh", "relu", "silu", "gelu"] = "relu"
+    activation: Literal["tanh", "relu", "silu", "gelu"] = "tanh"
     """Activation of the hidden layers."""
 
     def check(self) -> None:
@@ -125,6 +127,7 @@ class DQNConfig:
             adam_epsilon=self.adam_epsilon,
             max_grad_norm=self.max_grad_norm,
             double=self.double,
+            anneal=self.anneal,
         )
 
     def replay(self) -> Buffer:

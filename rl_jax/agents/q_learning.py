@@ -41,6 +41,7 @@ class QLearning:
         priority_max: weight of the largest against the mean TD error of a trajectory in its new priority.
         double: choose the next action by the online network.
         burn_in: steps of a trajectory that only warm up the memory.
+        anneal: let the learning rate fall linearly to zero over the planned training.
         name: what errors call this agent.
     """
 
@@ -52,6 +53,7 @@ class QLearning:
     priority_max: Any = 0.9
     double: bool = struct.field(pytree_node=False, default=False)
     burn_in: int = struct.field(pytree_node=False, default=0)
+    anneal: bool = struct.field(pytree_node=False, default=False)
     name: str = struct.field(pytree_node=False, default="DQN")
 
     def bind(self, spec: Spec) -> "QLearning":
@@ -139,7 +141,8 @@ class QLearning:
 
         (error, (td, value)), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
         updates, opt_state = self._optimizer(state.params).update(grads, state.opt_state, state.params)
-        params = descend(state.params, updates, self.learning_rate)
+        rate = self.learning_rate * (1.0 - context.progress) if self.anneal else self.learning_rate
+        params = descend(state.params, updates, rate)
         count = state.count + 1
         target = self.target.update(state.target, params, count)
         after = QState(params, target, opt_state, count, state.epsilon)

@@ -39,7 +39,9 @@ class R2D2Config:
     learning_starts: int = 1_000
     """Environment steps before the first learning step."""
     learning_rate: float = 1e-3
-    """Adam's step size."""
+    """Adam's step size at the start."""
+    anneal: bool = True
+    """Let the learning rate fall linearly to zero (the paper keeps it)."""
     gamma: float = 0.99
     """Discount per step."""
     n_step: int = 5
@@ -68,7 +70,7 @@ class R2D2Config:
     """Bound on the gradient's global norm."""
     hidden: tuple[int, ...] = (64, 64)
     """Widths: one layer before the memory, the others after it."""
-    activation: Literal["tanh", "relu", "silu", "gelu"] = "relu"
+    activation: Literal["tanh", "relu", "silu", "gelu"] = "tanh"
     """Activation of the hidden layers."""
     memory: Literal["none", "gru"] = "gru"
     """Memory of the network; none makes it feed-forward DQN."""
@@ -113,6 +115,7 @@ class R2D2Config:
             max_grad_norm=self.max_grad_norm,
             double=self.double,
             burn_in=self.burn_in,
+            anneal=self.anneal,
             name="R2D2",
         )
 
