@@ -3,7 +3,8 @@
     python scripts/make_docs_tables.py
 
 ``docs/_generated/<experiment>.md`` from ``experiments/results/<experiment>.json``, with "not measured yet" where there is no
-such file, and ``docs/_generated/cli.md`` from the command line's own help. The documentation's build runs this first.
+such file; ``measured_<agent>.md`` from the rows of one agent in all of them; and ``cli.md`` from the command line's own help.
+The documentation's build runs this first.
 """
 
 import contextlib
@@ -11,13 +12,14 @@ import io
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "experiments" / "results"
 OUT = ROOT / "docs" / "_generated"
-HELP = ["", "train ppo", "sweep ppo", "evaluate", "render", "plot", "list"]
+HELP = ["", "train ppo", "train dqn", "train sac", "sweep ppo", "evaluate", "render", "plot", "list"]
 
 
 def number(value: Any, digits: int = 1) -> str:
@@ -53,36 +55,61 @@ def met(row: dict[str, Any]) -> str:
     return "yes" if good else "**no**"
 
 
-def ppo_baselines(result: dict[str, Any]) -> str:
-    """The table of PPO on small environments, its curves, and the commands that make it again."""
+def grid(header: list[str], rows: list[list[Any]]) -> list[str]:
+    """The lines of a Markdown table."""
+    lines = ["| " + " | ".join(str(cell) for cell in cells) + " |" for cells in [header, ["---"] * len(header), *rows]]
+    return ['<div class="measured" markdown>', "", *lines, "", "</div>"]
+
+
+def rows_of(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a family's results, each with what the file says of all of them."""
     rows = list(result["rows"].values() if isinstance(result["rows"], dict) else result["rows"])
-    where = sorted({f"{row.get('device', result.get('device', 'an unknown device'))}, {row.get('date', '')}" for row in rows})
-    versions = (rows[0] if rows else {}).get("versions", result.get("versions", {}))
+    common = {key: result[key] for key in ("device", "versions") if key in result}
+    return [{**common, **row} for row in rows]
+
+
+def settings(rows: list[dict[str, Any]]) -> dict[str, Callable[[dict[str, Any]], str]]:
+    """Columns of settings, those that tell rows apart: heading and how to write it."""
+    columns: dict[str, Callable[[dict[str, Any]], str]] = {}
+    if len({(row["env"], row["agent"], row.get("memory", "none")) for row in rows}) < len(rows):
+        columns["row"] = lambda row: str(row.get("name", "–")).replace("_", " ")
+    if {row.get("memory", "none") for row in rows} != {"none"}:
+        columns["memory"] = lambda row: row.get("memory", "none")
+    if len({row.get("num_envs") for row in rows}) > 1:
+        columns["envs"] = lambda row: str(row.get("num_envs", "–"))
+    if len({row.get("updates_per_step") for row in rows}) > 1:
+        columns["updates/step"] = lambda row: f"{row['updates_per_step']:.3g}" if "updates_per_step" in row else "–"
+    return columns
+
+
+def baselines(rows: list[dict[str, Any]]) -> str:
+    """The table of some rows, their curves, and the commands that make them again."""
+    where = sorted({f"{row.get('device', 'an unknown device')}, {row.get('date', '')}" for row in rows})
+    versions = rows[0].get("versions", {})
+    extra = settings(rows)
+    table = []
+    for row in rows:
+        seeds = row.get("seed_list", row.get("seeds"))
+        low, high = row.get("eval_return_iqm_ci95") or (None, None)
+        table.append(
+            [
+                f"`{row['env']}`",
+                row["agent"],
+                *(show(row) for show in extra.values()),
+                count(row.get("steps")),
+                f"{seeds[0]}–{seeds[-1]}" if isinstance(seeds, list) else seeds,
+                f"**{number(row.get('eval_return_iqm'))}** ({number(low)} … {number(high)})",
+                number(row.get("eval_return_mean")),
+                f"{threshold(row.get('threshold'))}: {met(row)}" if row.get("threshold") is not None else "–",
+                count(row.get("steps_per_second")),
+                f"{number(row.get('seconds_run'))} s",
+            ]
+        )
+    measured = ["steps", "seeds", "evaluation: IQM (95% interval)", "mean", "threshold met", "steps/s", "run"]
     lines = [
         "Measured on " + "; ".join(where) + ", with " + ", ".join(f"{name} {text}" for name, text in versions.items()) + ".",
         "",
-        "| environment | memory | steps | seeds | evaluation IQM | 95% interval | mean | threshold | met | steps/s | run |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        seeds = row.get("seed_list", row.get("seeds"))
-        shown = f"{seeds[0]}–{seeds[-1]}" if isinstance(seeds, list) else seeds
-        low, high = row.get("eval_return_iqm_ci95") or (None, None)
-        cells = [
-            f"`{row['env']}`",
-            row.get("memory", "none"),
-            count(row.get("steps")),
-            shown,
-            number(row.get("eval_return_iqm")),
-            f"{number(low)} … {number(high)}",
-            number(row.get("eval_return_mean")),
-            threshold(row.get("threshold")),
-            met(row),
-            count(row.get("steps_per_second")),
-            f"{number(row.get('seconds_run'))} s",
-        ]
-        lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
-    lines += [
+        *grid(["environment", "agent", *extra, *measured], table),
         "",
         "*IQM*: interquartile mean over seeds of each seed's mean return over its evaluation episodes (greedy policy). "
         "*Steps*: environment steps per seed; *steps/s*: over all seeds side by side, compilation apart.",
@@ -90,16 +117,33 @@ def ppo_baselines(result: dict[str, Any]) -> str:
     ]
     for row in rows:
         if row.get("published"):
-            lines.append(f"- `{row['env']}`: published figure to stand beside: {row['published']}")
+            lines.append(f"- `{row['env']}`, {row['agent']}: published figure to stand beside: {row['published']}")
     lines += ["", "Each row is one command:", "", "```bash"]
     lines += [row["command"] for row in rows if row.get("command")]
     lines += ["```", ""]
+    curves = []
     for row in rows:
         curve = row.get("curve")
         if curve and (ROOT / "docs" / curve).exists():
-            title = f"{row['env']}, memory {row.get('memory', 'none')}"
-            lines += [f"![Learning curve of PPO on {title}](@assets/{Path(curve).name})", ""]
+            title = ", ".join([f"{row['agent']} on {row['env']}", *(f"{name} {show(row)}" for name, show in extra.items())])
+            curves.append(f"![Learning curve of {title}](@assets/{Path(curve).name}){{ width=49% }}")
+    lines += [*curves, ""]
     return "\n".join(lines)
+
+
+def family(result: dict[str, Any]) -> str:
+    """All rows of a family."""
+    return baselines(rows_of(result))
+
+
+def measured(agents: tuple[str, ...]) -> str:
+    """The rows of agents with these names or beginnings of names, of all families but the ablation."""
+    rows = []
+    for name in FAMILIES[:-1]:
+        source = RESULTS / f"{name}.json"
+        rows += rows_of(json.loads(source.read_text())) if source.exists() else []
+    mine = [row for row in rows if row["agent"].startswith(agents)]
+    return baselines(mine) if mine else "*Not measured yet.*\n"
 
 
 def bench_ppo_cartpole(result: dict[str, Any]) -> str:
@@ -121,14 +165,119 @@ def bench_ppo_cartpole(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def kill_and_resume(result: dict[str, Any]) -> str:
+def kill_and_resume(result: dict[str, Any], agent: str = "ppo") -> str:
     """Runs killed and resumed."""
     return (
-        f"{result['runs']} runs of `rl-jax train ppo {' '.join(result['options'])}` each met a SIGKILL at a random moment "
+        f"{result['runs']} runs of `rl-jax train {agent} {' '.join(result['options'])}` each met a SIGKILL at a random moment "
         f"({result['kills']} kills, {result['half_written']} of them while a checkpoint was being written) and were resumed. "
         f"Equal to the run that was never stopped: parameters (`params_sha256`) in {result['runs_with_same_params_sha256']}, "
         f"evaluation in {result['runs_with_same_evaluation']}, every row of the metrics in {result['runs_with_same_metrics']}.\n"
     )
+
+
+def bench_replay_throughput(result: dict[str, Any]) -> str:
+    """Microseconds of a buffer's operations beside a peer."""
+    table = []
+    for row in result["rows"]:
+        for what in ("add", "sample", "update", "bytes_per_transition"):
+            if what in row:
+                cells = row[what]
+                unit = "bytes per transition" if what == "bytes_per_transition" else f"{what}, µs"
+                ours, theirs = number(cells["rl_jax"]), number(cells["flashbax"])
+                table.append([row["item"], row["kind"], unit, ours, theirs, f"{cells['ratio']:.2f}"])
+    lines = [
+        f"Buffers of {count(result['capacity'])} transitions, full; {result['num_envs']} environments add one step each, a sample "
+        f"has {result['batch_size']} items, a trajectory {result['trajectory_length']} steps; {result['device']}. "
+        "Microseconds per operation inside one compiled loop, medians over processes taken in turn.",
+        "",
+        *grid(["observations", "buffer", "quantity", "rl_jax", "flashbax 0.1.3", "flashbax / rl_jax"], table),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def bench_off_policy(result: dict[str, Any]) -> str:
+    """Throughput and returns of off-policy agents beside a peer, and where the time goes."""
+    table, parts = [], []
+    for row in result["rows"]:
+        rates, compiled, returns = row["steps_per_second"], row["seconds_compile"], row.get("returns", {})
+
+        def reached(library: str, returns: dict[str, Any] = returns) -> str:
+            if library not in returns:
+                return "–"
+            low, high = returns[library]["ci95"]
+            return f"{number(returns[library]['iqm'])} ({number(low)} … {number(high)})"
+
+        table.append(
+            [
+                f"`{row['env']}`",
+                row["agent"],
+                row["num_envs"],
+                row["batch_size"],
+                f"{row['updates_per_step']:.3g}",
+                count(row["steps"]),
+                count(rates["rl_jax"]),
+                count(rates["rejax"]),
+                f"{row['ratio_median']:.2f} ({row['ratio_min']:.2f} … {row['ratio_max']:.2f})",
+                f"{number(compiled['rl_jax'])} / {number(compiled['rejax'])} s",
+                reached("rl_jax"),
+                reached("rejax"),
+            ]
+        )
+        if row.get("profile"):
+            text = ", ".join(f"{name} {number(value)}" for name, value in row["profile"].items())
+            parts.append(f"- {row['agent']} on `{row['env']}`, {row['num_envs']} environments: {text}")
+    heads = ["environment", "agent", "envs", "batch", "updates/step", "steps", "rl_jax steps/s", "Rejax steps/s"]
+    heads += ["ratio (pairs)", "compile", "rl_jax return, IQM (95%)", "Rejax return, IQM (95%)"]
+    about = (
+        f"On {result['device']}, runs of both libraries in turn, at the same settings. *Ratio*: median, and from pair to pair. "
+        "*Return*: ten seeds, greedy, after training of its own."
+    )
+    lines = [about, "", *grid(heads, table), ""]
+    if parts:
+        what = "Where the time goes, in microseconds (`collect`, `add`: per environment step; `sample`, `learn`: per update):"
+        lines += [what, "", *parts, ""]
+    return "\n".join(lines)
+
+
+def bench_checkpoint_memory(result: dict[str, Any]) -> str:
+    """Memory and seconds of saving and restoring a large buffer."""
+
+    def gigabytes(value: Any) -> str:
+        return f"{value / 1e9:.2f}" if isinstance(value, int | float) else "–"
+
+    table = [
+        [
+            row["method"],
+            row["content"],
+            gigabytes(row.get("save_peak_bytes")),
+            gigabytes(row.get("restore_peak_bytes")),
+            gigabytes(row.get("step_peak_bytes")),
+            gigabytes(row.get("disk_bytes")),
+            f"{number(row.get('save_seconds'))} s",
+            f"{number(row.get('restore_seconds'))} s",
+        ]
+        for row in result["rows"]
+    ]
+    heads = [
+        "written by",
+        "content",
+        "save: peak, GB",
+        "restore: peak, GB",
+        "first change: peak, GB",
+        "on disk, GB",
+        "save",
+        "restore",
+    ]
+    lines = [
+        f"A buffer of {count(result['transitions'])} images of 84 x 84 bytes, {gigabytes(result['state_bytes'])} GB; "
+        f"{result['device']}. "
+        "*Peak*: the largest resident size of the process above what it had before; for a restore, beyond the state itself.",
+        "",
+        *grid(heads, table),
+        "",
+    ]
+    return "\n".join(lines)
 
 
 def bench_sweep_and_memory(result: dict[str, Any]) -> str:
@@ -151,11 +300,29 @@ def bench_sweep_and_memory(result: dict[str, Any]) -> str:
     )
 
 
+#: Families of :mod:`experiments.baselines`.
+FAMILIES = ("ppo_baselines", "value_baselines", "continuous_baselines", "rainbow_ablation_baselines")
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
-    "ppo_baselines": ppo_baselines,
+    **dict.fromkeys(FAMILIES, family),
     "bench_ppo_cartpole": bench_ppo_cartpole,
+    "bench_off_policy": bench_off_policy,
+    "bench_replay_throughput": bench_replay_throughput,
+    "bench_checkpoint_memory": bench_checkpoint_memory,
     "kill_and_resume": kill_and_resume,
+    "kill_and_resume_replay": partial(kill_and_resume, agent="dqn"),
     "bench_sweep_and_memory": bench_sweep_and_memory,
+}
+
+#: What the agents' pages show: the rows of these agents.
+PAGES = {
+    "measured_dqn": ("dqn", "rainbow"),
+    "measured_pqn": ("pqn",),
+    "measured_r2d2": ("r2d2",),
+    "measured_sac": ("sac",),
+    "measured_td3": ("td3", "ddpg"),
+    "measured_a2c": ("a2c",),
+    "measured_mdpo": ("mdpo",),
 }
 
 
@@ -194,6 +361,8 @@ def main() -> None:
     """Write everything."""
     for experiment in TABLES:
         write(experiment, table(experiment))
+    for page, agents in PAGES.items():
+        write(page, measured(agents))
     write("cli", cli())
 
 

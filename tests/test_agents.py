@@ -74,6 +74,12 @@ Q = dict(
     updates_per_step=0.5, target_period=20, anneal=False, epsilon_end=0.2, epsilon_steps=2000, huber=100.0,
 )  # fmt: skip
 C51 = dict(distribution="c51", value_low=-3.0, value_high=3.0, atoms=21)
+AC = dict(
+    num_envs=8, rollout_length=1, buffer_size=10_000, batch_size=64, learning_starts=1000, random_steps=2000, learning_rate=1e-3,
+    hidden=(64,), activation="tanh", updates_per_step=0.5, tau=0.05,
+)  # fmt: skip
+QUIET = dict(temperature=0.03)
+NOISY = dict(exploration_noise=0.3)
 #: id -> (agent, its numbers, environment steps, continuous actions, tolerance of values)
 AGENTS = {
     "ppo": ("ppo", ON | MINI | PLAIN, 16_000, False, 0.15),
@@ -89,6 +95,11 @@ AGENTS = {
     "c51": ("dqn", Q | C51, 4000, False, 0.15),
     "quantile": ("dqn", Q | dict(distribution="quantile", atoms=8, huber=1.0), 6000, False, 0.15),
     "noisy": ("dqn", Q | dict(noisy=True), 6000, False, 0.2),
+    "sac": ("sac", AC | QUIET, 8000, True, 0.3),
+    "sac-discrete": ("sac", AC | QUIET, 4000, False, 0.2),
+    "td3": ("td3", AC | NOISY, 8000, True, 0.3),
+    "ddpg": ("ddpg", AC | NOISY, 8000, True, 0.3),
+    "mdpo-off-policy": ("mdpo-off-policy", AC | QUIET | dict(kappa=0.1, refresh_period=100), 8000, True, 0.3),
     "rainbow": ("rainbow", Q | C51, 4000, False, 0.2),
 }  # fmt: skip
 

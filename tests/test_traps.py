@@ -4,7 +4,7 @@ import functools
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import jax
 import jax.numpy as jnp
@@ -30,17 +30,18 @@ from toy import (
     unchecked,
 )
 
-from rl_jax.agents import PPOConfig, ppo
+from rl_jax.agents import CONFIGS, DQNConfig, PPOConfig, ppo
 from rl_jax.curricula import TaskSet
 from rl_jax.envs import make
-from rl_jax.errors import RLJaxError
+from rl_jax.errors import RLJaxError, UnsupportedSpace
 from rl_jax.experience import GAE, chain, gae, normalize_obs, normalize_reward, standardize_advantage
 from rl_jax.experience.gae import next_values
 from rl_jax.loop import evaluate
 from rl_jax.loop.counter import Counter
 from rl_jax.losses import ClippedPolicy
+from rl_jax.replay import Buffer
 from rl_jax.spaces import Box, Discrete
-from rl_jax.types import Spec, Step
+from rl_jax.types import Sample, Spec, Step
 
 PLAIN = replace(SMALL, normalize_obs=False, normalize_reward=False)
 ONE_PASS = replace(SMALL, epochs=1, minibatches=1, anneal=False)
@@ -116,6 +117,71 @@ def test_t03_one_function_says_what_follows_a_step():
         np.zeros((3, 1)), terminated, truncated, obs, next_obs, last=border(jnp.full((1, 1), 7.0)), value=2 * obs[..., 0] + 1
     )
     np.testing.assert_allclose(next_values(rollout, context(LinearValue()))[:, 0], [0.0, 2 * 11 + 1, 2 * 7 + 1])
+
+
+BATCH = Spec(Box.of(-1.0, 1.0, (2,)), Discrete(3), 6, 1)
+ACTIONS = {"discrete": Discrete(3), "continuous": Box.of(-1.0, 1.0, (2,))}
+
+
+def replayed(name, kind):
+    """The agent of a configuration that learns from a buffer, and its batch transforms applied to trajectories."""
+    config = replace(CONFIGS[name](), hidden=(8,))
+    spec = replace(BATCH, action_space=ACTIONS[kind])
+    env = Clock(5, act_space=spec.action_space)
+    trainer = config.trainer(env)
+    length, agent = trainer.replay.length, trainer.agent.bind(spec)
+    rng = np.random.default_rng(0)
+    shape = length, spec.num_envs
+    obs = rng.normal(size=(length + 1, spec.num_envs, 2)).astype(np.float32)
+    some = {"discrete": rng.integers(0, 3, shape, np.int32), "continuous": rng.uniform(-1, 1, (*shape, 2)).astype(np.float32)}
+    raw = rollout_of(rng.normal(size=shape), mask=np.ones(shape, bool), obs=jnp.asarray(obs[:-1])).replace(
+        action=jnp.asarray(some[kind]),
+        carry=jax.tree.map(lambda x: x[None], agent.initial_carry(spec.num_envs)),
+        start=None,
+        last=None,
+    )
+
+    @jax.jit
+    def learned(state, end, terminated, truncated):
+        """The agent after learning from trajectories whose last step ends so, with this final observation."""
+        ends = jnp.zeros(shape, bool).at[-1]
+        batch = raw.replace(
+            next_obs=jnp.asarray(obs[1:]).at[-1].set(end), terminated=ends.set(terminated), truncated=ends.set(truncated)
+        )
+        transforms = trainer.replay.transforms.init(jax.random.key(0), spec)
+        batch = trainer.replay.transforms.update(transforms, batch, context())[1]
+        return agent.learn(state, Sample(batch, None, None), context(agent, state, seed=1))[0]
+
+    return jax.jit(agent.init, static_argnums=1)(jax.random.key(0), spec), learned
+
+
+def with_buffer(name, kind):
+    """Whether a configuration serves these actions and learns from a buffer."""
+    try:
+        return isinstance(CONFIGS[name]().trainer(Clock(5, act_space=ACTIONS[kind])).replay, Buffer)
+    except UnsupportedSpace:
+        return False
+
+
+REPLAYED = [(name, kind) for name in CONFIGS for kind in ACTIONS if with_buffer(name, kind)]
+
+
+@pytest.mark.parametrize(("name", "kind"), REPLAYED)
+def test_t03_agents_that_replay_treat_both_ends_alike(name, kind):
+    """After a termination ``next_obs`` changes nothing; a truncated step teaches what the same step in mid-episode does."""
+    assert ("dqn", "discrete") in REPLAYED
+    state, learned = replayed(name, kind)
+    here, there = jnp.full(2, 3.0), jnp.full(2, -8.0)
+
+    def apart(a, b):
+        return optax.tree.norm(jax.tree.map(lambda x, y: x.astype(jnp.float32) - y.astype(jnp.float32), a, b))
+
+    ended, going_on = learned(state, here, True, False), learned(state, here, False, False)
+    much = 1e-3 * float(apart(ended, going_on))
+    assert much > 1e-8
+    assert apart(ended, learned(state, there, True, False)) < much
+    assert leaves_equal(going_on, learned(state, here, False, True))
+    assert apart(going_on, learned(state, there, False, True)) > much
 
 
 def test_t04_truncated_steps_are_learned_from():
@@ -701,6 +767,127 @@ def test_t31_a_donated_state_is_used_in_place():
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.agent.params))
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.collector.here.env_state))
     assert not leaves_equal(kept, after.agent.params)
+
+
+# ------------------------------------------------------------------------------------------------------------ replay
+
+
+@functools.cache
+def replayer(ends, **changes):
+    """DQN on a clock, 3-step targets, and a program that plays so many train steps and then draws."""
+    numbers = {"num_envs": 3, "rollout_length": 2, "buffer_size": 60, "batch_size": 500, "hidden": (4,), "n_step": 3}
+    config = DQNConfig(**{**numbers, "gamma": 0.5, "learning_starts": 10**6, **changes})
+    trainer = config.trainer(Clock(5, ends))
+
+    def played(key, steps):
+        state, _ = trainer.advance(trainer.init(key, 1000), steps)
+        return state, trainer.replay.sample(state.replay, context(seed=1))
+
+    return trainer, jax.jit(played)
+
+
+def replaying(steps, ends="truncated", **changes):
+    """The trainer, its state after so many train steps, and many draws."""
+    trainer, played = replayer(ends, **changes)
+    return trainer, *played(jax.random.key(0), steps)
+
+
+@pytest.mark.parametrize("steps", [4, 11, 40])
+@pytest.mark.parametrize("ends", ["terminated", "truncated"])
+def test_t15_targets_never_reach_over_the_end_of_an_episode(ends, steps):
+    """Through the whole loop, before and after the ring has turned over: the target of every draw, from its clock alone."""
+    _, state, sample = replaying(steps, ends)
+    batch = jax.tree.map(np.asarray, sample.batch)
+    start, time = batch.obs[0].T
+    ahead = np.minimum(3, 5 - time).astype(int)  # steps that the episode still has, of the three
+    reward = sum(np.where(k < ahead, 0.5**k * (start + time + k), 0.0) for k in range(3))
+    np.testing.assert_allclose(batch.reward[0], reward, rtol=1e-5)
+    np.testing.assert_allclose(batch.next_obs[0], np.stack([start, time + ahead], -1), rtol=1e-6)
+    np.testing.assert_allclose(batch.extras["discount"][0], 0.5**ahead)
+    over = time + ahead == 5
+    np.testing.assert_array_equal(batch.terminated[0], over & (ends == "terminated"))
+    np.testing.assert_array_equal(batch.truncated[0], over & (ends == "truncated"))
+    np.testing.assert_array_equal(batch.first[0], time == 0)
+    assert over.any()
+    assert not over.all()
+    # Every step that may be drawn was: all that are whole, over all environments.
+    assert len(set(sample.indices.tolist())) == 3 * (int(state.replay.ring.size) - 2)
+
+
+def test_t16_priorities_are_absolute_errors_and_chances_their_power():
+    """Not squares: through the agent, into the buffer, to the probability of the next draw."""
+    trainer, state, sample = replaying(40, prioritized=True, n_step=1, batch_size=16, double=True)
+    agent, batch, alpha = trainer.agent, sample.batch, 0.6
+    assert sample.weights.shape == (16,)
+    _, _, priorities = jax.jit(agent.learn)(state.agent, sample, context(agent, state.agent))
+    q = agent.policy.apply(state.agent.params, (), batch.obs, batch.first, None)[1][0, ..., 0]
+    following = agent.policy.apply(state.agent.target, (), batch.next_obs, batch.first, None)[1][0, ..., 0]
+    target = batch.reward[0] + 0.5 * following[np.arange(16), np.argmax(following, -1)]
+    error = np.abs(np.asarray(q)[np.arange(16), batch.action[0]] - target)
+    np.testing.assert_allclose(priorities, error, rtol=1e-4)
+    assert error.max() > 3 * error.min()
+    before = state.replay.sampler.tree
+    tree = trainer.replay.update(state.replay, sample.indices, priorities).sampler.tree
+    chances = np.asarray(tree.get(sample.indices))
+    np.testing.assert_allclose(chances, (error + 1e-6) ** alpha, rtol=1e-3)
+    untouched = np.setdiff1d(np.arange(len(tree.leaves)), sample.indices)
+    np.testing.assert_array_equal(tree.leaves[untouched], before.leaves[untouched])
+
+
+def test_t16_importance_weights_hold_the_number_of_steps():
+    """``(N P)^-beta`` over the largest of the batch, with the beta of that moment: as written, in 64 bits."""
+    trainer, state, _ = replaying(40, prioritized=True, n_step=1)
+    leaves = np.asarray(state.replay.sampler.tree.leaves)
+    drawable = np.flatnonzero(leaves > 0)
+    new = np.random.default_rng(0).lognormal(size=len(drawable)).astype(np.float32)
+    replay = trainer.replay.update(state.replay, jnp.asarray(drawable), jnp.asarray(new))
+    for progress, beta in ((0.0, 0.4), (0.5, 0.7), (1.0, 1.0)):
+        sample = jax.jit(trainer.replay.sample)(replay, context(progress=progress))
+        chances = np.zeros(len(leaves))
+        chances[drawable] = (new.astype(np.float64) + 1e-6) ** 0.6
+        weights = (len(drawable) * (chances / chances.sum())[sample.indices]) ** -beta
+        np.testing.assert_allclose(sample.weights, weights / weights.max(), rtol=1e-4)
+        assert set(sample.indices.tolist()) <= set(drawable.tolist())
+        assert len(set(sample.indices.tolist())) > 0.8 * len(drawable)
+
+
+@pytest.mark.parametrize("prioritized", [False, True])
+def test_t31_a_train_step_does_not_copy_the_buffer(prioritized):
+    """Collect, add, draw and learn in one donated program: memory for a batch and a network, not for a second buffer."""
+    config = DQNConfig(num_envs=3, rollout_length=2, buffer_size=60_000, batch_size=8, hidden=(4,), prioritized=prioritized)
+    trainer = config.trainer(Clock(5))
+    state = jax.eval_shape(trainer.init, jax.random.key(0), 1000)
+    memory = jax.jit(trainer.train_step, donate_argnums=0).lower(state).compile().memory_analysis()
+    assert memory.alias_size_in_bytes > trainer.replay.plan(trainer.spec()).bytes
+    assert memory.temp_size_in_bytes < 60_000
+
+
+def test_t31_rows_that_were_never_written_are_never_drawn():
+    """A ring whose memory holds garbage to begin with, through its first round: no draw ever shows any."""
+    trainer = DQNConfig(num_envs=3, rollout_length=2, buffer_size=60, batch_size=64, hidden=(4,), n_step=3).trainer(Clock(5))
+
+    def soiled(x):
+        return jnp.full_like(x, jnp.nan if jnp.issubdtype(x.dtype, jnp.floating) else 77)
+
+    state = jax.jit(trainer.init)(jax.random.key(0), 1000)
+    ring, clean = state.replay.ring, ("ended", "head", "size")
+    arrays = {f.name: getattr(ring, f.name) for f in fields(ring) if f.name not in clean}
+    ring = ring.replace(**jax.tree.map(soiled, arrays))
+    state = state.replace(replay=state.replay.replace(ring=ring))
+    step = jax.jit(trainer.train_step)
+    draw = jax.jit(lambda replay: trainer.replay.sample(replay, context()).batch)
+    ready = []
+    for _ in range(15):
+        state, _ = step(state)
+        ready.append(bool(trainer.replay.ready(state.replay)))
+        if ready[-1]:
+            batch = draw(state.replay)
+            assert np.isfinite(batch.obs).all()
+            assert np.isfinite(batch.next_obs).all()
+            assert np.isfinite(batch.reward).all()
+            assert (batch.action < 2).all()
+    # Trajectories of three steps, two steps at a time.
+    assert ready == [False] + [True] * 14
 
 
 def test_the_spaces_of_these_tests():

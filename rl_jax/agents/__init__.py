@@ -3,12 +3,15 @@
 from rl_jax.agents.a2c import A2CConfig, a2c
 from rl_jax.agents.dqn import DQNConfig, RainbowConfig
 from rl_jax.agents.mdpo import MDPOConfig, mdpo
+from rl_jax.agents.mdpo_off_policy import MDPOOffPolicyConfig, mdpo_off_policy
 from rl_jax.agents.policy_gradient import Learner, PolicyGradient
 from rl_jax.agents.ppo import PPOConfig, ppo
 from rl_jax.agents.pqn import PQN, PQNConfig
 from rl_jax.agents.q_learning import QLearning
 from rl_jax.agents.q_policy import QPolicy
 from rl_jax.agents.r2d2 import R2D2Config
+from rl_jax.agents.sac import SACConfig, sac
+from rl_jax.agents.td3 import DDPGConfig, TD3Config, ddpg, td3
 
 #: Agents that the command line knows, by name.
 CONFIGS = {
@@ -19,15 +22,21 @@ CONFIGS = {
     "dqn": DQNConfig,
     "rainbow": RainbowConfig,
     "r2d2": R2D2Config,
+    "sac": SACConfig,
+    "td3": TD3Config,
+    "ddpg": DDPGConfig,
+    "mdpo-off-policy": MDPOOffPolicyConfig,
 }
 
 __all__ = [
     "CONFIGS",
     "PQN",
     "A2CConfig",
+    "DDPGConfig",
     "DQNConfig",
     "Learner",
     "MDPOConfig",
+    "MDPOOffPolicyConfig",
     "PPOConfig",
     "PQNConfig",
     "PolicyGradient",
@@ -35,7 +44,13 @@ __all__ = [
     "QPolicy",
     "R2D2Config",
     "RainbowConfig",
+    "SACConfig",
+    "TD3Config",
     "a2c",
+    "ddpg",
     "mdpo",
+    "mdpo_off_policy",
     "ppo",
+    "sac",
+    "td3",
 ]

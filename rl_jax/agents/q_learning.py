@@ -137,7 +137,7 @@ class QLearning:
             chosen = pick(online, batch.action[cut:])
             error, td = head.loss(chosen, following, batch.reward[cut:], bootstrap_discount(batch)[cut:])
             value = jnp.mean(jnp.max(head.values(jax.lax.stop_gradient(online)), axis=-1))
-            return jnp.sum(error * mask * weights) / jnp.sum(mask), (td * mask, value)
+            return jnp.sum(error * mask * weights) / jnp.maximum(jnp.sum(mask), 1.0), (td * mask, value)
 
         (error, (td, value)), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
         updates, opt_state = self._optimizer(state.params).update(grads, state.opt_state, state.params)

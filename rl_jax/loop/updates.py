@@ -33,7 +33,7 @@ class PerStep:
     """``ratio`` ``learn`` calls per environment step (the update-to-data ratio), any positive number.
 
     What a train step owes beyond a whole number is carried over, exactly: after ``start + k`` environment steps there were
-    ``floor(k * ratio)`` calls. The ratio is taken as the nearest fraction with a denominator of at most 10,000.
+    ``floor(k * ratio)`` calls. The ratio is taken as the nearest fraction with a denominator of at most 1,000,000.
 
     Attributes:
         ratio: calls per environment step, over all environments.
@@ -46,8 +46,11 @@ class PerStep:
     def init(self, key: Key) -> PyTree:
         """The numerator of what is owed, and the environment steps still to wait for."""
         del key
-        if not 0 < self.ratio < 1e4:
-            raise RLJaxError(f"the number of updates per environment step must lie above 0 and below 10,000, not {self.ratio}")
+        if not 1e-6 <= self.ratio < 1e4:
+            raise RLJaxError(
+                f"the number of updates per environment step must lie above 0 and below 10,000 (and be no less than 1e-6), "
+                f"not {self.ratio}"
+            )
         return jnp.zeros((), jnp.int32), jnp.full((), self.start, jnp.int32)
 
     def count(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, jax.Array | int]:
@@ -55,7 +58,7 @@ class PerStep:
         owed, waiting = state
         steps = rollout.reward.size
         # The sum below must fit into int32.
-        ratio = Fraction(self.ratio).limit_denominator(max(1, min(10_000, int(2**30 / (steps * max(1.0, self.ratio))))))
+        ratio = Fraction(self.ratio).limit_denominator(max(1, min(1_000_000, int(2**30 / (steps * self.ratio)))))
         counted = jnp.maximum(steps - waiting, 0)
         total = owed + counted * ratio.numerator
         state = total % ratio.denominator, jnp.maximum(waiting - steps, 0)

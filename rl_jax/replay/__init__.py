@@ -2,6 +2,7 @@
 
 from rl_jax.replay.buffer import Buffer, BufferState, Plan
 from rl_jax.replay.episodes import Episodes
+from rl_jax.replay.hindsight import Hindsight, hindsight
 from rl_jax.replay.layout import Layout
 from rl_jax.replay.n_step import NStep, n_step
 from rl_jax.replay.on_policy import OnPolicy
@@ -17,6 +18,7 @@ __all__ = [
     "BufferState",
     "Draw",
     "Episodes",
+    "Hindsight",
     "Layout",
     "NStep",
     "OnPolicy",
@@ -30,6 +32,7 @@ __all__ = [
     "Stateless",
     "StratifiedByTask",
     "Uniform",
+    "hindsight",
     "n_step",
     "weighted",
 ]

@@ -17,9 +17,12 @@ from rl_jax.replay.ring import Added, Layout, Ring, row_of_age
 class Table(Protocol):
     """One number per step, at ``row * N + environment``: a :class:`rl_jax.ops.SumTree`, for one."""
 
-    def get_range(self, start: Any, number: int) -> jax.Array: ...
-
     def set_range(self, start: Any, values: jax.Array) -> Any: ...
+
+
+def table_size(layout: Layout) -> int:
+    """Numbers in a table: one row more than the ring has, always of zeros, so that the row after the last can be written."""
+    return (layout.rows + 1) * layout.num_envs
 
 
 def no_values(layout: Layout, dtype: Any) -> jax.Array:
@@ -48,23 +51,25 @@ def renew(table: Any, ring: Ring, layout: Layout, before: Added, values: jax.Arr
         before: its head and size before.
         values: ``[T, N]`` of the rows whose trajectories have become whole, :func:`enter`'s first result.
     """
-    steps, envs, length = layout.rollout_length, layout.num_envs, layout.length
-
-    def write(table: Any, row: jax.Array, values: jax.Array) -> Any:
-        return table.set_range(row * envs, values.reshape(-1))
-
-    zeros = jnp.zeros_like(values)
-    if length > 1:  # else all of these rows are drawable at once
-        table = write(table, before.head, zeros)
-    table = write(table, ring.head, zeros[:1])
-    table = _give_up(table, ring, layout, before)
-
-    # The rows of ages length + steps - 1 down to length. The ring's rows are a multiple of `steps`, and so is its head; so these
-    # rows reach over one and always the same border between two rollouts, where alone the ring can begin anew.
+    steps, length = layout.rollout_length, layout.length
+    # The rows of ages length + steps - 1 down to length.
     age = length + steps - 1 - jnp.arange(steps, dtype=jnp.int32)
     row = row_of_age(ring, layout, age)
     drawable = (age <= ring.size) & (row % layout.period == 0)
     values = jnp.where(drawable[:, None], values, 0)
+    zero = jnp.zeros_like(values[:1])
+
+    def write(table: Any, row: jax.Array, values: jax.Array) -> Any:
+        return table.set_range(row * layout.num_envs, values.reshape(-1))
+
+    # The rollout's own rows, and the present after them.
+    own = values if length == 1 else jnp.zeros_like(values)
+    table = write(table, before.head, jnp.concatenate([own, zero]))
+    table = _zero_others(table, ring, layout, before, zero)
+    if length == 1:
+        return table
+    # Rows of earlier rollouts too. The ring's rows are a multiple of `steps`, and so is its head; so these rows reach over one
+    # and always the same border between two rollouts, where alone the ring can begin anew.
     until = (length - 1) % steps
     for part in (slice(0, until), slice(until, steps)):
         if part.start < part.stop:
@@ -72,20 +77,22 @@ def renew(table: Any, ring: Ring, layout: Layout, before: Added, values: jax.Arr
     return table
 
 
-def _give_up(table: Any, ring: Ring, layout: Layout, before: Added) -> Any:
-    """Zeros for the rows that the ring gave up although nothing was written over them: their final observations are gone."""
-    envs = layout.num_envs
+def _zero_others(table: Any, ring: Ring, layout: Layout, before: Added, zero: jax.Array) -> Any:
+    """Zeros for what is seldom to be zeroed: the present where the ring begins anew, and the rows that were given up.
+
+    Such are those that nothing was written over, but whose final observations are gone.
+    """
     oldest = jnp.minimum(before.size + layout.rollout_length, layout.rows - 1)
 
     # No run of a vmapped batch may change its table for the others' sake: a loop whose end differs between them would copy all
-    # tables in every pass. So all loop as long as any needs it, and those that are done write what is there.
+    # tables in every pass. So all loop as long as any needs it, and those that are done write into the present, which is zero.
     def more(carry: tuple[Any, jax.Array]) -> jax.Array:
         return any_true(carry[1] > ring.size)
 
     def body(carry: tuple[Any, jax.Array]) -> tuple[Any, jax.Array]:
         table, age = carry
-        start = row_of_age(ring, layout, age) * envs
-        kept = jnp.where(age > ring.size, 0, table.get_range(start, envs))
-        return table.set_range(start, kept), age - 1
+        given_up = (age > ring.size) & (age <= oldest)
+        row = row_of_age(ring, layout, jnp.where(given_up, age, 0))
+        return table.set_range(row * layout.num_envs, zero.reshape(-1)), age - 1
 
-    return jax.lax.while_loop(more, body, (table, oldest))[0]
+    return jax.lax.while_loop(more, body, (table, oldest + (ring.head == 0)))[0]

@@ -20,8 +20,8 @@ class NStep(Transform):
     ``extras["discount"] = gamma^m``: a truncated episode bootstraps from its final observation, over as many steps as there
     were (Sutton 1988; Watkins 1989; Mnih et al. 2016, section 4).
 
-    With ``collapse=False`` the trajectory keeps its ``L`` rows and its own ``next_obs``, and ``extras["offset"] = m - 1`` says
-    how many rows ahead the value to bootstrap from stands: for agents that remember and evaluate the whole trajectory. Then the
+    With ``collapse=False`` the trajectory keeps its ``L`` rows and each row its own ``next_obs``, and ``extras["offset"] = m - 1``
+    says how many rows ahead the value to bootstrap from stands: for agents that remember and evaluate the whole trajectory. Then the
     window also ends with the trajectory.
 
     Attributes:
@@ -51,7 +51,13 @@ class NStep(Transform):
         discount = jnp.asarray(self.gamma, jnp.float32) ** steps
         if not self.collapse:
             offset = jnp.maximum(steps - 1, 0)
-            return state, rollout.replace(reward=total).with_extras(discount=discount, offset=offset), {}  # type: ignore[attr-defined]
+            end = jnp.arange(length)[:, None] + offset
+            rollout = rollout.replace(  # type: ignore[attr-defined]
+                reward=total,
+                terminated=jnp.take_along_axis(rollout.terminated, end, axis=0),
+                truncated=jnp.take_along_axis(rollout.truncated, end, axis=0),
+            )
+            return state, rollout.with_extras(discount=discount, offset=offset), {}
         rows = length - n + 1
 
         def ahead(x: jax.Array) -> jax.Array:

@@ -9,7 +9,7 @@ from flax import struct
 
 from rl_jax.errors import RLJaxError
 from rl_jax.ops import SumTree
-from rl_jax.replay.eligible import enter, no_values, renew
+from rl_jax.replay.eligible import enter, no_values, renew, table_size
 from rl_jax.replay.ring import Added, Layout, Ring
 from rl_jax.replay.samplers import Draw
 from rl_jax.types import Context, PyTree, Rollout
@@ -80,7 +80,7 @@ class Prioritized:
     def init(self, layout: Layout) -> Priorities:
         """Nothing can be drawn."""
         waiting = () if self.score is None else no_values(layout, jnp.float32)
-        return Priorities(SumTree.zeros(layout.slots), waiting, jnp.ones((), jnp.float32))
+        return Priorities(SumTree.zeros(table_size(layout)), waiting, jnp.ones((), jnp.float32))
 
     def _chances(self, priorities: jax.Array) -> jax.Array:
         if self.score is None:

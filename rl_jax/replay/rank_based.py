@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.ops import SumTree
-from rl_jax.replay.eligible import renew
+from rl_jax.replay.eligible import renew, table_size
 from rl_jax.replay.prioritized import Priorities, importance_weights, update_priorities
 from rl_jax.replay.ring import Added, Layout, Ring
 from rl_jax.replay.samplers import Draw
@@ -35,7 +35,7 @@ class RankBased:
 
     def init(self, layout: Layout) -> Priorities:
         """Nothing can be drawn."""
-        return Priorities(SumTree.zeros(layout.slots), (), jnp.ones((), jnp.float32))
+        return Priorities(SumTree.zeros(table_size(layout)), (), jnp.ones((), jnp.float32))
 
     def add(
         self, state: Priorities, ring: Ring, layout: Layout, before: Added, rollout: Rollout, context: Context

@@ -1,0 +1,76 @@
+"""What the configurations of actor-critics that learn from replay have in common."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rl_jax.agents.checks import at_least, positive, widths, within
+from rl_jax.experience import chain
+from rl_jax.loop import PerStep, Trainer
+from rl_jax.replay import Buffer, n_step
+from rl_jax.types import Environment
+
+
+@dataclass(frozen=True)
+class ReplayedConfig:
+    """An actor-critic that learns single steps, drawn uniformly from a buffer. Subclasses add the agent and its numbers."""
+
+    num_envs: int = 8
+    """Parallel environments."""
+    rollout_length: int = 1
+    """Steps of each environment between two visits to the replay buffer."""
+    buffer_size: int = 1_000_000
+    """Transitions that the replay buffer holds, over all environments."""
+    batch_size: int = 128
+    """Transitions per learning step."""
+    updates_per_step: int | float = 1
+    """Learning steps per environment step, any number above or below one."""
+    learning_starts: int = 1_000
+    """Environment steps before the first learning step."""
+    random_steps: int = 1_000
+    """Environment steps that are uniformly random at first."""
+    learning_rate: float = 1e-3
+    """Adam's step size."""
+    gamma: float = 0.99
+    """Discount per step."""
+    n_step: int = 1
+    """Steps whose rewards a target sums."""
+    tau: float = 0.005
+    """Share of the way that slow copies move per learning step."""
+    hidden: tuple[int, ...] = (64, 64)
+    """Widths of the hidden layers."""
+    activation: Literal["tanh", "relu", "silu", "gelu"] = "relu"
+    """Activation of the hidden layers."""
+
+    def check(self) -> None:
+        """Refuse numbers that cannot be.
+
+        Raises:
+            RLJaxError: with the option's name and the values it takes.
+        """
+        at_least(self, 1, "num_envs", "rollout_length", "buffer_size", "batch_size", "n_step")
+        at_least(self, 0, "learning_starts", "random_steps")
+        positive(self, "updates_per_step", "learning_rate")
+        within(self, 0, 1, "gamma", "tau")
+        widths(self)
+
+    def agent(self) -> Any:
+        """The agent alone."""
+        raise NotImplementedError
+
+    def trainer(self, env: Environment, **options: Any) -> Trainer:
+        """The whole run; ``options`` are further arguments of :meth:`rl_jax.Trainer.create`."""
+        self.check()
+        return Trainer.create(
+            env=env,
+            agent=self.agent(),
+            replay=Buffer(
+                transforms=chain(n_step(self.n_step, self.gamma)),
+                capacity=self.buffer_size,
+                batch_size=self.batch_size,
+                length=self.n_step,
+            ),
+            updates=PerStep(self.updates_per_step, self.learning_starts),
+            num_envs=self.num_envs,
+            rollout_length=self.rollout_length,
+            **options,
+        )

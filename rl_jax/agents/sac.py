@@ -1,0 +1,92 @@
+"""SAC: soft actor-critic, for continuous and for discrete actions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+
+from rl_jax.agents.checks import not_negative, positive
+from rl_jax.agents.replayed import ReplayedConfig
+from rl_jax.agents.soft_actor_critic import SoftActorCritic
+from rl_jax.errors import RLJaxError
+from rl_jax.networks.critics import critics as twin_critics
+from rl_jax.networks.critics import stochastic_actor
+from rl_jax.types import Spec
+
+
+def sac(
+    actor: nn.Module | Callable[[Spec], nn.Module] = stochastic_actor,
+    critics: nn.Module | Callable[[Spec], nn.Module] = twin_critics,
+    learning_rate: Any = 3e-4,
+    tau: Any = 0.005,
+    temperature: Any = None,
+    initial_temperature: Any = 1.0,
+    target_entropy: Any = None,
+    random_steps: Any = 1000.0,
+) -> SoftActorCritic:
+    """Soft actor-critic with twin critics and a learned temperature (Haarnoja et al. 2018, arXiv 1812.05905).
+
+    Discrete actions get exact expectations (Christodoulou 2019, arXiv 1910.07207). Needs a replay whose batches
+    :func:`rl_jax.replay.n_step` has prepared; over several steps, the entropy of those in between is not rewarded.
+
+    Args:
+        actor, critics: modules or functions from :class:`~rl_jax.types.Spec` to one.
+        learning_rate: Adam's, of policy, critics and temperature.
+        tau: share of the way that the slow critics move per learning step.
+        temperature: weight of the entropy, in units of reward per nat; ``None`` to learn it.
+        initial_temperature: where learning it starts.
+        target_entropy: what a learned temperature aims at, in nats; ``None`` for the papers': minus the number of action
+            elements in a box, ``0.98 log A`` among ``A`` discrete actions.
+        random_steps: environment steps that are uniformly random at first.
+    """
+    return SoftActorCritic(
+        learning_rate=learning_rate,
+        tau=tau,
+        temperature=temperature,
+        initial_temperature=initial_temperature,
+        target_entropy=target_entropy,
+        random_steps=random_steps,
+        actor=actor,
+        critics=critics,
+        name="SAC",
+    )
+
+
+@dataclass(frozen=True)
+class SACConfig(ReplayedConfig):
+    """SAC (Haarnoja et al. 2018; discrete: Christodoulou 2019) as one flat list of numbers."""
+
+    temperature: float | None = None
+    """Weight of the entropy, in units of reward per nat; none: learned."""
+    initial_temperature: float = 1.0
+    """Where a learned temperature starts."""
+    target_entropy: float | None = None
+    """What a learned temperature aims at, in nats; none: minus the number of action elements, or 0.98 log A."""
+
+    def check(self) -> None:
+        """Refuse numbers that cannot be.
+
+        Raises:
+            RLJaxError: with the option's name and the values it takes.
+        """
+        super().check()
+        positive(self, "initial_temperature")
+        if self.temperature is not None:
+            not_negative(self, "temperature")
+        if self.target_entropy is not None and not abs(self.target_entropy) < float("inf"):
+            raise RLJaxError(f"--target-entropy must be a number or none, not {self.target_entropy}")
+
+    def agent(self) -> SoftActorCritic:
+        """The agent alone."""
+        return sac(
+            actor=partial(stochastic_actor, hidden=self.hidden, activation=self.activation),
+            critics=partial(twin_critics, hidden=self.hidden, activation=self.activation),
+            learning_rate=self.learning_rate,
+            tau=self.tau,
+            temperature=self.temperature,
+            initial_temperature=self.initial_temperature,
+            target_entropy=self.target_entropy,
+            random_steps=float(self.random_steps),
+        )
