@@ -17,6 +17,7 @@ from rl_jax.errors import RLJaxError
 from rl_jax.experience import chain, normalize_obs
 from rl_jax.replay import Buffer, Episodes, Prioritized, RankBased, Reservoir, StratifiedByTask, weighted
 from rl_jax.replay import ring as rings
+from rl_jax.replay.prioritized import importance_weights
 from rl_jax.replay.reservoir import below
 from rl_jax.replay.ring import Added, Layout
 from rl_jax.spaces import Box, Discrete
@@ -49,7 +50,6 @@ CASES = {
     "one environment": Case(1, 4, 30),
     "sequences": Case(2, 4, 60, length=7),
     "overlapping": Case(3, 4, 80, length=5, period=2),
-    "long rollouts": Case(2, 6, 90, length=3, period=3),
     "one rollout fills it": Case(5, 8, 30, length=2),
     "lost": Case(2, 3, 100, length=4, finals=0.01, ends=0.6),
 }
@@ -261,7 +261,7 @@ def late(runs):
 DRAWS = 30_000
 
 
-@pytest.mark.parametrize("name", ["dqn", "overlapping", "lost"])
+@pytest.mark.parametrize("name", ["dqn", "lost"])
 def test_prioritized_draws_and_weights(name, late):
     """P(i) is the share of the priority, and w = (N P)^-beta / max w, with beta on its way from its start to its end."""
     run, ring, states, _, now = late(name)
@@ -287,7 +287,7 @@ def test_weighted_draws(late):
     assert np.all(np.asarray(weights) == 1)
 
 
-@pytest.mark.parametrize("name", ["dqn", "long rollouts"])
+@pytest.mark.parametrize("name", ["dqn", "overlapping"])
 def test_rank_based_draws_and_weights(name, late):
     """P(i) falls with the rank among the steps that may be drawn."""
     run, ring, states, _, _ = late(name)
@@ -302,7 +302,7 @@ def test_rank_based_draws_and_weights(name, late):
     np.testing.assert_allclose(weights, expected / expected.max(), rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["dqn", "overlapping", "lost"])
+@pytest.mark.parametrize("name", ["dqn", "overlapping"])
 def test_draws_by_task(name, late):
     """As many of each task that there is; uniform within a task; which ones get one more is random."""
     run, ring, states, stream, now = late(name)
@@ -347,7 +347,7 @@ def episodes(case, stream, now, size):
     return found
 
 
-@pytest.mark.parametrize("name", ["sequences", "overlapping", "long rollouts", "lost"])
+@pytest.mark.parametrize("name", ["sequences", "lost"])
 def test_episodes(name, runs):
     """At every moment the drawn steps are the first steps of just those episodes that are whole; equally often at the end."""
     run = runs(name)
@@ -371,9 +371,9 @@ def test_episodes(name, runs):
         assert fits(indices, expected) > 1e-5
         assert set(indices) == set(np.flatnonzero(expected))
         most = max(most, len(found))
-        batch = rings.read(ring, layout, jnp.asarray(indices[:5]))
-        assert np.all(batch.first[0]) and np.all(np.any((batch.truncated | batch.terminated), axis=0))
     assert most > 2
+    batch = jax.jit(lambda ring, index: rings.read(ring, layout, index))(ring, jnp.asarray(indices))
+    assert np.all(batch.first[0]) and np.all(batch.truncated[-1])
 
 
 def test_runs_of_a_vmapped_batch_are_runs_alone(runs):
@@ -400,22 +400,37 @@ def test_runs_of_a_vmapped_batch_are_runs_alone(runs):
 
 def test_nothing_to_draw_is_not_ready_and_harms_nothing():
     """Another run of a vmapped batch may draw when this one cannot: indices exist, weights are numbers, updates change nothing."""
-    layout, buffer = CASES["dqn"].layout, Stream(CASES["dqn"], 0, 1)[0]
-    ring = rings.empty(layout, buffer)
-    for sampler in SAMPLERS.values():
-        state = sampler.init(layout)
-        assert not sampler.ready(state, ring, layout)
-        indices, weights = sampler.draw(state, ring, layout, 5, context())
+    layout, rollout = CASES["dqn"].layout, Stream(CASES["dqn"], 0, 1)[0]
+    ring = rings.empty(layout, rollout)
+    states = {name: sampler.init(layout) for name, sampler in SAMPLERS.items()}
+
+    @jax.jit
+    def learn(states, key):
+        ready, draws, after = {}, {}, {}
+        for i, (name, sampler) in enumerate(SAMPLERS.items()):
+            ready[name] = sampler.ready(states[name], ring, layout)
+            draws[name] = sampler.draw(states[name], ring, layout, 5, context().replace(key=jax.random.fold_in(key, i)))
+            after[name] = sampler.update(states[name], draws[name].indices, jnp.full((5,), 7.0))
+        return ready, draws, after
+
+    ready, draws, after = learn(states, jax.random.key(0))
+    assert not any(ready.values())
+    for indices, weights in draws.values():
         assert np.all((np.asarray(indices) >= 0) & (np.asarray(indices) < layout.slots))
         assert weights is None or np.all(np.isfinite(weights))
-        after = sampler.update(state, indices, jnp.full((5,), 7.0))
-        jax.tree.map(np.testing.assert_array_equal, after, state)
+    jax.tree.map(np.testing.assert_array_equal, after, states)
+
+
+def test_first_states_can_be_donated():
+    """One array under two names cannot be given away twice."""
+    part, spec, _ = reservoir(40, 1)
+    for state in [part.init(jax.random.key(0), spec), *(s.init(CASES["dqn"].layout) for s in SAMPLERS.values())]:
+        pointers = [x.unsafe_buffer_pointer() for x in jax.tree.leaves(state) if x.size]
+        assert len(set(pointers)) == len(pointers)
 
 
 def test_t16_weights_are_normalised_and_bounded():
     """Even with priorities of very different size, no weight is infinite, zero or not a number."""
-    from rl_jax.replay.prioritized import importance_weights
-
     chances = jnp.asarray([1e-30, 1e-3, 1.0, 1e20, 0.0])
     weights = np.asarray(importance_weights(chances, 1.0))
     np.testing.assert_allclose(weights[:4], [1.0, 1e-27, 1e-30, 0.0], rtol=1e-5, atol=1e-37)
@@ -458,7 +473,7 @@ def test_misuse_is_told(sampler, words):
 # ------------------------------------------------------------------------------------------------------------- in place
 
 
-@pytest.mark.parametrize("name", ["prioritized", "ranks", "tasks"])
+@pytest.mark.parametrize("name", ["prioritized", "tasks"])
 def test_t31_no_program_copies_a_table(name):
     """A loop of add, draw and update, with priorities that do not depend on the weights, copies no table."""
     case = Case(3, 4, 7000, length=3)
@@ -558,7 +573,7 @@ def test_reservoir_keeps_each_with_equal_probability():
     assert np.abs(deviation).max() < 5 and (deviation**2).mean() < 1.3
 
 
-@pytest.mark.parametrize("capacity", [1, 4, 7, 24, 50])
+@pytest.mark.parametrize("capacity", [1, 7, 50])
 def test_reservoir_is_the_sequential_algorithm(capacity):
     """One transition after the other, each with its own random words: also where two of one rollout want the same place."""
     part, spec, stream = reservoir(capacity, 6, keep=("score",))

@@ -93,11 +93,12 @@ def q_network(
     """The usual Q-network for a pair of spaces.
 
     Image-like observations (three axes) go through the MinAtar network (Young & Tian 2019); its layer of 128 is then the
-    heads' only hidden layer. With ``memory="gru"``, vectors get one layer of ``hidden[0]`` before the memory.
+    heads' only hidden layer, with ``dueling`` 64 for each of the two, so that networks with and without it are of one size.
+    With ``memory="gru"``, vectors get one layer of ``hidden[0]`` before the memory.
     """
     image = isinstance(spec.obs_space, Box) and len(spec.obs_space.shape) == 3
     torso: nn.Module = CNN(spec.obs_space, width=None, normalize=normalize) if image else Identity(spec.obs_space)
-    widths = (128,) if image else hidden
+    widths = ((64,) if dueling else (128,)) if image else hidden
     if memory == "gru" and not image:
         torso = nn.Sequential([torso, MLP(hidden[:1], ACTIVATIONS[activation])])
         widths = hidden[1:]

@@ -39,6 +39,15 @@ def pick(values: jax.Array, before: jax.Array, target: jax.Array) -> jax.Array:
     return jnp.max(jnp.where((values > 0) & (before[:-1] <= target), number, 0), axis=0)
 
 
+def after(block: jax.Array, sums: jax.Array) -> jax.Array:
+    """The same ``block`` of a level, but not to be known before the ``sums`` ``[rows, ...]`` of its rows are.
+
+    A level is written with what comes from reading it. Were the compiler free to sum up the rows after the block was written
+    back, it would copy the level first, to be safe. No sum is negative, but it does not know that.
+    """
+    return jnp.where(jnp.all(sums < 0), 0, block)
+
+
 @struct.dataclass
 class SumTree:
     """Non-negative ``float32`` values (the leaves) and the sums of every 8 of them, of every 8 of these, and so on.
@@ -104,14 +113,14 @@ class SumTree:
         """With other values ``[n]`` from ``start`` on: many neighbours at once, much faster than :meth:`set`."""
         levels = []
         values = values.astype(jnp.float32)
-        for old in self.levels:
-            level = jax.lax.dynamic_update_slice_in_dim(old, values, start, axis=0)
-            levels.append(level)
+        for level in self.levels:
             rows = level.shape[0] // FAN_OUT
             touched = min(rows, (values.shape[0] + FAN_OUT - 2) // FAN_OUT + 1)
-            start = jnp.minimum(start // FAN_OUT, rows - touched)
-            block = jax.lax.dynamic_slice_in_dim(level, start * FAN_OUT, touched * FAN_OUT)
-            values = jnp.sum(block.reshape(touched, FAN_OUT), axis=1)
+            first = jnp.minimum(start // FAN_OUT, rows - touched)
+            block = jax.lax.dynamic_slice_in_dim(level, first * FAN_OUT, touched * FAN_OUT)
+            block = jax.lax.dynamic_update_slice_in_dim(block, values, start - first * FAN_OUT, axis=0)
+            start, values = first, jnp.sum(block.reshape(touched, FAN_OUT), axis=1)
+            levels.append(jax.lax.dynamic_update_slice_in_dim(level, after(block, values), first * FAN_OUT, axis=0))
         return SumTree(tuple(levels))
 
     def sample(self, key: jax.Array, number: int) -> jax.Array:

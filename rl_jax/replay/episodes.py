@@ -38,8 +38,8 @@ class Episodes:
 
     def init(self, layout: Layout) -> Ended:
         """No episode has ended."""
-        kept = jnp.zeros((layout.final_rows, layout.num_envs), jnp.int32)
-        return Ended(kept, kept, jnp.zeros((layout.num_envs,), jnp.int32))
+        kept = (layout.final_rows, layout.num_envs)
+        return Ended(jnp.zeros(kept, jnp.int32), jnp.zeros(kept, jnp.int32), jnp.zeros((layout.num_envs,), jnp.int32))
 
     def add(self, state: Ended, ring: Ring, layout: Layout, before: Added, rollout: Rollout, context: Context) -> Ended:
         """Note which episodes ended, and how long they were."""

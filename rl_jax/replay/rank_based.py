@@ -20,8 +20,8 @@ class RankBased:
 
     ``P(i)`` is in proportion to ``1 / rank(i)^alpha``; rank 1 has the largest priority, equal ones rank by their place in the
     ring. A step that becomes drawable has the largest priority so far. Ranks are exact: every draw sorts the priorities of all
-    steps, where the paper keeps a heap that is sorted only now and then. That is a fraction of a second per batch for 2^20 steps
-    on a CPU, and a few milliseconds on a GPU.
+    steps, where the paper keeps a heap that is put in order only now and then. On a CPU that takes 0.2 s per batch for 2^20 steps,
+    ten thousand times as long as a draw from a sum tree: a sampler for small buffers, or for comparison.
 
     Attributes:
         alpha: how much ranks matter; 0 is a uniform draw.

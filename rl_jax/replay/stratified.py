@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.errors import RLJaxError
-from rl_jax.ops.sum_tree import FAN_OUT, pick, sums_before
-from rl_jax.replay.eligible import enter, no_values, renew
+from rl_jax.ops.sum_tree import FAN_OUT, after, pick, sums_before
+from rl_jax.replay.eligible import enter, no_values, renew, table_size
 from rl_jax.replay.ring import Added, Layout, Ring
 from rl_jax.replay.samplers import Draw
 from rl_jax.types import Context, PyTree, Rollout
@@ -45,28 +45,23 @@ class TaskTable:
         """``[K]``: how many steps of each task may be drawn."""
         return jnp.sum(self.counts[-1], axis=0)
 
-    def get_range(self, start: Any, number: int) -> jax.Array:
-        """``tasks`` from ``start`` on."""
-        return jax.lax.dynamic_slice_in_dim(self.tasks, start, number)
-
     def set_range(self, start: Any, values: jax.Array) -> "TaskTable":
         """Other ``tasks`` ``[n]`` from ``start`` on; the blocks that they touch are counted anew."""
-        tasks = jax.lax.dynamic_update_slice_in_dim(self.tasks, values, start, axis=0)
         num_tasks = self.counts[0].shape[1]
-        level, width, number, counts = tasks, tasks.shape[0] // self.counts[0].shape[0], values.shape[0], []
-        for parents in self.counts:
+        levels: list[jax.Array] = []
+        for level, above in zip((self.tasks, *self.counts), (*self.counts, None), strict=True):
+            width = FAN_OUT if above is None or levels else level.shape[0] // above.shape[0]
             rows = level.shape[0] // width
-            number = min(rows, (number + width - 2) // width + 1)
-            start = jnp.minimum(start // width, rows - number)
-            block = jax.lax.dynamic_slice_in_dim(level, start * width, number * width)
-            block = block.reshape(number, width, *level.shape[1:])
-            if level.ndim == 1:
-                block = block[..., None] == 1 + jnp.arange(num_tasks, dtype=jnp.int32)
-            sums = jnp.sum(block, axis=1, dtype=jnp.int32)
-            level = jax.lax.dynamic_update_slice_in_dim(parents, sums, start, axis=0)
-            counts.append(level)
-            width = FAN_OUT
-        return TaskTable(tasks, tuple(counts))
+            touched = min(rows, (values.shape[0] + width - 2) // width + 1)
+            first = jnp.minimum(start // width, rows - touched)
+            block = jax.lax.dynamic_slice_in_dim(level, first * width, touched * width)
+            block = jax.lax.dynamic_update_slice_in_dim(block, values, start - first * width, axis=0)
+            block_of = block.reshape(touched, width, *level.shape[1:])
+            if not levels:
+                block_of = block_of[..., None] == 1 + jnp.arange(num_tasks, dtype=jnp.int32)
+            start, values = first, jnp.sum(block_of, axis=1, dtype=jnp.int32)
+            levels.append(jax.lax.dynamic_update_slice_in_dim(level, after(block, values), first * width, axis=0))
+        return TaskTable(levels[0], tuple(levels[1:]))
 
     def find(self, task: jax.Array, which: jax.Array) -> jax.Array:
         """Where the drawable step number ``which`` ``[B]`` of ``task`` ``[B]`` stands; ``which`` counts from 0."""
@@ -118,7 +113,7 @@ class StratifiedByTask:
         """The table of tasks, and the tasks that wait for their trajectories to be whole."""
         if self.num_tasks < 1:
             raise RLJaxError(f"num_tasks must be at least 1, not {self.num_tasks}")
-        return TaskTable.empty(layout.slots, self.num_tasks), no_values(layout, jnp.int32)
+        return TaskTable.empty(table_size(layout), self.num_tasks), no_values(layout, jnp.int32)
 
     def add(self, state: PyTree, ring: Ring, layout: Layout, before: Added, rollout: Rollout, context: Context) -> PyTree:
         """New steps are counted, overwritten ones are not counted any more."""
