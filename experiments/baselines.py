@@ -62,7 +62,18 @@ _MINATAR = (
         "--updates-per-step",
         "0.03125",
     ),
-    *("--learning-rate", "5e-4", "--learning-starts", "5000", "--target-period", "250", "--eval-episodes", "32"),
+    *(
+        "--learning-rate",
+        "5e-4",
+        "--learning-starts",
+        "5000",
+        "--target-period",
+        "250",
+        "--huber",
+        "1",
+        "--eval-episodes",
+        "32",
+    ),
 )
 _EPSILON = ("--epsilon-steps", "100000", "--epsilon-end", "0.02")
 _PQN_MINATAR = (
@@ -74,13 +85,20 @@ _SUPPORT = {
     "Breakout-MinAtar": ("--value-low", "-1", "--value-high", "21"),
     "SpaceInvaders-MinAtar": ("--value-low", "-1", "--value-high", "41"),
 }
-_YOUNG = "Young & Tian 2019 (arXiv:1903.03176; sticky actions and six actions, the harder game)"
+_YOUNG = {
+    "Breakout-MinAtar": "DQN about 9",
+    "SpaceInvaders-MinAtar": "DQN about 32",
+}
+_SOURCE = (
+    "at 1 M frames (moving average of training returns, 30 seeds, read off the curves of Young & Tian 2019, arXiv:1903.03176; "
+    "one update of 32 per frame; theirs has sticky actions and six actions, the harder game)"
+)
 
 VALUE = {
-    "dqn_CartPole-v1": ("dqn", ["--env", "CartPole-v1", "--steps", "300000", "--double"], 475, None),
+    "dqn_CartPole-v1": ("dqn", ["--env", "CartPole-v1", "--steps", "200000"], 475, None),
     "pqn_CartPole-v1": ("pqn", ["--env", "CartPole-v1", "--steps", "500000"], 475, None),
     **{
-        f"{agent}_{game}": (agent, ["--env", game, *options], None, None)
+        f"{agent}_{game}": (agent, ["--env", game, *options], None, f"{_YOUNG[game]} {_SOURCE}" if agent == "dqn" else None)
         for game in ("Breakout-MinAtar", "SpaceInvaders-MinAtar")
         for agent, options in (
             ("dqn", (*_MINATAR, *_EPSILON)),
@@ -88,16 +106,22 @@ VALUE = {
             ("pqn", _PQN_MINATAR),
         )
     },
-    "r2d2_MemoryChain-bsuite": ("r2d2", ["--env", "MemoryChain-bsuite", "--steps", "200000"], 0.95, None),
+    "r2d2_MemoryChain-bsuite": ("r2d2", ["--env", "MemoryChain-bsuite", "--steps", "100000"], 0.95, None),
     "r2d2_MemoryChain-bsuite_none": (
         "r2d2",
-        ["--env", "MemoryChain-bsuite", "--steps", "200000", "--memory", "none"],
+        ["--env", "MemoryChain-bsuite", "--steps", "100000", "--memory", "none"],
         ["below", 0.3],
         None,
     ),
 }
 
-FAMILIES = {"ppo": PPO, "value": VALUE}
+CONTINUOUS = {
+    f"{agent}_{env.replace('/', '_')}": (agent, ["--env", env, "--steps", "30000"], threshold, None)
+    for env, threshold in (("Pendulum-v1", -200), ("brax/inverted_pendulum", 900))
+    for agent in ("sac", "td3", "mdpo-off-policy")
+}
+
+FAMILIES = {"ppo": PPO, "value": VALUE, "continuous": CONTINUOUS}
 
 
 def run(family: str, name: str, folder: Path) -> dict:

@@ -75,11 +75,9 @@ Q = dict(
 )  # fmt: skip
 C51 = dict(distribution="c51", value_low=-3.0, value_high=3.0, atoms=21)
 AC = dict(
-    num_envs=8, rollout_length=1, buffer_size=10_000, batch_size=64, learning_starts=1000, random_steps=2000, learning_rate=1e-3,
-    hidden=(64,), activation="tanh", updates_per_step=0.5, tau=0.05,
+    num_envs=8, rollout_length=1, buffer_size=2000, batch_size=64, learning_starts=100, random_steps=500, learning_rate=5e-3,
+    hidden=(16,), tau=0.05,
 )  # fmt: skip
-QUIET = dict(temperature=0.03)
-NOISY = dict(exploration_noise=0.3)
 #: id -> (agent, its numbers, environment steps, continuous actions, tolerance of values)
 AGENTS = {
     "ppo": ("ppo", ON | MINI | PLAIN, 16_000, False, 0.15),
@@ -95,11 +93,13 @@ AGENTS = {
     "c51": ("dqn", Q | C51, 4000, False, 0.15),
     "quantile": ("dqn", Q | dict(distribution="quantile", atoms=8, huber=1.0), 6000, False, 0.15),
     "noisy": ("dqn", Q | dict(noisy=True), 6000, False, 0.2),
-    "sac": ("sac", AC | QUIET, 8000, True, 0.3),
-    "sac-discrete": ("sac", AC | QUIET, 4000, False, 0.2),
-    "td3": ("td3", AC | NOISY, 8000, True, 0.3),
-    "ddpg": ("ddpg", AC | NOISY, 8000, True, 0.3),
-    "mdpo-off-policy": ("mdpo-off-policy", AC | QUIET | dict(kappa=0.1, refresh_period=100), 8000, True, 0.3),
+    "sac": ("sac", AC | dict(temperature=0.02), 4000, True, 0.15),
+    "sac-discrete": ("sac", AC | dict(temperature=0.02), 4000, False, 0.15),
+    "sac-n-step": ("sac", AC | dict(temperature=0.02, n_step=3), 4000, False, 0.15),
+    "sac-learned-temperature": ("sac", AC | dict(target_entropy=-3.0), 6000, True, 0.2),
+    "mdpo-off-policy": ("mdpo-off-policy", AC | dict(temperature=0.02, kappa=0.1, refresh_period=100), 4000, True, 0.15),
+    "td3": ("td3", AC | dict(actor_learning_rate=5e-3), 4000, True, 0.15),
+    "ddpg": ("ddpg", AC | dict(actor_learning_rate=5e-3), 4000, True, 0.15),
     "rainbow": ("rainbow", Q | C51, 4000, False, 0.2),
 }  # fmt: skip
 

@@ -46,14 +46,14 @@ class DeterministicActorCritic:
 
     Fujimoto et al. 2018 (TD3, arXiv 1802.09477): the smallest of the slow critics at a slow policy's action with clipped noise
     is the target; policy and slow copies move at every ``policy_delay``-th learning step only. With one critic, no noise and
-    no delay it is DDPG (Lillicrap et al. 2016, arXiv 1509.02971). The policy climbs the first critic, as in the published
-    code. Actions, and the noises that are added to them, are in units of half the action's range.
+    no delay it is DDPG (Lillicrap et al. 2016, arXiv 1509.02971). The policy climbs the first critic alone, as in the
+    paper. Actions, and the noises that are added to them, are in units of half the action's range.
 
     Attributes:
         learning_rate, actor_learning_rate: Adam's, of the critics and of the policy.
         tau: share of the way that the slow copies move.
         exploration_noise: standard deviation of the Gaussian noise when acting.
-        target_noise, target_noise_clip: standard deviation and bound of the noise on the target's action.
+        target_noise, target_noise_clip: standard deviation (``None``: no noise) and bound of the noise on the target's action.
         random_steps: environment steps that are uniformly random at first.
         policy_delay: learning steps of the critics for one of the policy; the first is the ``policy_delay``-th.
         actor, critics: modules, or functions from :class:`~rl_jax.types.Spec` to one.
@@ -111,10 +111,10 @@ class DeterministicActorCritic:
         """Whether this rollout is random."""
         return state.replace(random=context.steps < self.random_steps)  # type: ignore[attr-defined]
 
-    def _action(self, params: dict[str, PyTree], obs: jax.Array) -> jax.Array:
+    def _action(self, params: dict[str, PyTree], obs: jax.Array) -> Any:
         return self.actor.apply(params["actor"], obs)  # type: ignore[union-attr]
 
-    def _q(self, params: dict[str, PyTree], obs: jax.Array, action: jax.Array) -> jax.Array:
+    def _q(self, params: dict[str, PyTree], obs: jax.Array, action: jax.Array) -> Any:
         """``[members, B]``."""
         return self.critics.apply(params["critics"], obs, action)  # type: ignore[union-attr]
 
@@ -125,7 +125,7 @@ class DeterministicActorCritic:
         action = self._action(state.params, obs)
         if greedy:
             return carry, action, {}
-        noise = jax.random.normal(key, action.shape)
+        noise = jax.random.normal(key, action.shape, action.dtype)
         noisy = jnp.clip(action + self.exploration_noise * noise, -1.0, 1.0)
         # Only one of the two is used, so they may share their random numbers.
         return carry, jnp.where(state.random, uniform_of_normal(noise), noisy), {}
@@ -134,10 +134,14 @@ class DeterministicActorCritic:
         """The smallest ``Q`` of the policy's action on ``obs`` ``[N, ...]``; ``[N]``."""
         return jnp.min(self._q(state.params, obs, self._action(state.params, obs)), axis=0)
 
-    def smoothed(self, params: dict[str, PyTree], obs: jax.Array, noise: jax.Array) -> jax.Array:
-        """The policy's actions with clipped noise, within bounds; ``noise`` is standard normal, ``[B, ...]``."""
+    def smoothed(self, params: dict[str, PyTree], obs: jax.Array, key: Key) -> jax.Array:
+        """The policy's actions ``[B, ...]`` with clipped noise, within bounds."""
+        action = self._action(params, obs)
+        if self.target_noise is None:
+            return action
+        noise = jax.random.normal(key, action.shape, action.dtype)
         noise = jnp.clip(self.target_noise * noise, -self.target_noise_clip, self.target_noise_clip)
-        return jnp.clip(self._action(params, obs) + noise, -1.0, 1.0)
+        return jnp.clip(action + noise, -1.0, 1.0)
 
     def critic_loss(self, params: PyTree, batch: Rollout, target: jax.Array, weights: Any) -> tuple[jax.Array, jax.Array]:
         """Half the weighted squared TD error, summed over the critics; with their values ``[members, B]``."""
@@ -155,33 +159,33 @@ class DeterministicActorCritic:
         batch, adam = single_steps(sample), optax.scale_by_adam()
         weights = 1.0 if sample.weights is None else sample.weights
 
-        following = self.smoothed(state.target, batch.next_obs, jax.random.normal(context.key, batch.action.shape))
+        following = self.smoothed(state.target, batch.next_obs, context.key)
         target = td_target(batch, jnp.min(self._q(state.target, batch.next_obs, following), axis=0))
         (error, q), grads = jax.value_and_grad(self.critic_loss, has_aux=True)(state.params["critics"], batch, target, weights)
         updates, critic_opt = adam.update(grads, state.critic_opt)
         critics = descend(state.params["critics"], updates, self.learning_rate)
 
-        def improve(state: DeterministicState) -> DeterministicState:
-            loss, grads = jax.value_and_grad(self.actor_loss)(state.params["actor"], critics, batch.obs)
-            updates, actor_opt = adam.update(grads, state.actor_opt)
-            actor = descend(state.params["actor"], updates, self.actor_learning_rate)
-            target = polyak(state.target, {"actor": actor, "critics": critics}, self.tau)
-            params = {**state.params, "actor": actor}
-            return state.replace(params=params, target=target, actor_opt=actor_opt, actor_loss=loss)  # type: ignore[attr-defined]
+        def improve(slow: tuple) -> tuple:
+            actor, target, actor_opt, _ = slow
+            loss, grads = jax.value_and_grad(self.actor_loss)(actor, critics, batch.obs)
+            updates, actor_opt = adam.update(grads, actor_opt)
+            actor = descend(actor, updates, self.actor_learning_rate)
+            return actor, polyak(target, {"actor": actor, "critics": critics}, self.tau), actor_opt, loss
 
         count = state.count + 1
-        params = {**state.params, "critics": critics}
-        state = state.replace(params=params, critic_opt=critic_opt, count=count)  # type: ignore[attr-defined]
-        due = count % self.policy_delay == 0
-        state = improve(state) if self.policy_delay == 1 else _where(due, improve, state)
+        slow = state.params["actor"], state.target, state.actor_opt, state.actor_loss
+        slow = improve(slow) if self.policy_delay == 1 else _where(count % self.policy_delay == 0, improve, slow)
+        actor, slow_params, actor_opt, loss = slow
+        params = {"actor": actor, "critics": critics}
+        after = DeterministicState(params, slow_params, actor_opt, critic_opt, loss, count, state.random)
         td_error = jnp.mean(jnp.abs(q - target), axis=0)
         metrics = {
             "loss/critic": error,
-            "loss/actor": state.actor_loss,
+            "loss/actor": loss,
             "value/mean": jnp.mean(q),
             "value/td_error": jnp.mean(td_error),
         }
-        return state, metrics, td_error
+        return after, metrics, td_error
 
     def refresh(self, state: DeterministicState, carry: PyTree) -> PyTree:
         """No memory."""

@@ -27,7 +27,7 @@ class DQNConfig:
     """Parallel environments."""
     rollout_length: int = 1
     """Steps of each environment between two visits to the replay buffer."""
-    buffer_size: int = 100_000
+    buffer_size: int = 50_000
     """Transitions that the replay buffer holds, over all environments."""
     batch_size: int = 128
     """Transitions per learning step."""
@@ -41,9 +41,9 @@ class DQNConfig:
     """Let the learning rate fall linearly to zero (the papers keep it; the last policy is steadier so)."""
     gamma: float = 0.99
     """Discount per step."""
-    target_period: int = 100
+    target_period: int = 0
     """Learning steps between copies into the target network; 0: Polyak averaging instead."""
-    tau: float = 0.005
+    tau: float = 0.01
     """Share of Polyak averaging, if the target period is 0."""
     epsilon_start: float = 1.0
     """Exploration rate at the start."""
@@ -75,7 +75,7 @@ class DQNConfig:
     """Explore by noise on the weights instead of epsilon (Fortunato et al. 2018)."""
     clip_reward: float = 0.0
     """Clip rewards to this size when learning; 0: as they are."""
-    huber: float = 1.0
+    huber: float = 10.0
     """Where the error becomes linear."""
     max_grad_norm: float = 10.0
     """Bound on the gradient's global norm."""
@@ -83,7 +83,7 @@ class DQNConfig:
     """Adam's."""
     hidden: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers (images: the MinAtar network instead)."""
-    activation: Literal["tanh", "relu", "silu", "gelu"] = "tanh"
+    activation: Literal["tanh", "relu", "silu", "gelu"] = "silu"
     """Activation of the hidden layers."""
 
     def check(self) -> None:

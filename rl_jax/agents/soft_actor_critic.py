@@ -12,7 +12,7 @@ from flax import struct
 
 from rl_jax.agents.continuous import check_bounded, single_steps, uniform_of_normal
 from rl_jax.agents.optimizers import descend
-from rl_jax.losses.soft import Choice, choose, policy_cost, soft_value
+from rl_jax.losses.soft import Choice, choose, policy_cost, smallest, soft_value
 from rl_jax.losses.td import td_target
 from rl_jax.networks.critics import critics, stochastic_actor
 from rl_jax.networks.distributions import Categorical
@@ -51,14 +51,15 @@ class SoftActorCritic:
     separate state value, and a temperature ``alpha`` that holds the entropy at a target. In a box the policy is a
     tanh-Gaussian and expectations are one reparameterised sample; among discrete actions they are exact (Christodoulou 2019,
     arXiv 1910.07207). With ``kappa``, the policy is also held to an older self: see :func:`rl_jax.agents.mdpo_off_policy`.
-    Critics learn first, then the policy from the new critics.
+    Critics learn first, then the policy from the new critics;
+    the temperature is learned through its logarithm, as in the published code.
 
     Attributes:
         learning_rate: Adam's, of policy, critics and temperature.
         tau: share of the way that the slow critics move per learning step.
         temperature: ``alpha``; ``None`` to learn it.
         initial_temperature: where learning it starts.
-        target_entropy: in nats; ``None`` for minus the number of action elements, or ``0.98 log A``.
+        target_entropy: in nats; ``None`` for minus the number of action elements, or ``log(A) / 2``.
         kappa: weight of the policy's own log-probability against its reference; ``None``: no reference.
         random_steps: environment steps that are uniformly random at first.
         refresh_period: learning steps after which the reference becomes the present policy.
@@ -98,14 +99,15 @@ class SoftActorCritic:
         if self.target_entropy is not None:
             return self.target_entropy
         if isinstance(self.space, Discrete):
-            return 0.98 * math.log(self.space.n)
+            # The paper's 0.98 log A cannot be met by a policy that prefers anything; the temperature then grows for ever.
+            return 0.5 * math.log(self.space.n)
         return -float(len(self.space.low))  # type: ignore[union-attr]
 
     def init(self, key: Key, spec: Spec) -> SoftState:
         """Fresh parameters; target and reference are copies of them."""
         keys = jax.random.split(key)
         obs = jnp.zeros((1, *spec.obs_space.shape), spec.obs_space.dtype)
-        action = () if isinstance(self.space, Discrete) else (jnp.zeros((1, *spec.action_space.shape)),)
+        action = () if isinstance(self.space, Discrete) else (jnp.zeros((1, *spec.action_space.shape), jnp.float32),)
         params = {"actor": self.actor.init(keys[0], obs), "critics": self.critics.init(keys[1], obs, *action)}  # type: ignore
         if self.temperature is None:
             params["log_alpha"] = jnp.log(jnp.asarray(self.initial_temperature, jnp.float32))
@@ -142,7 +144,7 @@ class SoftActorCritic:
             policy = Categorical(jnp.where(state.random, 0.0, policy.logits))
             action = policy.sample(key)
             return carry, action, {"log_prob": policy.log_prob(action)}
-        noise = jax.random.normal(key, policy.mean.shape)
+        noise = jax.random.normal(key, policy.mean.shape, policy.mean.dtype)
         u = policy.unsquashed(noise)
         # Only one of the two is used, so they may share their random numbers.
         action = jnp.where(state.random, uniform_of_normal(noise), jnp.tanh(u))
@@ -160,12 +162,12 @@ class SoftActorCritic:
     def _policy(self, params: PyTree, obs: jax.Array) -> Any:
         return self.actor.apply(params, obs)  # type: ignore[union-attr]
 
-    def _q(self, params: PyTree, obs: jax.Array, action: jax.Array | None) -> jax.Array:
+    def _q(self, params: PyTree, obs: jax.Array, action: jax.Array | None) -> Any:
         """``[members, B]``, or of all actions ``[members, B, A]``."""
         return self.critics.apply(params, obs, *(() if action is None else (action,)))  # type: ignore[union-attr]
 
     def _min_q(self, params: PyTree, obs: jax.Array, choice: Choice) -> jax.Array:
-        return jnp.min(self._q(params, obs, choice.action), axis=0)
+        return smallest(self._q(params, obs, choice.action))
 
     def critic_loss(self, params: PyTree, batch: Any, target: jax.Array, weights: Any) -> tuple[jax.Array, jax.Array]:
         """Half the weighted squared TD error, summed over the critics; with their values ``[members, B]``."""
@@ -190,7 +192,7 @@ class SoftActorCritic:
         params, adam, alpha = dict(state.params), optax.scale_by_adam(), self._alpha(state.params)
         noise: Any = (None, None)
         if not isinstance(self.space, Discrete):
-            noise = jax.random.normal(context.key, (2, *batch.action.shape))
+            noise = jax.random.normal(context.key, (2, *batch.action.shape), jnp.float32)
 
         following = choose(self._policy(params["actor"], batch.next_obs), noise[0])
         next_value = soft_value(self._min_q(state.target, batch.next_obs, following), following, alpha)

@@ -70,7 +70,7 @@ def ddpg(
     """Deep deterministic policy gradient (Lillicrap et al. 2016, arXiv 1509.02971): TD3 without its three changes.
 
     The noise is Gaussian and independent between steps, as in Fujimoto et al. 2018, not an Ornstein-Uhlenbeck process; and
-    there is neither batch normalisation nor weight decay.
+    there is neither batch normalisation nor weight decay, and the critic sees the action from its first layer on.
 
     Args:
         actor, critic: modules or functions from :class:`~rl_jax.types.Spec` to one.
@@ -97,8 +97,12 @@ def ddpg(
 class DDPGConfig(ReplayedConfig):
     """DDPG (Lillicrap et al. 2016) as one flat list of numbers."""
 
+    learning_rate: float = 1e-3
+    """Adam's step size, of the critics."""
     actor_learning_rate: float = 1e-3
-    """Adam's step size of the policy; the other one is of the critic."""
+    """Adam's step size, of the policy."""
+    tau: float = 0.01
+    """Share of the way that slow copies move when they do (the papers': 0.001, and 0.005 for TD3)."""
     exploration_noise: float = 0.1
     """Standard deviation of the noise when acting, in units of half the action's range."""
 

@@ -4,6 +4,7 @@ All take observations ``[B, ...]`` of their space: vectors pass as they are, ima
 each network's own.
 """
 
+import math
 from typing import Any
 
 import flax.linen as nn
@@ -49,7 +50,7 @@ class StochasticActor(nn.Module):
         if isinstance(self.action_space, Discrete):
             return Categorical(Dense(self.action_space.n, 0.01)(x))
         shape = self.action_space.shape
-        mean, log_std = jnp.split(Dense(2 * len(self.action_space.low), 0.01)(x), 2, axis=-1)
+        mean, log_std = jnp.split(Dense(2 * math.prod(shape), 0.01)(x), 2, axis=-1)
         log_std = jnp.clip(log_std, *LOG_STD)
         return TanhGaussian(mean.reshape(-1, *shape), log_std.reshape(-1, *shape), len(shape))
 
@@ -58,12 +59,12 @@ class DeterministicActor(nn.Module):
     """Observations to one action ``[B, ...]`` within ``[-1, 1]``, by a tanh."""
 
     body: nn.Module
-    action_space: Box
+    action_space: Space
 
     @nn.compact
     def __call__(self, obs: jax.Array) -> jax.Array:
-        x = Dense(len(self.action_space.low), 0.01)(self.body(obs))
-        return jnp.tanh(x).reshape(-1, *self.action_space.shape)
+        shape = self.action_space.shape
+        return jnp.tanh(Dense(math.prod(shape), 0.01)(self.body(obs))).reshape(-1, *shape)
 
 
 class _Critic(nn.Module):

@@ -97,7 +97,7 @@ def add(ring: Ring, layout: Layout, rollout: Rollout) -> Ring:
     """Write a rollout ``[T, N, ...]`` over the oldest rows, in place where the ring is donated or carried by a loop."""
     length, envs, head = layout.rollout_length, layout.num_envs, ring.head
     done = rollout.done.astype(jnp.int32)
-    episode = ring.ended + jnp.cumsum(done, axis=0) - done
+    episode = ring.ended + jnp.cumsum(done, axis=0, dtype=jnp.int32) - done
     flags = TERMINATED * rollout.terminated + TRUNCATED * rollout.truncated + FIRST * rollout.first
     new_head = (head + length) % layout.rows
     obs = _write(ring.obs, jnp.swapaxes(rollout.obs, 0, 1), head, axis=1)
@@ -113,7 +113,7 @@ def add(ring: Ring, layout: Layout, rollout: Rollout) -> Ring:
         old = jax.lax.dynamic_index_in_dim(store, at, keepdims=True)
         return _write(store, jnp.where(head % layout.period == 0, carry[:1], old), at)
 
-    ended = ring.ended + jnp.sum(done, axis=0)
+    ended = ring.ended + jnp.sum(done, axis=0, dtype=jnp.int32)
     episodes = _write(ring.episode, episode, head)
     size = jnp.minimum(ring.size + length, layout.rows - 1)
 
