@@ -11,7 +11,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from rl_jax.agents import PPOConfig
+from rl_jax.agents import CONFIGS
 from rl_jax.run.config import RunOptions
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -74,11 +74,11 @@ def test_the_library_fits_into_ten_lines():
 
 
 def test_options_in_commands_exist():
-    known = {field.name for kind in (PPOConfig, RunOptions) for field in dataclasses.fields(kind)}
     for page in PAGES:
-        for command in re.findall(r"(?m)^(?:rl-jax|scripts/run) (?:train|sweep) ppo .*$", page.read_text()):
-            for option in re.findall(r"--([a-z-]+)", command.split("#")[0]):
-                assert option.replace("-", "_").removeprefix("no_") in known, (name(page), command)
+        for agent, rest in re.findall(r"(?m)^(?:rl-jax|scripts/run) (?:train|sweep) ([\w-]+) (.*)$", page.read_text()):
+            known = {field.name for kind in (CONFIGS[agent], RunOptions) for field in dataclasses.fields(kind)}
+            for option in re.findall(r"--([a-z-]+)", rest.split("#")[0]):
+                assert option.replace("-", "_").removeprefix("no_") in known, (name(page), agent, option)
 
 
 def test_traps_are_all_there_with_tests_that_exist():
