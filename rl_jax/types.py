@@ -196,11 +196,16 @@ class ExperienceTransform(Protocol):
 
 
 class Sample(NamedTuple):
-    """What a replay hands to the agent: time-major ``batch``, importance ``weights`` ``[B]``, ``indices`` for priorities."""
+    """What a replay hands to the agent: time-major ``batch``, importance ``weights`` ``[B]``, ``indices`` for priorities.
+
+    ``usable``: whether the batch may be learned from, where that depends on the data and may differ between the runs of a
+    vmapped batch; ``None``: it may.
+    """
 
     batch: Rollout
     weights: jax.Array | None
     indices: jax.Array | None
+    usable: jax.Array | None = None
 
 
 @runtime_checkable

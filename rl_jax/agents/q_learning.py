@@ -153,7 +153,6 @@ class QLearning:
             "value/mean": value,
             "value/td_error": jnp.mean(priority),
             "explore/epsilon": state.epsilon,
-            "policy/grad_norm": optax.tree.norm(grads),
         }
         return after, metrics, priority
 

@@ -241,8 +241,8 @@ class Trainer:
             sample: Sample = self.replay.sample(replay, before)
             mine = context.replace(key=key_learn, agent_state=agent)  # type: ignore[attr-defined]
             after, metrics, priorities = self.agent.learn(agent, sample, mine)
-            if ready is not True:  # another run of a vmapped batch may be ready when this one is not
-                after = jax.tree.map(lambda new, old: jnp.where(ready, new, old), after, agent)
+            if (usable := sample.usable) is not None:
+                after = jax.tree.map(lambda new, old: jnp.where(usable, new, old), after, agent)
             return after, self.replay.update(replay, sample.indices, priorities), Means.of(metrics)
 
         ready = self.replay.ready(replay)

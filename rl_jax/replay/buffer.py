@@ -105,7 +105,8 @@ class Buffer:
         batch = rings.read(state.ring, state.layout, index)
         transforming = context.replace(key=key_transforms)  # type: ignore[attr-defined]
         _, batch, _ = self.transforms.update(state.transforms, batch, transforming)
-        return Sample(batch, weights, index)
+        # Most samplers are ready in all runs of a vmapped batch or in none, and then nothing is sampled at all.
+        return Sample(batch, weights, index, None if self.sampler.certain else self.ready(state))
 
     def update(self, state: BufferState, indices: jax.Array | None, priorities: jax.Array | None) -> BufferState:
         """Pass new priorities ``[B]`` on to the sampler."""

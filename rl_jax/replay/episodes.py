@@ -62,6 +62,11 @@ class Episodes:
         fits = (state.length > 0) & (state.length <= layout.length)
         return fits & (state.age + state.length - 1 <= ring.size)
 
+    @property
+    def certain(self) -> bool:
+        """It depends on what the steps hold."""
+        return False
+
     def ready(self, state: Ended, ring: Ring, layout: Layout) -> jax.Array:
         """As soon as there is an episode to draw."""
         return jnp.any(self._whole(state, ring, layout))

@@ -103,6 +103,11 @@ class Prioritized:
             chances, waiting = enter(waiting, self._chances(scores))
         return Priorities(renew(state.tree, ring, layout, before, chances), waiting, state.largest)
 
+    @property
+    def certain(self) -> bool:
+        """A score may be zero for all steps."""
+        return self.score is None
+
     def ready(self, state: Priorities, ring: Ring, layout: Layout) -> jax.Array:
         """As soon as any step has a chance."""
         return state.tree.total > 0

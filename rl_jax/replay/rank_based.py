@@ -44,6 +44,11 @@ class RankBased:
         values = jnp.broadcast_to(state.largest, (layout.rollout_length, layout.num_envs))
         return state.replace(tree=renew(state.tree, ring, layout, before, values))  # type: ignore[attr-defined]
 
+    @property
+    def certain(self) -> bool:
+        """It depends on what the steps hold."""
+        return False
+
     def ready(self, state: Priorities, ring: Ring, layout: Layout) -> jax.Array:
         """As soon as any step has a priority."""
         return state.tree.total > 0

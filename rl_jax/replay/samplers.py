@@ -19,7 +19,13 @@ class Draw(NamedTuple):
 
 @runtime_checkable
 class Sampler(Protocol):
-    """Chooses first steps among those whose trajectories are whole: see :func:`rl_jax.replay.ring.starts`."""
+    """Chooses first steps among those whose trajectories are whole: see :func:`rl_jax.replay.ring.starts`.
+
+    ``certain``: whether ``ready`` follows from the number of steps added alone, and not from what they hold.
+    """
+
+    @property
+    def certain(self) -> bool: ...
 
     def init(self, layout: Layout) -> PyTree: ...
 
@@ -36,6 +42,8 @@ class Sampler(Protocol):
 
 class Stateless:
     """Defaults for samplers that keep nothing."""
+
+    certain = True
 
     def init(self, layout: Layout) -> PyTree:
         """Nothing is kept."""

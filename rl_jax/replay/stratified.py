@@ -127,6 +127,11 @@ class StratifiedByTask:
         values, waiting = enter(waiting, jnp.where(known, 1 + task, 0))
         return renew(table, ring, layout, before, values), waiting
 
+    @property
+    def certain(self) -> bool:
+        """It depends on what the steps hold."""
+        return False
+
     def ready(self, state: PyTree, ring: Ring, layout: Layout) -> jax.Array:
         """As soon as there is a step of any task."""
         return jnp.any(state[0].totals > 0)
