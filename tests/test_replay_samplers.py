@@ -486,7 +486,7 @@ def test_t31_no_program_copies_a_table(name):
         def body(i, carry):
             state, total = carry
             state = buffer.add(state, rollout, context())
-            batch, weights, indices = buffer.sample(state, context().replace(key=jax.random.fold_in(key, i)))
+            batch, weights, indices, _ = buffer.sample(state, context().replace(key=jax.random.fold_in(key, i)))
             total = total + (0 if weights is None else weights.sum())
             return buffer.update(state, indices, jnp.abs(batch.reward[0])), total
 
@@ -625,7 +625,7 @@ def test_reservoir_batches():
     part, spec, stream = reservoir(40, 3)
     state = after(part, spec, stream, jax.random.key(2))
     big = Reservoir(capacity=40, batch_size=20_000)
-    batch, weights, index = jax.jit(lambda state: big.sample(state, context()))(state)
+    batch, weights, index, _ = jax.jit(lambda state: big.sample(state, context()))(state)
     assert weights is None and batch.obs.shape == (1, 20_000, 1) and np.all(batch.extras["mask"])
     numbers = np.asarray(batch.reward[0]).astype(int)
     assert scipy.stats.chisquare(np.bincount(numbers, minlength=18)).pvalue > 1e-4
