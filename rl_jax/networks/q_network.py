@@ -100,7 +100,7 @@ def q_network(
     torso: nn.Module = CNN(spec.obs_space, width=None, normalize=normalize) if image else Identity(spec.obs_space)
     widths = ((64,) if dueling else (128,)) if image else hidden
     if memory == "gru" and not image:
-        torso = nn.Sequential([torso, MLP(hidden[:1], ACTIVATIONS[activation])])
+        torso = nn.Sequential([torso, MLP(hidden[:1], ACTIVATIONS[activation], normalize)])
         widths = hidden[1:]
     return QNetwork(
         torso=torso,

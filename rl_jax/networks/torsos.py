@@ -63,15 +63,23 @@ class Identity(nn.Module):
 
 
 class MLP(nn.Module):
-    """Hidden layers of the given widths, each followed by the activation: ``[..., features] -> [..., widths[-1]]``."""
+    """Hidden layers of the given widths, each followed by the activation: ``[..., features] -> [..., widths[-1]]``.
+
+    Attributes:
+        widths: of the layers.
+        activation: after each.
+        normalize: layer normalisation before each activation (Ba et al. 2016).
+    """
 
     widths: tuple[int, ...] = (64, 64)
     activation: Activation = nn.tanh
+    normalize: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         for width in self.widths:
-            x = self.activation(Dense(width)(x))
+            x = Dense(width)(x)
+            x = self.activation(nn.LayerNorm()(x) if self.normalize else x)
         return x
 
 
