@@ -73,6 +73,11 @@ Q = dict(
     num_envs=8, rollout_length=1, buffer_size=2000, batch_size=64, learning_starts=100, learning_rate=5e-3, hidden=(16,),
     updates_per_step=0.5, target_period=20, anneal=False, epsilon_end=0.2, epsilon_steps=2000, huber=100.0,
 )  # fmt: skip
+SEQUENCES = dict(
+    num_envs=8, rollout_length=2, buffer_size=2000, batch_size=32, burn_in=0, sequence_length=4, period=2, n_step=2,
+    updates_per_step=0.5, learning_starts=100, learning_rate=5e-3, target_period=20, epsilon_end=0.2, epsilon_steps=2000,
+    anneal=False, hidden=(16, 16), memory_width=16,
+)  # fmt: skip
 C51 = dict(distribution="c51", value_low=-3.0, value_high=3.0, atoms=21)
 AC = dict(
     num_envs=8, rollout_length=1, buffer_size=2000, batch_size=64, learning_starts=100, random_steps=500, learning_rate=5e-3,
@@ -93,6 +98,7 @@ AGENTS = {
     "c51": ("dqn", Q | C51, 4000, False, 0.15),
     "quantile": ("dqn", Q | dict(distribution="quantile", atoms=8, huber=1.0), 6000, False, 0.15),
     "noisy": ("dqn", Q | dict(noisy=True), 6000, False, 0.2),
+    "r2d2": ("r2d2", SEQUENCES, 4000, False, 0.2),
     "sac": ("sac", AC | dict(temperature=0.02), 4000, True, 0.15),
     "sac-discrete": ("sac", AC | dict(temperature=0.02), 4000, False, 0.15),
     "sac-n-step": ("sac", AC | dict(temperature=0.02, n_step=3), 4000, False, 0.15),
@@ -135,3 +141,17 @@ def test_an_agent_on_every_probe(name):
         if probe in ("action-choice", "observed-action") and float(played[i]) != 1.0:
             wrong.append(f"{probe}: return {float(played[i])}")
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("memory", ["gru", "none"])
+def test_recurrent_q_learning_remembers_the_cue(memory):
+    """Sequences begin with the memory that was stored, carry the cue over a blank step, and end with the episode."""
+    numbers = SEQUENCES | dict(sequence_length=6, memory=memory, gamma=0.9)
+    trainer = CONFIGS["r2d2"](**numbers).trainer(make("probe/memory", delay=1))
+
+    def learn(key):
+        state, _ = trainer.advance(trainer.init(key, 6000), trainer.num_updates(6000))
+        return evaluate(trainer, state, jax.random.fold_in(key, 1), num_episodes=64, max_steps=20).mean()
+
+    played = float(jax.jit(learn)(jax.random.key(0)))
+    assert played == 1.0 if memory == "gru" else abs(played) < 0.5
