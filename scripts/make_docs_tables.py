@@ -168,7 +168,7 @@ def bench_ppo_cartpole(result: dict[str, Any]) -> str:
 def kill_and_resume(result: dict[str, Any], agent: str = "ppo") -> str:
     """Runs killed and resumed."""
     return (
-        f"{result['runs']} runs of `rl-jax train {agent} {' '.join(result['options'])}` each met a SIGKILL at a random moment "
+        f"{result['runs']} runs of `rl-jax train {result.get("agent", agent)} {' '.join(result['options'])}` each met a SIGKILL at a random moment "
         f"({result['kills']} kills, {result['half_written']} of them while a checkpoint was being written) and were resumed. "
         f"Equal to the run that was never stopped: parameters (`params_sha256`) in {result['runs_with_same_params_sha256']}, "
         f"evaluation in {result['runs_with_same_evaluation']}, every row of the metrics in {result['runs_with_same_metrics']}.\n"
