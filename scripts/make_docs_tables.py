@@ -12,7 +12,6 @@ import io
 import json
 import os
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -165,10 +164,11 @@ def bench_ppo_cartpole(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def kill_and_resume(result: dict[str, Any], agent: str = "ppo") -> str:
+def kill_and_resume(result: dict[str, Any]) -> str:
     """Runs killed and resumed."""
+    agent = result.get("agent", "ppo")
     return (
-        f"{result['runs']} runs of `rl-jax train {result.get("agent", agent)} {' '.join(result['options'])}` each met a SIGKILL at a random moment "
+        f"{result['runs']} runs of `rl-jax train {agent} {' '.join(result['options'])}` each met a SIGKILL at a random moment "
         f"({result['kills']} kills, {result['half_written']} of them while a checkpoint was being written) and were resumed. "
         f"Equal to the run that was never stopped: parameters (`params_sha256`) in {result['runs_with_same_params_sha256']}, "
         f"evaluation in {result['runs_with_same_evaluation']}, every row of the metrics in {result['runs_with_same_metrics']}.\n"
@@ -310,7 +310,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "bench_replay_throughput": bench_replay_throughput,
     "bench_checkpoint_memory": bench_checkpoint_memory,
     "kill_and_resume": kill_and_resume,
-    "kill_and_resume_replay": partial(kill_and_resume, agent="dqn"),
+    "kill_and_resume_replay": kill_and_resume,
     "bench_sweep_and_memory": bench_sweep_and_memory,
 }
 
