@@ -50,34 +50,12 @@ PPO = {
 
 #: MinAtar's settings: two learned samples per environment step, so that ten seeds take minutes on two cores.
 _MINATAR = (
-    *(
-        "--steps",
-        "1000000",
-        "--num-envs",
-        "32",
-        "--buffer-size",
-        "100000",
-        "--batch-size",
-        "64",
-        "--updates-per-step",
-        "0.03125",
-    ),
-    *(
-        "--learning-rate",
-        "5e-4",
-        "--learning-starts",
-        "5000",
-        "--target-period",
-        "250",
-        "--huber",
-        "1",
-        "--eval-episodes",
-        "32",
-    ),
+    *("--num-envs", "32", "--buffer-size", "100000", "--batch-size", "64", "--updates-per-step", "0.03125", "--huber", "1"),
+    *("--learning-rate", "5e-4", "--learning-starts", "5000", "--target-period", "250", "--eval-episodes", "32"),
 )
 _EPSILON = ("--epsilon-steps", "100000", "--epsilon-end", "0.02")
 _PQN_MINATAR = (
-    *("--steps", "1000000", "--num-envs", "64", "--rollout-length", "32", "--epochs", "2", "--minibatches", "16"),
+    *("--num-envs", "64", "--rollout-length", "32", "--epochs", "2", "--minibatches", "16"),
     *("--learning-rate", "5e-4", "--epsilon-steps", "100000", "--epsilon-end", "0.05", "--eval-episodes", "32"),
 )
 #: Returns that C51 can tell apart: discounted returns of these games stay well inside.
@@ -98,7 +76,12 @@ VALUE = {
     "dqn_CartPole-v1": ("dqn", ["--env", "CartPole-v1", "--steps", "200000"], 475, None),
     "pqn_CartPole-v1": ("pqn", ["--env", "CartPole-v1", "--steps", "500000"], 475, None),
     **{
-        f"{agent}_{game}": (agent, ["--env", game, *options], None, f"{_YOUNG[game]} {_SOURCE}" if agent == "dqn" else None)
+        f"{agent}_{game}": (
+            agent,
+            ["--env", game, "--steps", "1000000", *options],
+            None,
+            f"{_YOUNG[game]} {_SOURCE}" if agent == "dqn" else None,
+        )
         for game in ("Breakout-MinAtar", "SpaceInvaders-MinAtar")
         for agent, options in (
             ("dqn", (*_MINATAR, *_EPSILON)),
@@ -121,7 +104,26 @@ CONTINUOUS = {
     for agent in ("sac", "td3", "mdpo-off-policy")
 }
 
-FAMILIES = {"ppo": PPO, "value": VALUE, "continuous": CONTINUOUS}
+#: Rainbow without one of its parts each, and none of them, at half a million steps.
+_PARTS = {
+    "full": (),
+    "no_double": ("--no-double",),
+    "no_dueling": ("--no-dueling",),
+    "no_n_step": ("--n-step", "1"),
+    "no_priorities": ("--no-prioritized",),
+    "no_distribution": ("--distribution", "none"),
+    "no_noise": ("--no-noisy", *_EPSILON),
+}
+_HALF = ("--env", "Breakout-MinAtar", "--steps", "500000", *_MINATAR)
+RAINBOW_ABLATION = {
+    **{
+        f"rainbow_{part}": ("rainbow", [*_HALF, *_SUPPORT["Breakout-MinAtar"], *options], None, None)
+        for part, options in _PARTS.items()
+    },
+    "dqn_none": ("dqn", [*_HALF, *_EPSILON], None, None),
+}
+
+FAMILIES = {"ppo": PPO, "value": VALUE, "continuous": CONTINUOUS, "rainbow_ablation": RAINBOW_ABLATION}
 
 
 def run(family: str, name: str, folder: Path) -> dict:
