@@ -1,6 +1,7 @@
 """Replay: where experience is kept between being collected and being learned from."""
 
-from rl_jax.replay.buffer import Buffer, BufferState, Plan
+from rl_jax.replay.batches import Plan
+from rl_jax.replay.buffer import Buffer, BufferState
 from rl_jax.replay.episodes import Episodes
 from rl_jax.replay.hindsight import Hindsight, hindsight
 from rl_jax.replay.layout import Layout

@@ -1,8 +1,7 @@
 """The replay buffer: a ring, a way to draw from it, and what is done to a drawn batch."""
 
 import dataclasses
-import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 from flax import struct
@@ -10,16 +9,11 @@ from flax import struct
 from rl_jax.errors import RLJaxError
 from rl_jax.experience import chain
 from rl_jax.replay import ring as rings
-from rl_jax.replay.ring import Added, Layout, Ring
+from rl_jax.replay.batches import Plan, begin, check_kept, plan_of, transformed
+from rl_jax.replay.layout import Layout
+from rl_jax.replay.ring import Added, Ring
 from rl_jax.replay.samplers import Uniform
 from rl_jax.types import Context, Key, PyTree, Rollout, Sample, Spec
-
-
-class Plan(NamedTuple):
-    """What a buffer will take: transitions over all environments, bytes of one run."""
-
-    capacity: int
-    bytes: int
 
 
 @struct.dataclass
@@ -73,16 +67,13 @@ class Buffer:
 
     def plan(self, spec: Spec) -> Plan:
         """Capacity and bytes, known before anything is allocated; ``spec`` is :meth:`rl_jax.Trainer.spec`'s."""
-        state = jax.eval_shape(lambda: self.init(jax.random.key(0), spec))
-        size = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(state))
-        return Plan(self.layout(spec).capacity, size)
+        return plan_of(self.init, spec, self.layout(spec).capacity)
 
     def init(self, key: Key, spec: Spec) -> BufferState:
         """An empty buffer."""
         layout = self.layout(spec)
-        transforms = self.transforms.init(key, spec)
-        if jax.tree.leaves(transforms):
-            raise RLJaxError("a transform of sampled batches cannot have a state: put it into the experience chain")
+        check_kept("buffer", self.keep, spec.rollout)
+        transforms = begin(self.transforms, key, spec)
         return BufferState(rings.empty(layout, spec.rollout, self.keep), self.sampler.init(layout), transforms, layout)
 
     def add(self, state: BufferState, rollout: Rollout, context: Context) -> BufferState:
@@ -103,8 +94,7 @@ class Buffer:
         drawing = context.replace(key=key_draw)  # type: ignore[attr-defined]
         index, weights = self.sampler.draw(state.sampler, state.ring, state.layout, self.batch_size, drawing)
         batch = rings.read(state.ring, state.layout, index)
-        transforming = context.replace(key=key_transforms)  # type: ignore[attr-defined]
-        _, batch, _ = self.transforms.update(state.transforms, batch, transforming)
+        batch = transformed(self.transforms, state.transforms, batch, context, key_transforms)
         # Most samplers are ready in all runs of a vmapped batch or in none, and then nothing is sampled at all.
         return Sample(batch, weights, index, None if self.sampler.certain else self.ready(state))
 

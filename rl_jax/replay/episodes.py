@@ -36,6 +36,8 @@ class Episodes:
     where an episode begins. A draw looks at all kept episodes, whose number is the ring's ``final_rows`` times ``N`` at most.
     """
 
+    certain = False
+
     def init(self, layout: Layout) -> Ended:
         """No episode has ended."""
         kept = (layout.final_rows, layout.num_envs)
@@ -61,11 +63,6 @@ class Episodes:
     def _whole(self, state: Ended, ring: Ring, layout: Layout) -> jax.Array:
         fits = (state.length > 0) & (state.length <= layout.length)
         return fits & (state.age + state.length - 1 <= ring.size)
-
-    @property
-    def certain(self) -> bool:
-        """It depends on what the steps hold."""
-        return False
 
     def ready(self, state: Ended, ring: Ring, layout: Layout) -> jax.Array:
         """As soon as there is an episode to draw."""

@@ -33,6 +33,9 @@ class RankBased:
     beta: Any = 0.5
     beta_end: Any = 1.0
 
+    # A drawable step's priority is never zero: see `update`.
+    certain = True
+
     def init(self, layout: Layout) -> Priorities:
         """Nothing can be drawn."""
         return Priorities(SumTree.zeros(table_size(layout)), (), jnp.ones((), jnp.float32))
@@ -43,11 +46,6 @@ class RankBased:
         """New steps get the largest priority, overwritten ones lose theirs."""
         values = jnp.broadcast_to(state.largest, (layout.rollout_length, layout.num_envs))
         return state.replace(tree=renew(state.tree, ring, layout, before, values))  # type: ignore[attr-defined]
-
-    @property
-    def certain(self) -> bool:
-        """It depends on what the steps hold."""
-        return False
 
     def ready(self, state: Priorities, ring: Ring, layout: Layout) -> jax.Array:
         """As soon as any step has a priority."""

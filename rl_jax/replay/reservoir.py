@@ -1,6 +1,5 @@
 """A reservoir: a uniform sample of everything that was ever added."""
 
-import math
 from typing import Any
 
 import jax
@@ -9,7 +8,7 @@ from flax import struct
 
 from rl_jax.errors import RLJaxError
 from rl_jax.experience import chain
-from rl_jax.replay.buffer import Plan
+from rl_jax.replay.batches import Plan, begin, check_kept, plan_of, transformed
 from rl_jax.types import Context, Key, PyTree, Rollout, Sample, Spec
 
 _HALF = 0xFFFF
@@ -77,8 +76,7 @@ class Reservoir:
 
     def plan(self, spec: Spec) -> Plan:
         """Capacity and bytes, known before anything is allocated; ``spec`` is :meth:`rl_jax.Trainer.spec`'s."""
-        state = jax.eval_shape(lambda: self.init(jax.random.key(0), spec))
-        return Plan(self.capacity, sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(state)))
+        return plan_of(self.init, spec, self.capacity)
 
     def _stored(self, rollout: Rollout) -> Rollout:
         """What is kept of a rollout."""
@@ -94,12 +92,8 @@ class Reservoir:
         for name in ("capacity", "batch_size"):
             if not 0 < getattr(self, name) < 2**31:
                 raise RLJaxError(f"a reservoir's {name} must be at least 1 and below 2^31, not {getattr(self, name)}")
-        if missing := [name for name in self.keep if name not in spec.rollout.extras]:
-            has = ", ".join(spec.rollout.extras)
-            raise RLJaxError(f"the reservoir is to keep '{missing[0]}', which rollouts do not have: choose from {has}")
-        transforms = self.transforms.init(key, spec)
-        if jax.tree.leaves(transforms):
-            raise RLJaxError("a transform of sampled batches cannot have a state: put it into the experience chain")
+        check_kept("reservoir", self.keep, spec.rollout)
+        transforms = begin(self.transforms, key, spec)
         kept = jax.tree.map(lambda x: jnp.zeros((self.capacity, *x.shape[2:]), x.dtype), self._stored(spec.rollout))
         return ReservoirState(kept, jnp.zeros((), jnp.uint32), jnp.zeros((), jnp.uint32), transforms)
 
@@ -137,9 +131,7 @@ class Reservoir:
         index = jax.random.randint(key_draw, (self.batch_size,), 0, held, jnp.int32)
         batch = jax.tree.map(lambda x: x.at[index].get(mode="promise_in_bounds")[None], state.kept)
         batch = batch.with_extras(mask=jnp.ones((1, self.batch_size), bool))
-        transforming = context.replace(key=key_transforms)  # type: ignore[attr-defined]
-        _, batch, _ = self.transforms.update(state.transforms, batch, transforming)
-        return Sample(batch, None, index)
+        return Sample(transformed(self.transforms, state.transforms, batch, context, key_transforms), None, index)
 
     def update(self, state: ReservoirState, indices: jax.Array | None, priorities: jax.Array | None) -> ReservoirState:
         """There are no priorities."""

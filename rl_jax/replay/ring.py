@@ -16,7 +16,6 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.errors import RLJaxError
 from rl_jax.replay.layout import Layout
 from rl_jax.types import PyTree, Rollout
 
@@ -61,14 +60,7 @@ class Added(NamedTuple):
 
 
 def empty(layout: Layout, rollout: Rollout, keep: tuple[str, ...] = ()) -> Ring:
-    """A ring without a step, for rollouts of these shapes.
-
-    Raises:
-        RLJaxError: a field of ``extras`` is to be kept that rollouts do not have.
-    """
-    if missing := [name for name in keep if name not in rollout.extras]:
-        has = ", ".join(rollout.extras)
-        raise RLJaxError(f"the buffer is to keep '{missing[0]}', which rollouts do not have: choose from {has}")
+    """A ring without a step, for rollouts of these shapes, with room for the named ``extras``."""
 
     def rows(number: int) -> Any:
         return lambda x: jnp.zeros((number, *x.shape[1:]), x.dtype)

@@ -109,6 +109,8 @@ class StratifiedByTask:
     num_tasks: int = struct.field(pytree_node=False, default=1)
     task_of: Callable[[PyTree], jax.Array] = struct.field(pytree_node=False, default=_same)
 
+    certain = False
+
     def init(self, layout: Layout) -> tuple[TaskTable, jax.Array]:
         """The table of tasks, and the tasks that wait for their trajectories to be whole."""
         if self.num_tasks < 1:
@@ -126,11 +128,6 @@ class StratifiedByTask:
         table, waiting = state
         values, waiting = enter(waiting, jnp.where(known, 1 + task, 0))
         return renew(table, ring, layout, before, values), waiting
-
-    @property
-    def certain(self) -> bool:
-        """It depends on what the steps hold."""
-        return False
 
     def ready(self, state: PyTree, ring: Ring, layout: Layout) -> jax.Array:
         """As soon as there is a step of any task."""

@@ -25,9 +25,10 @@ import jax
 import tyro
 
 from rl_jax.agents import CONFIGS
+from rl_jax.agents.checks import option
 from rl_jax.errors import RLJaxError
 from rl_jax.run import commands
-from rl_jax.run.config import RunOptions, load, option, restore
+from rl_jax.run.config import RunOptions, load, restore
 from rl_jax.run.sweep import sweepable
 from rl_jax.run.train import Stopped
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import rl_jax as rl
 from rl_jax.agents import CONFIGS
+from rl_jax.agents.checks import at_least, option
 from rl_jax.errors import RLJaxError
 from rl_jax.types import Environment
 
@@ -68,9 +69,7 @@ class RunOptions:
         """
         if not self.env:
             raise RLJaxError("which environment? Add --env NAME, such as --env CartPole-v1 ('rl-jax list' shows all)")
-        for name in ("steps", "seeds", "eval_episodes", "checkpoints", "keep"):
-            if getattr(self, name) < 1:
-                raise RLJaxError(f"{option(name)} must be at least 1, not {getattr(self, name)}")
+        at_least(self, 1, "steps", "seeds", "eval_episodes", "checkpoints", "keep")
         if not 0 <= self.seed <= 2**32 - self.seeds:
             last = f" (--seeds {self.seeds} needs that many from it on)" if self.seeds > 1 else ""
             raise RLJaxError(f"--seed must lie between 0 and {2**32 - self.seeds}, not {self.seed}{last}")
@@ -78,11 +77,6 @@ class RunOptions:
             raise RLJaxError(f"--time-limit must lie between 1 and 2^31 - 1, not {self.time_limit}")
         if self.steps > 10**15:
             raise RLJaxError(f"--steps {self.steps} would take years on any machine; use at most 10^15")
-
-
-def option(name: str) -> str:
-    """A field's name as it is typed."""
-    return "--" + name.replace("_", "-")
 
 
 def make_env(options: RunOptions) -> Environment:

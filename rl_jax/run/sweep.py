@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rl_jax.agents.checks import option
 from rl_jax.errors import RLJaxError
 from rl_jax.run import stats
-from rl_jax.run.config import RunOptions, make_env, option
+from rl_jax.run.config import RunOptions, make_env
 from rl_jax.run.job import Job
 from rl_jax.run.memory import check_memory
 from rl_jax.run.sweep_plot import sweep_plot
