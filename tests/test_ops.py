@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from toy import places
 
 from rl_jax.loop.counter import Counter
-from rl_jax.ops import any_true, discounted_sum, permutation
+from rl_jax.ops import any_true, discounted_sum, permutation, random_index
 
 # ---------------------------------------------------------------------------------------------------- permutation
 
@@ -123,3 +123,17 @@ def test_counter_keys_differ_across_the_border():
     counters = [Counter(jnp.uint32(c >> 32), jnp.uint32(c & 0xFFFFFFFF)) for c in counts]
     words = {tuple(jax.random.key_data(c.key(jax.random.key(0))).tolist()) for c in counters}
     assert len(words) == len(counts)
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), count=st.integers(0, 2**31 - 1))
+def test_random_index_is_the_upper_word_of_the_product(seed, count):
+    words = np.asarray(jax.random.bits(jax.random.key(seed), (64,), jnp.uint32), np.uint64)
+    index = np.asarray(random_index(jax.random.key(seed), (64,), jnp.int32(count)))
+    np.testing.assert_array_equal(index, (words * np.uint64(max(count, 1))) >> np.uint64(32))
+    assert index.dtype == np.int32
+
+
+def test_random_index_is_uniform():
+    counts = np.bincount(np.asarray(random_index(jax.random.key(0), (70_000,), 7)), minlength=7)
+    assert len(counts) == 7 and ((counts - 10_000) ** 2 / 10_000).sum() < 22.5  # chi-squared, 6 degrees of freedom, p = 0.001

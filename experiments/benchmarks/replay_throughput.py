@@ -57,9 +57,7 @@ def run_rl_jax(kind: str, item: str) -> dict:
     import jax.numpy as jnp
 
     from rl_jax import Context, Rollout, Spec
-    from rl_jax.replay import Buffer, Uniform
-
-    Prioritized = None
+    from rl_jax.replay import Buffer, Prioritized, Uniform
     from rl_jax.spaces import Box, Discrete
     from rl_jax.types import Boundary
 

@@ -2,9 +2,21 @@
 
 from rl_jax.ops.branch import any_true, shared
 from rl_jax.ops.permutation import permutation
+from rl_jax.ops.random_index import random_index
 from rl_jax.ops.returns import discounted_sum
 from rl_jax.ops.schedules import linear
 from rl_jax.ops.sum_tree import SumTree
 from rl_jax.ops.targets import Periodic, Polyak, polyak
 
-__all__ = ["Periodic", "Polyak", "SumTree", "any_true", "discounted_sum", "linear", "permutation", "polyak", "shared"]
+__all__ = [
+    "Periodic",
+    "Polyak",
+    "SumTree",
+    "any_true",
+    "discounted_sum",
+    "linear",
+    "permutation",
+    "polyak",
+    "random_index",
+    "shared",
+]

@@ -90,7 +90,8 @@ class Buffer:
 
     def sample(self, state: BufferState, context: Context) -> Sample:
         """A batch ``[length, batch_size, ...]``, after the transforms."""
-        key_draw, key_transforms = jax.random.split(context.key)
+        # Folded in, not split: without transforms, their key is not computed.
+        key_draw, key_transforms = jax.random.fold_in(context.key, 0), jax.random.fold_in(context.key, 1)
         drawing = context.replace(key=key_draw)  # type: ignore[attr-defined]
         index, weights = self.sampler.draw(state.sampler, state.ring, state.layout, self.batch_size, drawing)
         batch = rings.read(state.ring, state.layout, index)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.ops import SumTree
-from rl_jax.replay.ring import Added, Layout, Ring, row_of_age
+from rl_jax.replay.ring import MARK, Added, Layout, Ring, row_of_age
 from rl_jax.replay.samplers import Draw
 from rl_jax.types import Context, PyTree, Rollout
 
@@ -49,7 +49,7 @@ class Episodes:
         time = jnp.arange(steps, dtype=jnp.int32)[:, None]
         began = jax.lax.cummax(jnp.where(rollout.first, time, -1), axis=0)
         length = jnp.where(began < 0, state.running + 1, 1 - began) + time
-        episode = jax.lax.dynamic_slice_in_dim(ring.episode, before.head, steps)
+        episode = jax.lax.dynamic_slice_in_dim(ring.marks, before.head, steps) // MARK
         slot = jnp.where(rollout.done, episode % layout.final_rows, layout.final_rows)
 
         def note(store: jax.Array, values: Any) -> jax.Array:

@@ -8,6 +8,7 @@ from flax import struct
 
 from rl_jax.errors import RLJaxError
 from rl_jax.experience import chain
+from rl_jax.ops import random_index
 from rl_jax.replay.batches import Plan, begin, check_kept, plan_of, transformed
 from rl_jax.types import Context, Key, PyTree, Rollout, Sample, Spec
 
@@ -126,9 +127,8 @@ class Reservoir:
     def sample(self, state: ReservoirState, context: Context) -> Sample:
         """A batch ``[1, batch_size, ...]`` of single steps, drawn with replacement, after the transforms."""
         key_draw, key_transforms = jax.random.split(context.key)
-        held = jnp.minimum(state.seen_low, jnp.uint32(self.capacity)).astype(jnp.int32)
-        held = jnp.where(state.seen_high > 0, self.capacity, jnp.maximum(held, 1))
-        index = jax.random.randint(key_draw, (self.batch_size,), 0, held, jnp.int32)
+        held = jnp.where(state.seen_high > 0, self.capacity, jnp.minimum(state.seen_low, self.capacity))
+        index = random_index(key_draw, (self.batch_size,), held)
         batch = jax.tree.map(lambda x: x.at[index].get(mode="promise_in_bounds")[None], state.kept)
         batch = batch.with_extras(mask=jnp.ones((1, self.batch_size), bool))
         return Sample(transformed(self.transforms, state.transforms, batch, context, key_transforms), None, index)

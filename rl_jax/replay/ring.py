@@ -19,7 +19,7 @@ from flax import struct
 from rl_jax.replay.layout import Layout
 from rl_jax.types import PyTree, Rollout
 
-TERMINATED, TRUNCATED, FIRST = 1, 2, 4
+TERMINATED, TRUNCATED, FIRST, MARK = 1, 2, 4, 8
 
 
 @struct.dataclass
@@ -29,8 +29,7 @@ class Ring:
     Attributes:
         obs: ``[N, L + F, ...]``, the final observations last.
         action, reward: ``[L, N, ...]``.
-        flags: ``[L, N]`` ``uint8``: terminated, truncated, first.
-        episode: ``[L, N]`` how many episodes of this environment had ended before the step.
+        marks: ``[L, N]`` ``int32``: the step's ``flags``, and above them its ``episode``; one field, since both are read together.
         level: ``[L, N, ...]`` of the episode.
         extras: ``[L, N, ...]``, those that were asked for.
         carry: ``[L / period, N, ...]``, the agent's memory before every ``period``-th row.
@@ -42,14 +41,23 @@ class Ring:
     obs: jax.Array
     action: jax.Array
     reward: jax.Array
-    flags: jax.Array
-    episode: jax.Array
+    marks: jax.Array
     level: PyTree
     extras: dict[str, jax.Array]
     carry: PyTree
     ended: jax.Array
     head: jax.Array
     size: jax.Array
+
+    @property
+    def flags(self) -> jax.Array:
+        """``[L, N]``: ``TERMINATED``, ``TRUNCATED``, ``FIRST``."""
+        return self.marks & (MARK - 1)
+
+    @property
+    def episode(self) -> jax.Array:
+        """``[L, N]``: how many episodes of this environment had ended before the step; right below ``2^28``."""
+        return self.marks // MARK
 
 
 class Added(NamedTuple):
@@ -70,8 +78,7 @@ def empty(layout: Layout, rollout: Rollout, keep: tuple[str, ...] = ()) -> Ring:
         obs=jnp.zeros((layout.num_envs, layout.rows + layout.final_rows, *rollout.obs.shape[2:]), rollout.obs.dtype),
         action=per_row(rollout.action),
         reward=per_row(rollout.reward),
-        flags=jnp.zeros((layout.rows, layout.num_envs), jnp.uint8),
-        episode=jnp.zeros((layout.rows, layout.num_envs), jnp.int32),
+        marks=jnp.zeros((layout.rows, layout.num_envs), jnp.int32),
         level=jax.tree.map(per_row, rollout.level),
         extras={name: per_row(rollout.extras[name]) for name in keep},
         carry=jax.tree.map(rows(layout.rows // layout.period), rollout.carry),
@@ -91,6 +98,7 @@ def add(ring: Ring, layout: Layout, rollout: Rollout) -> Ring:
     done = rollout.done.astype(jnp.int32)
     episode = ring.ended + jnp.cumsum(done, axis=0, dtype=jnp.int32) - done
     flags = TERMINATED * rollout.terminated + TRUNCATED * rollout.truncated + FIRST * rollout.first
+    marks = _write(ring.marks, MARK * episode + flags, head)
     new_head = (head + length) % layout.rows
     obs = _write(ring.obs, jnp.swapaxes(rollout.obs, 0, 1), head, axis=1)
     # Rows beyond the array are dropped: those of steps that end no episode.
@@ -106,19 +114,17 @@ def add(ring: Ring, layout: Layout, rollout: Rollout) -> Ring:
         return _write(store, jnp.where(head % layout.period == 0, carry[:1], old), at)
 
     ended = ring.ended + jnp.sum(done, axis=0, dtype=jnp.int32)
-    episodes = _write(ring.episode, episode, head)
     size = jnp.minimum(ring.size + length, layout.rows - 1)
 
     def lost(size: jax.Array) -> jax.Array:
-        oldest = jax.lax.dynamic_index_in_dim(episodes, (new_head - size) % layout.rows, keepdims=False)
+        oldest = jax.lax.dynamic_index_in_dim(marks, (new_head - size) % layout.rows, keepdims=False) // MARK
         return (size > 0) & jnp.any(ended - oldest > layout.final_rows)
 
     return Ring(
         obs=obs,
         action=_write(ring.action, rollout.action, head),
         reward=_write(ring.reward, rollout.reward, head),
-        flags=_write(ring.flags, flags, head),
-        episode=episodes,
+        marks=marks,
         level=jax.tree.map(lambda store, x: _write(store, x, head), ring.level, rollout.level),
         extras={name: _write(store, rollout.extras[name], head) for name, store in ring.extras.items()},
         carry=jax.tree.map(memory, ring.carry, rollout.carry),
@@ -151,34 +157,44 @@ def read(ring: Ring, layout: Layout, index: jax.Array) -> Rollout:
     A trajectory is of one episode: ``extras["mask"]`` ``[length, B]`` is false beyond its end, where the last step is repeated.
     ``carry`` ``[1, B, ...]`` is the memory before the first step.
     """
-    envs = layout.num_envs
+    envs, time = layout.num_envs, jnp.arange(layout.length)[:, None]
     row, env = index // envs, index % envs
-    rows = (row + jnp.arange(layout.length)[:, None]) % layout.rows
-    flags = _take(ring.flags, rows * envs + env)
-    done = (flags & (TERMINATED | TRUNCATED)) != 0
-    mask = jnp.cumsum(done, axis=0) - done == 0
+
+    def later(steps: Any) -> jax.Array:
+        # No division: a trajectory goes round the ring once at most.
+        rows = row + steps
+        return jnp.where(rows < layout.rows, rows, rows - layout.rows)
+
+    marks = _take(ring.marks, later(time) * envs + env)
+    done = (marks & (TERMINATED | TRUNCATED)) != 0
+    mask, end, until = True | done, marks, time
     if layout.length > 1:
-        last = jnp.sum(mask, axis=0) - 1
-        rows = (row + jnp.minimum(jnp.arange(layout.length)[:, None], last)) % layout.rows
-        done = jnp.where(mask, done, jnp.take_along_axis(done, last[None], axis=0))
-        flags = jnp.where(mask, flags, jnp.take_along_axis(flags, last[None], axis=0))
+        mask = jnp.cumsum(done, axis=0) - done == 0
+        last = jnp.sum(mask, axis=0, keepdims=True) - 1
+        until = jnp.minimum(time, last)
+        end = jnp.take_along_axis(marks, last, axis=0)
+        marks = jnp.where(mask, marks, end)
+        done = (marks & (TERMINATED | TRUNCATED)) != 0
+    rows = later(until)
     here = rows * envs + env
-    final = layout.rows + _take(ring.episode, here) % layout.final_rows
-    following = jnp.where(done, final, (rows + 1) % layout.rows)
+    # A trajectory has at most one final observation.
+    final = layout.rows + end // MARK % layout.final_rows
+    following = jnp.where(done, final, later(until + 1))
+    # Computed once here, and not again in every gather that uses them.
+    rows, here, following = jax.lax.optimization_barrier((rows, here, following))
 
     def look(rows: jax.Array) -> jax.Array:
         return _take(ring.obs, env * (layout.rows + layout.final_rows) + rows)
 
-    first = (flags & FIRST) != 0
     carry = jax.tree.map(lambda x: _take(x, row // layout.period * envs + env)[None], ring.carry)
     return Rollout(
         # In two parts each: who needs the first or the last step alone does not pay for the others.
         obs=jnp.concatenate([look(rows[:1]), look(rows[1:])]),
         action=_take(ring.action, here),
         reward=_take(ring.reward, here),
-        terminated=(flags & TERMINATED) != 0,
-        truncated=(flags & TRUNCATED) != 0,
-        first=first & (jnp.arange(layout.length) == 0)[:, None],
+        terminated=(marks & TERMINATED) != 0,
+        truncated=(marks & TRUNCATED) != 0,
+        first=((marks & FIRST) != 0) & (time == 0),
         next_obs=jnp.concatenate([look(following[:-1]), look(following[-1:])]),
         carry=carry,
         env_state=(),

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.ops import random_index
 from rl_jax.replay.ring import Added, Layout, Ring, row_of_age, starts
 from rl_jax.types import Context, PyTree, Rollout
 
@@ -69,7 +70,7 @@ class Uniform(Stateless):
     def draw(self, state: PyTree, ring: Ring, layout: Layout, number: int, context: Context) -> Draw:
         """``number`` first steps."""
         youngest, count = starts(ring, layout)
-        which = jax.random.randint(context.key, (number,), 0, jnp.maximum(count, 1) * layout.num_envs)
+        which = random_index(context.key, (number,), count * layout.num_envs)
         row = row_of_age(ring, layout, youngest + which // layout.num_envs * layout.period)
         return Draw(row * layout.num_envs + which % layout.num_envs, None)
 
@@ -93,4 +94,4 @@ class Recent(Stateless):
         u = jax.random.uniform(key_age, (number,)) * -jnp.expm1(count * log_decay)
         k = jnp.floor(jnp.log1p(-u) / log_decay).astype(jnp.int32)
         row = row_of_age(ring, layout, youngest + jnp.clip(k, 0, jnp.maximum(count - 1, 0)) * layout.period)
-        return Draw(row * layout.num_envs + jax.random.randint(key_env, (number,), 0, layout.num_envs), None)
+        return Draw(row * layout.num_envs + random_index(key_env, (number,), layout.num_envs), None)

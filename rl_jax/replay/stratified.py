@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.errors import RLJaxError
+from rl_jax.ops import random_index
 from rl_jax.ops.sum_tree import FAN_OUT, after, pick, sums_before
 from rl_jax.replay.eligible import enter, no_values, renew, table_size
 from rl_jax.replay.ring import Added, Layout, Ring
@@ -141,7 +142,7 @@ class StratifiedByTask:
         # The tasks that have data in random order, then the others: the first ones get one draw more than the last.
         order = jnp.argsort(jnp.where(totals > 0, jax.random.uniform(key_tasks, totals.shape, jnp.float32), 2.0))
         task = order[jnp.arange(number) % jnp.maximum(jnp.sum(totals > 0), 1)].astype(jnp.int32)
-        which = jax.random.randint(key_steps, (number,), 0, jnp.maximum(totals[task], 1), jnp.int32)
+        which = random_index(key_steps, (number,), totals[task])
         return Draw(table.find(task, which), None)
 
     def update(self, state: PyTree, indices: jax.Array, priorities: jax.Array) -> PyTree:
