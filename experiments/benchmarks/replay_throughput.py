@@ -4,8 +4,9 @@
 
 flashbax needs a virtual environment of its own: ``pip install flashbax==0.1.3 jax==0.10.2``. Every operation runs a few hundred
 times inside one compiled loop over a donated state, as in training; the buffer is full. 64 environments add one step each;
-a sample has 256 items. What flashbax hands out: pairs of neighbouring steps, also across the end of an episode. What ours
-hands out: steps with their own next observation; of a trajectory, its first observation and all next ones are used.
+a sample has 256 items. What flashbax hands out: pairs of neighbouring steps, also across the end of an episode, or trajectories of
+8 steps; ours: steps with their own next observation, or trajectories of 8 steps of one episode. A trajectory's ``sample`` takes 8
+observations from both, ``sample_transitions`` also the one after the last (flashbax: 9 steps; ours: the first and all next ones).
 """
 
 import argparse
@@ -88,19 +89,27 @@ def run_rl_jax(kind: str, item: str) -> dict:
     context = Context(jax.random.key(1), None, None, jnp.int32(0), zero, zero, zero)
     state = jax.jit(lambda key: buffer.init(key, spec))(jax.random.key(0))
 
-    def draw(state, context):
+    def steps_only(state, context):
+        drawn = buffer.sample(state, context)
+        return drawn._replace(batch=drawn.batch.replace(next_obs=()))
+
+    def transitions(state, context):
         drawn = buffer.sample(state, context)
         return drawn._replace(batch=drawn.batch.replace(obs=drawn.batch.obs[:1]))
+
+    draws = {"sample": transitions}
+    if kind == "trajectory":
+        draws = {"sample": steps_only, "sample_transitions": transitions}
 
     def add(state, repeats):
         return jax.lax.fori_loop(0, repeats, lambda i, s: buffer.add(s, rollout, context), state)
 
-    def sample(both, repeats):
+    def sampling(draw):
         def body(i, both):
             key = jax.random.fold_in(context.key, i)
             return both[0], draw(both[0], context.replace(key=key))
 
-        return jax.lax.fori_loop(0, repeats, body, both)
+        return lambda both, repeats: jax.lax.fori_loop(0, repeats, body, both)
 
     def update(both, repeats):
         def body(i, both):
@@ -112,8 +121,9 @@ def run_rl_jax(kind: str, item: str) -> dict:
     state = jax.block_until_ready(jax.jit(add, static_argnums=1, donate_argnums=0)(state, CAPACITY // ENVS + 2))
     result = {"bytes_per_transition": buffer.plan(spec).bytes / buffer.plan(spec).capacity}
     result["add"], state = timed(add, state, 300)
-    drawn = jax.jit(draw)(state, context)
-    result["sample"], (state, drawn) = timed(sample, (state, drawn), 300)
+    for name, draw in draws.items():
+        drawn = jax.jit(draw)(state, context)
+        result[name], (state, drawn) = timed(sampling(draw), (state, drawn), 300)
     if kind == "prioritized":
         result["update"], _ = timed(update, (state, drawn.indices), 300)
     return result
@@ -128,8 +138,11 @@ def run_flashbax(kind: str, item: str) -> dict:
     data = steps(item)
     common = {"sample_batch_size": BATCH, "add_batch_size": ENVS}
     if kind == "trajectory":
-        buffer = flashbax.make_trajectory_buffer(
-            sample_sequence_length=LENGTH, period=1, min_length_time_axis=LENGTH, max_size=CAPACITY, **common
+        buffer, longer = (
+            flashbax.make_trajectory_buffer(
+                sample_sequence_length=rows, period=1, min_length_time_axis=rows, max_size=CAPACITY, **common
+            )
+            for rows in (LENGTH, LENGTH + 1)
         )
         item_in = {name: jnp.swapaxes(x, 0, 1) for name, x in data.items()}
     elif kind == "prioritized":
@@ -146,11 +159,11 @@ def run_flashbax(kind: str, item: str) -> dict:
     def add(state, repeats):
         return jax.lax.fori_loop(0, repeats, lambda i, s: buffer.add(s, item_in), state)
 
-    def sample(both, repeats):
+    def sampling(draw):
         def body(i, both):
-            return both[0], buffer.sample(both[0], jax.random.fold_in(key, i))
+            return both[0], draw(both[0], jax.random.fold_in(key, i))
 
-        return jax.lax.fori_loop(0, repeats, body, both)
+        return lambda both, repeats: jax.lax.fori_loop(0, repeats, body, both)
 
     def update(both, repeats):
         def body(i, both):
@@ -163,8 +176,12 @@ def run_flashbax(kind: str, item: str) -> dict:
     state = jax.block_until_ready(jax.jit(add, static_argnums=1, donate_argnums=0)(state, CAPACITY // ENVS + 2))
     result = {"bytes_per_transition": size / CAPACITY}
     result["add"], state = timed(add, state, 300)
-    drawn = jax.jit(buffer.sample)(state, key)
-    result["sample"], (state, drawn) = timed(sample, (state, drawn), 300)
+    draws = {"sample": buffer.sample}
+    if kind == "trajectory":
+        draws["sample_transitions"] = longer.sample
+    for name, draw in draws.items():
+        drawn = jax.jit(draw)(state, key)
+        result[name], (state, drawn) = timed(sampling(draw), (state, drawn), 300)
     if kind == "prioritized":
         result["update"], _ = timed(update, (state, drawn.indices), 300)
     return result

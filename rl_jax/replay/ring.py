@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.ops import any_true
 from rl_jax.replay.layout import Layout
 from rl_jax.types import PyTree, Rollout
 
@@ -93,14 +94,22 @@ def _write(store: jax.Array, rows: jax.Array, at: jax.Array, axis: int = 0) -> j
 
 
 def add(ring: Ring, layout: Layout, rollout: Rollout) -> Ring:
-    """Write a rollout ``[T, N, ...]`` over the oldest rows, in place where the ring is donated or carried by a loop."""
+    """Write a rollout ``[T, N, ...]`` over the oldest rows, in place where the ring is donated or carried by a loop.
+
+    It goes on where the last one ended: an episode that does not begin at its first step has the last one's ``last.obs`` there.
+    """
     length, envs, head = layout.rollout_length, layout.num_envs, ring.head
     done = rollout.done.astype(jnp.int32)
     episode = ring.ended + jnp.cumsum(done, axis=0, dtype=jnp.int32) - done
     flags = TERMINATED * rollout.terminated + TRUNCATED * rollout.truncated + FIRST * rollout.first
     marks = _write(ring.marks, MARK * episode + flags, head)
     new_head = (head + length) % layout.rows
-    obs = _write(ring.obs, jnp.swapaxes(rollout.obs, 0, 1), head, axis=1)
+    # Where episodes go on, the first row has been there since the last add, as the present.
+    present = rollout.obs[0][:, None].astype(ring.obs.dtype)
+    new = any_true((ring.size == 0) | jnp.any(rollout.first[0]))
+    obs = jax.lax.cond(new, lambda obs: _write(obs, present, head, axis=1), lambda obs: obs, ring.obs)
+    if length > 1:
+        obs = _write(obs, jnp.swapaxes(rollout.obs[1:], 0, 1), head + 1, axis=1)
     # Rows beyond the array are dropped: those of steps that end no episode.
     slot = jnp.where(rollout.done, layout.rows + episode % layout.final_rows, layout.rows + layout.final_rows)
     obs = obs.at[jnp.arange(envs), slot].set(rollout.next_obs.astype(obs.dtype), mode="drop")
@@ -184,18 +193,19 @@ def read(ring: Ring, layout: Layout, index: jax.Array) -> Rollout:
     rows, here, following = jax.lax.optimization_barrier((rows, here, following))
 
     def look(rows: jax.Array) -> jax.Array:
-        return _take(ring.obs, env * (layout.rows + layout.final_rows) + rows)
+        # Trajectory after trajectory, as they lie in memory.
+        slots = (env * (layout.rows + layout.final_rows) + rows).T
+        return jnp.swapaxes(_take(ring.obs, slots), 0, 1)
 
     carry = jax.tree.map(lambda x: _take(x, row // layout.period * envs + env)[None], ring.carry)
     return Rollout(
-        # In two parts each: who needs the first or the last step alone does not pay for the others.
-        obs=jnp.concatenate([look(rows[:1]), look(rows[1:])]),
+        obs=look(rows),
         action=_take(ring.action, here),
         reward=_take(ring.reward, here),
         terminated=(marks & TERMINATED) != 0,
         truncated=(marks & TRUNCATED) != 0,
         first=((marks & FIRST) != 0) & (time == 0),
-        next_obs=jnp.concatenate([look(following[:-1]), look(following[-1:])]),
+        next_obs=look(following),
         carry=carry,
         env_state=(),
         level=jax.tree.map(lambda x: _take(x, here), ring.level),
