@@ -219,6 +219,7 @@ def bench_off_policy(result: dict[str, Any]) -> str:
                 count(rates["rl_jax"]),
                 count(rates["rejax"]),
                 f"{row['ratio_median']:.2f} ({row['ratio_min']:.2f} … {row['ratio_max']:.2f})",
+                f"{row['ratio_likewise']:.2f}",
                 f"{number(compiled['rl_jax'])} / {number(compiled['rejax'])} s",
                 reached("rl_jax"),
                 reached("rejax"),
@@ -228,7 +229,7 @@ def bench_off_policy(result: dict[str, Any]) -> str:
             text = ", ".join(f"{name} {number(value)}" for name, value in row["profile"].items())
             parts.append(f"- {row['agent']} on `{row['env']}`, {row['num_envs']} environments: {text}")
     heads = ["environment", "agent", "envs", "batch", "updates/step", "steps", "rl_jax steps/s", "Rejax steps/s"]
-    heads += ["ratio (pairs)", "compile", "rl_jax return, IQM (95%)", "Rejax return, IQM (95%)"]
+    heads += ["ratio (pairs)", "Rejax compiled likewise", "compile", "rl_jax return, IQM (95%)", "Rejax return, IQM (95%)"]
     about = (
         f"On {result['device']}, runs of both libraries in turn, at the same settings. *Ratio*: median, and from pair to pair. "
         "*Return*: ten seeds, greedy, after training of its own."

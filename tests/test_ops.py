@@ -1,5 +1,6 @@
 """Array functions: permutations, discounted sums, branches that stay branches, the exact counter."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from toy import places
 
 from rl_jax.loop.counter import Counter
-from rl_jax.ops import any_true, discounted_sum, permutation, random_index
+from rl_jax.ops import any_true, discounted_sum, permutation, random_index, threefry
 
 # ---------------------------------------------------------------------------------------------------- permutation
 
@@ -137,3 +138,40 @@ def test_random_index_is_the_upper_word_of_the_product(seed, count):
 def test_random_index_is_uniform():
     counts = np.bincount(np.asarray(random_index(jax.random.key(0), (70_000,), 7)), minlength=7)
     assert len(counts) == 7 and ((counts - 10_000) ** 2 / 10_000).sum() < 22.5  # chi-squared, 6 degrees of freedom, p = 0.001
+
+
+# ------------------------------------------------------------------------------------------------------- threefry
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**32 - 1])
+def test_written_out_random_numbers_are_those_of_jax(seed):
+    """Bit for bit, compiled and vmapped: a run does not depend on which of the two made its numbers."""
+
+    def ours(seed, data):
+        key = jax.random.key(seed)
+        words = (threefry.fold_in(key, data), threefry.split(jax.random.key(seed), 5))
+        drawn = (draw(jax.random.key(seed), (3, 41)) for draw in (threefry.bits, threefry.uniform, threefry.normal))
+        return *map(jax.random.key_data, words), *drawn
+
+    def jaxs(seed, data):
+        key = jax.random.key(seed)
+        words = (jax.random.fold_in(key, data), jax.random.split(jax.random.key(seed), 5))
+        drawn = (draw(jax.random.key(seed), (3, 41)) for draw in (jax.random.bits, jax.random.uniform, jax.random.normal))
+        return *map(jax.random.key_data, words), *drawn
+
+    with jax.debug_key_reuse(False):
+        assert "threefry2x32" not in str(jax.make_jaxpr(ours)(seed, 1))
+        for data in (0, 1, 2**31 - 1):
+            chex.assert_trees_all_equal(jax.jit(ours)(seed, data), jax.jit(jaxs)(seed, data))
+        many = jnp.arange(4, dtype=jnp.uint32)
+        chex.assert_trees_all_equal(jax.jit(jax.vmap(ours))(many, many), jax.jit(jax.vmap(jaxs))(many, many))
+
+
+def test_other_generators_are_left_to_jax():
+    """Keys of other kinds keep their meaning, and the checker for reused keys sees what happens."""
+    for draw, theirs in ((threefry.bits, jax.random.bits), (threefry.uniform, jax.random.uniform)):
+        key = jax.random.key(3, impl="rbg")
+        np.testing.assert_array_equal(draw(key, (5,)), theirs(jax.random.key(3, impl="rbg"), (5,)))
+    assert str(jax.random.key_impl(threefry.fold_in(jax.random.key(3, impl="rbg"), 1))) == "rbg"
+    with jax.debug_key_reuse(True), pytest.raises(jax.errors.KeyReuseError):
+        jax.jit(lambda key: threefry.bits(key, (2,)) + threefry.bits(key, (2,)))(jax.random.key(0))

@@ -25,6 +25,7 @@ def run_rl_jax() -> dict:
     import jax
 
     import rl_jax as rl
+    from rl_jax.run.compiling import compiler_options
 
     config = rl.agents.PPOConfig(
         num_envs=NUM_ENVS, rollout_length=LENGTH, learning_rate=2.5e-4, normalize_obs=False, normalize_reward=False
@@ -32,7 +33,7 @@ def run_rl_jax() -> dict:
     trainer = config.trainer(rl.envs.make("CartPole-v1"))
     state = jax.jit(trainer.init, static_argnums=1)(jax.random.key(0), STEPS)
     start = time.perf_counter()
-    program = jax.jit(trainer.advance, donate_argnums=0).lower(state, UPDATES).compile()
+    program = jax.jit(trainer.advance, donate_argnums=0).lower(state, UPDATES).compile(compiler_options())
     compiled = time.perf_counter()
     state, metrics = program(state, UPDATES)
     jax.block_until_ready((state, metrics))

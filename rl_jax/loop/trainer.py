@@ -16,7 +16,7 @@ from rl_jax.loop.collect import Collector, begin, collect
 from rl_jax.loop.counter import Counter
 from rl_jax.loop.metrics import Means
 from rl_jax.loop.updates import Constant
-from rl_jax.ops import any_true
+from rl_jax.ops import any_true, threefry
 from rl_jax.replay import OnPolicy
 from rl_jax.types import Agent, Context, Environment, Key, Metrics, PyTree, Rollout, Sample, Spec
 
@@ -236,7 +236,7 @@ class Trainer:
         key = self._key(state, streams.LEARN)
 
         def learn(agent: PyTree, replay: PyTree, key: Key) -> tuple[PyTree, PyTree, Means]:
-            key_sample, key_learn = jax.random.split(key)
+            key_sample, key_learn = threefry.split(key)
             before = context.replace(key=key_sample, agent_state=agent)  # type: ignore[attr-defined]
             sample: Sample = self.replay.sample(replay, before)
             mine = context.replace(key=key_learn, agent_state=agent)  # type: ignore[attr-defined]
@@ -255,7 +255,7 @@ class Trainer:
             zeros = Means.zeros_like(jax.eval_shape(learn, state.agent, replay, key)[2])
 
             def again(i: jax.Array, carry: tuple[PyTree, PyTree, Means]) -> tuple[PyTree, PyTree, Means]:
-                agent, replay, means = learn(*carry[:2], jax.random.fold_in(key, i))
+                agent, replay, means = learn(*carry[:2], threefry.fold_in(key, i))
                 return agent, replay, carry[2] + means
 
             agent, replay, means = jax.lax.fori_loop(0, count, again, (state.agent, replay, zeros))

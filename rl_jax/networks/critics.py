@@ -89,13 +89,16 @@ class Critics(nn.Module):
 
     @nn.compact
     def __call__(self, obs: jax.Array, action: jax.Array | None = None) -> jax.Array:
-        ensemble = nn.vmap(
-            _Critic, variable_axes={"params": 0}, split_rngs={"params": True}, in_axes=None, axis_size=self.members
-        )
+        ensemble = nn.vmap(_Critic, variable_axes={"params": 0}, split_rngs={"params": True}, in_axes=0, axis_size=self.members)
+
+        def each(x: jax.Array) -> jax.Array:
+            # A copy for every member: one product of all members' first layers would have to be transposed for the second.
+            return jnp.broadcast_to(x, (self.members, *x.shape))
+
         if isinstance(self.action_space, Discrete):
-            return ensemble(self.body, self.action_space.n)(obs, None)
+            return ensemble(self.body, self.action_space.n)(each(obs), None)
         assert action is not None, "critics of continuous actions need actions"
-        return ensemble(self.body, 1)(obs, action.reshape(action.shape[0], -1))[..., 0]
+        return ensemble(self.body, 1)(each(obs), each(action.reshape(action.shape[0], -1)))[..., 0]
 
 
 def stochastic_actor(spec: Spec, hidden: tuple[int, ...] = (256, 256), activation: str = "relu") -> StochasticActor:

@@ -1,5 +1,6 @@
 """Array functions that every room may use: no parts, no state."""
 
+from rl_jax.ops import threefry
 from rl_jax.ops.branch import any_true, shared
 from rl_jax.ops.permutation import permutation
 from rl_jax.ops.random_index import random_index
@@ -19,4 +20,5 @@ __all__ = [
     "polyak",
     "random_index",
     "shared",
+    "threefry",
 ]

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from rl_jax.ops import threefry
 from rl_jax.types import Key
 
 
@@ -14,10 +15,10 @@ def random_index(key: Key, shape: tuple[int, ...], count: jax.Array | int) -> ja
     ``count / 2^32``: for a million indices, a quarter of a thousandth. ``jax.random.randint`` has no such error up to ``2^-32``,
     and costs three times as many random words, which is a good part of the price of a draw from a buffer.
     """
-    bits = jax.random.bits(key, shape, jnp.uint32)
+    words = threefry.bits(key, shape)
     count = jnp.maximum(jnp.asarray(count, jnp.uint32), 1)
     # The upper word of the product of two words, by halves: there are no wider integers.
-    low, high = bits & 0xFFFF, bits >> 16
+    low, high = words & 0xFFFF, words >> 16
     count_low, count_high = count & 0xFFFF, count >> 16
     middle = high * count_low + (low * count_low >> 16)
     upper = high * count_high + (middle >> 16) + (((middle & 0xFFFF) + low * count_high) >> 16)

@@ -10,6 +10,7 @@ import numpy as np
 
 from rl_jax.errors import RLJaxError
 from rl_jax.loop import Trainer, evaluate
+from rl_jax.run.compiling import compiler_options
 from rl_jax.run.memory import MOST, check_compiled
 from rl_jax.types import PyTree
 
@@ -69,7 +70,7 @@ class Job:
         if name not in self._programs:
             start = time.perf_counter()
             lowered = jax.jit(self._lift(function, axes), donate_argnums=donate).lower(self.trainer, *shapes)
-            program = lowered.compile()
+            program = lowered.compile(compiler_options())
             check_compiled(program, name)
             self._programs[name] = program
             self.seconds_compile += time.perf_counter() - start
