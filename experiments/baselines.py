@@ -104,7 +104,7 @@ CONTINUOUS = {
     for agent in ("sac", "td3", "mdpo-off-policy")
 }
 
-#: Rainbow without one of its parts each, and none of them, at half a million steps.
+#: Rainbow without one of its parts each, and none of them, at a quarter of a million steps.
 _PARTS = {
     "full": (),
     "no_double": ("--no-double",),
@@ -114,13 +114,13 @@ _PARTS = {
     "no_distribution": ("--distribution", "none"),
     "no_noise": ("--no-noisy", *_EPSILON),
 }
-_HALF = ("--env", "Breakout-MinAtar", "--steps", "500000", *_MINATAR)
+_QUARTER = ("--env", "Breakout-MinAtar", "--steps", "250000", *_MINATAR)
 RAINBOW_ABLATION = {
     **{
-        f"rainbow_{part}": ("rainbow", [*_HALF, *_SUPPORT["Breakout-MinAtar"], *options], None, None)
+        f"rainbow_{part}": ("rainbow", [*_QUARTER, *_SUPPORT["Breakout-MinAtar"], *options], None, None)
         for part, options in _PARTS.items()
     },
-    "dqn_none": ("dqn", [*_HALF, *_EPSILON], None, None),
+    "dqn_none": ("dqn", [*_QUARTER, *_EPSILON], None, None),
 }
 
 FAMILIES = {"ppo": PPO, "value": VALUE, "continuous": CONTINUOUS, "rainbow_ablation": RAINBOW_ABLATION}

@@ -143,6 +143,20 @@ def test_an_agent_on_every_probe(name):
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.parametrize("agent", ["a2c", "mdpo"])
+def test_recurrent_policy_gradients_remember_the_cue(agent):
+    """PPO's own memory is tested more closely among the probes; these share its parts."""
+    more = dict(epochs=4) if agent == "mdpo" else {}
+    numbers = ON | PLAIN | dict(rollout_length=12, gae_lambda=0.95, gamma=0.9, memory="gru", memory_width=16) | more
+    trainer = CONFIGS[agent](**numbers).trainer(make("probe/memory", delay=1))
+
+    def learn(key):
+        state, _ = trainer.advance(trainer.init(key, 60_000), trainer.num_updates(60_000))
+        return evaluate(trainer, state, jax.random.fold_in(key, 1), num_episodes=64, max_steps=20).mean()
+
+    assert float(jax.jit(learn)(jax.random.key(0))) == 1.0
+
+
 @pytest.mark.parametrize("memory", ["gru", "none"])
 def test_recurrent_q_learning_remembers_the_cue(memory):
     """Sequences begin with the memory that was stored, carry the cue over a blank step, and end with the episode."""

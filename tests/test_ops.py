@@ -143,7 +143,7 @@ def test_random_index_is_uniform():
 # ------------------------------------------------------------------------------------------------------- threefry
 
 
-@pytest.mark.parametrize("seed", [0, 7, 2**32 - 1])
+@pytest.mark.parametrize("seed", [0, 7, 2**31 - 1])
 def test_written_out_random_numbers_are_those_of_jax(seed):
     """Bit for bit, compiled and vmapped: a run does not depend on which of the two made its numbers."""
 

@@ -4,43 +4,32 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from rl_jax.agents.checks import at_least, not_negative, positive, widths, within
+from rl_jax.agents.checks import at_least, not_negative, positive, within
 from rl_jax.agents.q_learning import QLearning
 from rl_jax.agents.q_policy import QPolicy
+from rl_jax.agents.replayed import ReplayedConfig
 from rl_jax.errors import RLJaxError
 from rl_jax.experience import chain, clip_reward
-from rl_jax.loop import PerStep, Trainer
 from rl_jax.losses import Categorical51, ExpectedValue, Quantiles
 from rl_jax.networks import q_network
 from rl_jax.ops import Periodic, Polyak
 from rl_jax.replay import Buffer, Prioritized, Uniform, n_step
-from rl_jax.types import Environment
 
 Distribution = Literal["none", "c51", "quantile"]
 
 
 @dataclass(frozen=True)
-class DQNConfig:
+class DQNConfig(ReplayedConfig):
     """DQN (Mnih et al. 2015) as one flat list of numbers."""
 
-    num_envs: int = 8
-    """Parallel environments."""
-    rollout_length: int = 1
-    """Steps of each environment between two visits to the replay buffer."""
     buffer_size: int = 50_000
     """Transitions that the replay buffer holds, over all environments."""
-    batch_size: int = 128
-    """Transitions per learning step."""
     updates_per_step: int | float = 0.25
     """Learning steps per environment step, any number above or below one."""
-    learning_starts: int = 1_000
-    """Environment steps before the first learning step."""
     learning_rate: float = 1e-3
     """Adam's step size at the start."""
     anneal: bool = True
     """Let the learning rate fall linearly to zero (the papers keep it; the last policy is steadier so)."""
-    gamma: float = 0.99
-    """Discount per step."""
     target_period: int = 0
     """Learning steps between copies into the target network; 0: Polyak averaging instead."""
     tau: float = 0.01
@@ -92,13 +81,12 @@ class DQNConfig:
         Raises:
             RLJaxError: with the option's name and the values it takes.
         """
-        at_least(self, 1, "num_envs", "rollout_length", "buffer_size", "batch_size", "n_step")
-        at_least(self, 0, "learning_starts", "target_period")
+        super().check()
+        at_least(self, 0, "target_period")
         at_least(self, 2, "atoms")
-        positive(self, "updates_per_step", "learning_rate", "huber", "max_grad_norm", "adam_epsilon")
-        within(self, 0, 1, "gamma", "tau", "epsilon_start", "epsilon_end", "priority_alpha", "priority_beta")
+        positive(self, "huber", "max_grad_norm", "adam_epsilon")
+        within(self, 0, 1, "tau", "epsilon_start", "epsilon_end", "priority_alpha", "priority_beta")
         not_negative(self, "epsilon_steps", "clip_reward")
-        widths(self)
         if not self.value_low < self.value_high:
             raise RLJaxError(f"--value-low {self.value_low} must be below --value-high {self.value_high}")
 
@@ -139,19 +127,6 @@ class DQNConfig:
             capacity=self.buffer_size,
             batch_size=self.batch_size,
             length=self.n_step,
-        )
-
-    def trainer(self, env: Environment, **options: Any) -> Trainer:
-        """The whole run; ``options`` are further arguments of :meth:`rl_jax.Trainer.create`."""
-        self.check()
-        return Trainer.create(
-            env=env,
-            agent=self.agent(),
-            replay=self.replay(),
-            updates=PerStep(self.updates_per_step, self.learning_starts),
-            num_envs=self.num_envs,
-            rollout_length=self.rollout_length,
-            **options,
         )
 
 

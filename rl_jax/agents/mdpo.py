@@ -2,18 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import flax.linen as nn
 
-from rl_jax.agents.checks import at_least, not_negative, positive, widths, within
+from rl_jax.agents.checks import at_least, positive
+from rl_jax.agents.on_policy import OnPolicyConfig
 from rl_jax.agents.policy_gradient import PolicyGradient
-from rl_jax.experience import chain, gae, normalize_obs, normalize_reward
-from rl_jax.loop import Trainer
 from rl_jax.losses import MirrorDescentKL, NegativeEntropy, RatioPolicy, SquaredValue
 from rl_jax.networks import actor_critic
-from rl_jax.types import Environment, Spec
+from rl_jax.types import Spec
 
 
 def mdpo(
@@ -63,43 +61,19 @@ def mdpo(
 
 
 @dataclass(frozen=True)
-class MDPOConfig:
+class MDPOConfig(OnPolicyConfig):
     """On-policy MDPO as one flat list of numbers."""
 
-    num_envs: int = 64
-    """Parallel environments."""
-    rollout_length: int = 32
-    """Steps of each environment per update."""
     epochs: int = 10
     """Passes over a rollout."""
     minibatches: int = 1
     """Pieces per pass; must divide the rollout (a recurrent agent's: the environments)."""
-    learning_rate: float = 1e-3
-    """Adam's step size at the start."""
-    anneal: bool = True
-    """Let the learning rate fall linearly to zero."""
     step_size: float = 1.0
     """Mirror descent's step size: how far the policy may move per update."""
     anneal_step_size: bool = True
     """Let the step size fall linearly to zero."""
-    gamma: float = 0.99
-    """Discount per step."""
-    gae_lambda: float = 0.95
-    """Mixes one-step (0) and Monte-Carlo (1) advantages."""
     entropy_weight: float = 0.0
     """Weight of the entropy bonus."""
-    value_weight: float = 0.5
-    """Weight of the value error."""
-    max_grad_norm: float = 0.5
-    """Bound on the gradient's global norm."""
-    normalize_obs: bool = True
-    """Normalise observations by running statistics."""
-    normalize_reward: bool = True
-    """Divide rewards by the running spread of returns."""
-    hidden: tuple[int, ...] = (64, 64)
-    """Widths of the hidden layers."""
-    activation: Literal["tanh", "relu", "silu", "gelu"] = "tanh"
-    """Activation of the hidden layers."""
 
     def check(self) -> None:
         """Refuse numbers that cannot be.
@@ -107,19 +81,14 @@ class MDPOConfig:
         Raises:
             RLJaxError: with the option's name and the values it takes.
         """
-        at_least(self, 1, "num_envs", "rollout_length", "epochs", "minibatches")
-        positive(self, "learning_rate", "step_size", "max_grad_norm")
-        within(self, 0, 1, "gamma", "gae_lambda")
-        not_negative(self, "entropy_weight", "value_weight")
-        widths(self)
+        super().check()
+        at_least(self, 1, "epochs", "minibatches")
+        positive(self, "step_size")
 
-    def trainer(self, env: Environment, **options: Any) -> Trainer:
-        """The whole run; ``options`` are further arguments of :meth:`rl_jax.Trainer.create`."""
-        self.check()
-        scaling: list[Any] = [normalize_obs()] if self.normalize_obs else []
-        scaling += [normalize_reward(self.gamma)] if self.normalize_reward else []
-        agent = mdpo(
-            network=partial(actor_critic, hidden=self.hidden, activation=self.activation),
+    def agent(self) -> PolicyGradient:
+        """The agent alone."""
+        return mdpo(
+            network=self.network(),
             learning_rate=self.learning_rate,
             step_size=self.step_size,
             value_weight=self.value_weight,
@@ -129,12 +98,4 @@ class MDPOConfig:
             minibatches=self.minibatches,
             anneal=self.anneal,
             anneal_step_size=self.anneal_step_size,
-        )
-        return Trainer.create(
-            env=env,
-            agent=agent,
-            experience=chain(*scaling, gae(self.gamma, self.gae_lambda)),
-            num_envs=self.num_envs,
-            rollout_length=self.rollout_length,
-            **options,
         )

@@ -8,7 +8,7 @@ from typing import Any
 import flax.linen as nn
 
 from rl_jax.agents.checks import at_least, not_negative
-from rl_jax.agents.replayed import ReplayedConfig
+from rl_jax.agents.replayed import ActorCriticConfig
 from rl_jax.agents.soft_actor_critic import SoftActorCritic
 from rl_jax.networks.critics import critics as twin_critics
 from rl_jax.networks.critics import stochastic_actor
@@ -54,7 +54,7 @@ def mdpo_off_policy(
 
 
 @dataclass(frozen=True)
-class MDPOOffPolicyConfig(ReplayedConfig):
+class MDPOOffPolicyConfig(ActorCriticConfig):
     """Off-policy MDPO (Tomar et al. 2020) as one flat list of numbers."""
 
     kappa: float = 1.0

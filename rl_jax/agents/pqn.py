@@ -12,7 +12,7 @@ from flax import struct
 from rl_jax.agents.checks import at_least, not_negative, positive, widths, within
 from rl_jax.agents.minibatches import check_minibatches, sweep_minibatches
 from rl_jax.agents.optimizers import Optimizer, descend, optimizer
-from rl_jax.agents.q_policy import QPolicy, pick
+from rl_jax.agents.q_policy import ActsByValue, QPolicy, pick
 from rl_jax.experience import chain, gae
 from rl_jax.loop import Trainer
 from rl_jax.networks import q_network
@@ -29,7 +29,7 @@ class PQNState:
 
 
 @struct.dataclass
-class PQN:
+class PQN(ActsByValue):
     """Regresses ``Q(s, a)`` on the lambda-returns of a fresh rollout, in shuffled minibatches.
 
     Gallici et al. 2025, "Simplifying Deep Temporal Difference Learning" (PQN, Algorithm 1 and eq. 16). The target is
@@ -73,24 +73,6 @@ class PQN:
         params = self.policy.init(key, spec)
         return PQNState(params, self._optimizer().init(params), jnp.asarray(self.policy.epsilon_start, jnp.float32))
 
-    def initial_carry(self, num_envs: int) -> PyTree:
-        """The memory before an episode, leading axis ``[N]``."""
-        return self.policy.initial_carry(num_envs)
-
-    def prepare(self, state: PQNState, context: Context) -> PQNState:
-        """The exploration rate of this rollout."""
-        return state.replace(epsilon=self.policy.epsilon(context))  # type: ignore[attr-defined]
-
-    def act(
-        self, state: PQNState, carry: PyTree, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False
-    ) -> tuple[PyTree, jax.Array, dict[str, jax.Array]]:
-        """The best action ``[N]``, or with probability ``epsilon`` any; extras: ``value``, that of the best action."""
-        return self.policy.act(state.params, state.epsilon, carry, obs, first, key, greedy)
-
-    def value(self, state: PQNState, carry: PyTree, obs: jax.Array, first: jax.Array) -> jax.Array:
-        """``max_a Q`` of ``obs`` ``[N, ...]``; ``[N]``."""
-        return self.policy.value(state.params, carry, obs, first)
-
     def learn(self, state: PQNState, sample: Sample, context: Context) -> tuple[PQNState, Metrics, None]:
         """``epochs`` passes over the rollout in ``minibatches`` pieces, one step each; metrics are means over them."""
         rate = self.learning_rate * (1.0 - context.progress) if self.anneal else self.learning_rate
@@ -111,14 +93,6 @@ class PQN:
         pieces = (self.epochs, self.minibatches, self.policy.recurrent)
         state, metrics = sweep_minibatches(step, state, sample.batch, context.key, *pieces)
         return state, metrics, None
-
-    def refresh(self, state: PQNState, carry: PyTree) -> PyTree:
-        """Memories are kept as they are."""
-        return carry
-
-    def params(self, state: PQNState) -> PyTree:
-        """The network's parameters."""
-        return state.params
 
 
 @dataclass(frozen=True)

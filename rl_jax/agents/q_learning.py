@@ -8,7 +8,7 @@ import optax
 from flax import struct
 
 from rl_jax.agents.optimizers import descend, optimizer
-from rl_jax.agents.q_policy import QPolicy, pick
+from rl_jax.agents.q_policy import ActsByValue, QPolicy, pick
 from rl_jax.losses import bootstrap_discount
 from rl_jax.ops import Periodic, threefry
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
@@ -26,7 +26,7 @@ class QState:
 
 
 @struct.dataclass
-class QLearning:
+class QLearning(ActsByValue):
     """Acts epsilon-greedily on a Q-network and learns it from replayed trajectories ``[L, B]``.
 
     Mnih et al. 2015 (DQN); ``double``: van Hasselt et al. 2016; C51 and QR-DQN are the policy's ``head``; a dueling or noisy
@@ -74,24 +74,6 @@ class QLearning:
         target = jax.tree.map(jnp.copy, params)
         start = jnp.asarray(self.policy.epsilon_start, jnp.float32)
         return QState(params, target, self._optimizer(params).init(params), jnp.zeros((), jnp.int32), start)
-
-    def initial_carry(self, num_envs: int) -> PyTree:
-        """The memory before an episode, leading axis ``[N]``."""
-        return self.policy.initial_carry(num_envs)
-
-    def prepare(self, state: QState, context: Context) -> QState:
-        """The exploration rate of this rollout."""
-        return state.replace(epsilon=self.policy.epsilon(context))  # type: ignore[attr-defined]
-
-    def act(
-        self, state: QState, carry: PyTree, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False
-    ) -> tuple[PyTree, jax.Array, dict[str, jax.Array]]:
-        """The best action ``[N]``, or with probability ``epsilon`` any; extras: ``value``, that of the best action."""
-        return self.policy.act(state.params, state.epsilon, carry, obs, first, key, greedy)
-
-    def value(self, state: QState, carry: PyTree, obs: jax.Array, first: jax.Array) -> jax.Array:
-        """``max_a Q`` of ``obs`` ``[N, ...]``; ``[N]``."""
-        return self.policy.value(state.params, carry, obs, first)
 
     def _unroll(self, params: PyTree, batch: Rollout, key: Key) -> tuple[jax.Array, jax.Array]:
         """Outputs on ``obs`` and on ``next_obs``, both ``[L - burn_in, B, A, K]``, of a network that remembers.
@@ -155,11 +137,3 @@ class QLearning:
             "explore/epsilon": state.epsilon,
         }
         return after, metrics, priority
-
-    def refresh(self, state: QState, carry: PyTree) -> PyTree:
-        """Memories are kept as they are."""
-        return carry
-
-    def params(self, state: QState) -> PyTree:
-        """The online network's parameters."""
-        return state.params

@@ -97,3 +97,35 @@ class QPolicy:
     def value(self, params: PyTree, carry: PyTree, obs: jax.Array, first: jax.Array) -> jax.Array:
         """``max_a Q`` of ``obs`` ``[N, ...]``; ``[N]``."""
         return jnp.max(self.head.values(self.apply(params, carry, obs[None], first[None], None)[1][0]), axis=-1)
+
+
+class ActsByValue:
+    """What agents do alike whose ``policy`` is a :class:`QPolicy` and whose state has ``params`` and ``epsilon``."""
+
+    policy: QPolicy
+
+    def initial_carry(self, num_envs: int) -> PyTree:
+        """The memory before an episode, leading axis ``[N]``."""
+        return self.policy.initial_carry(num_envs)
+
+    def prepare(self, state: Any, context: Context) -> Any:
+        """The exploration rate of this rollout."""
+        return state.replace(epsilon=self.policy.epsilon(context))
+
+    def act(
+        self, state: Any, carry: PyTree, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False
+    ) -> tuple[PyTree, jax.Array, dict[str, jax.Array]]:
+        """The best action ``[N]``, or with probability ``epsilon`` any; extras: ``value``, that of the best action."""
+        return self.policy.act(state.params, state.epsilon, carry, obs, first, key, greedy)
+
+    def value(self, state: Any, carry: PyTree, obs: jax.Array, first: jax.Array) -> jax.Array:
+        """``max_a Q`` of ``obs`` ``[N, ...]``; ``[N]``."""
+        return self.policy.value(state.params, carry, obs, first)
+
+    def refresh(self, state: Any, carry: PyTree) -> PyTree:
+        """Memories are kept as they are."""
+        return carry
+
+    def params(self, state: Any) -> PyTree:
+        """The network's parameters."""
+        return state.params

@@ -2,28 +2,25 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
-from rl_jax.agents.checks import at_least, not_negative, positive, widths, within
+from rl_jax.agents.checks import at_least, not_negative, positive, within
 from rl_jax.agents.q_learning import QLearning
 from rl_jax.agents.q_policy import QPolicy
+from rl_jax.agents.replayed import ReplayedConfig
 from rl_jax.experience import chain
-from rl_jax.loop import PerStep, Trainer
 from rl_jax.losses import ExpectedValue
 from rl_jax.networks import q_network
 from rl_jax.ops import Periodic
 from rl_jax.replay import Buffer, Prioritized, Uniform, n_step
-from rl_jax.types import Environment
 
 
 @dataclass(frozen=True)
-class R2D2Config:
+class R2D2Config(ReplayedConfig):
     """Recurrent DQN in the manner of R2D2 (Kapturowski et al. 2019) as one flat list of numbers."""
 
     num_envs: int = 16
     """Parallel environments."""
-    rollout_length: int = 1
-    """Steps of each environment between two visits to the replay buffer."""
     buffer_size: int = 100_000
     """Steps that the replay buffer holds, over all environments."""
     batch_size: int = 32
@@ -36,14 +33,10 @@ class R2D2Config:
     """Steps between the starts of two sequences (the paper: 40)."""
     updates_per_step: int | float = 0.0625
     """Learning steps per environment step, any number above or below one."""
-    learning_starts: int = 1_000
-    """Environment steps before the first learning step."""
     learning_rate: float = 1e-3
     """Adam's step size at the start."""
     anneal: bool = True
     """Let the learning rate fall linearly to zero (the paper keeps it)."""
-    gamma: float = 0.99
-    """Discount per step."""
     n_step: int = 5
     """Steps of the target."""
     target_period: int = 200
@@ -83,13 +76,12 @@ class R2D2Config:
         Raises:
             RLJaxError: with the option's name and the values it takes.
         """
-        at_least(self, 1, "num_envs", "rollout_length", "buffer_size", "batch_size", "sequence_length", "period", "n_step")
-        at_least(self, 1, "target_period", "memory_width")
-        at_least(self, 0, "learning_starts", "burn_in")
-        positive(self, "updates_per_step", "learning_rate", "max_grad_norm")
-        within(self, 0, 1, "gamma", "epsilon_start", "epsilon_end", "priority_alpha", "priority_beta")
+        super().check()
+        at_least(self, 1, "sequence_length", "period", "target_period", "memory_width")
+        at_least(self, 0, "burn_in")
+        positive(self, "max_grad_norm")
+        within(self, 0, 1, "epsilon_start", "epsilon_end", "priority_alpha", "priority_beta")
         not_negative(self, "epsilon_steps")
-        widths(self)
 
     def agent(self) -> QLearning:
         """The agent alone."""
@@ -128,17 +120,4 @@ class R2D2Config:
             batch_size=self.batch_size,
             length=self.burn_in + self.sequence_length,
             period=self.period,
-        )
-
-    def trainer(self, env: Environment, **options: Any) -> Trainer:
-        """The whole run; ``options`` are further arguments of :meth:`rl_jax.Trainer.create`."""
-        self.check()
-        return Trainer.create(
-            env=env,
-            agent=self.agent(),
-            replay=self.replay(),
-            updates=PerStep(self.updates_per_step, self.learning_starts),
-            num_envs=self.num_envs,
-            rollout_length=self.rollout_length,
-            **options,
         )

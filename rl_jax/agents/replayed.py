@@ -1,4 +1,4 @@
-"""What the configurations of actor-critics that learn from replay have in common."""
+"""What configurations of agents that learn from a replay buffer share."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from rl_jax.types import Environment
 
 @dataclass(frozen=True)
 class ReplayedConfig:
-    """An actor-critic that learns single steps, drawn uniformly from a buffer. Subclasses add the agent and its numbers."""
+    """An agent that learns from a replay buffer, by default single steps drawn uniformly. Subclasses add the agent and its numbers."""
 
     num_envs: int = 8
     """Parallel environments."""
@@ -26,16 +26,12 @@ class ReplayedConfig:
     """Learning steps per environment step, any number above or below one."""
     learning_starts: int = 1_000
     """Environment steps before the first learning step."""
-    random_steps: int = 1_000
-    """Environment steps that are uniformly random at first."""
     learning_rate: float = 1e-3
     """Adam's step size."""
     gamma: float = 0.99
     """Discount per step."""
     n_step: int = 1
     """Steps whose rewards a target sums."""
-    tau: float = 0.005
-    """Share of the way that slow copies move per learning step."""
     hidden: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers."""
     activation: Literal["tanh", "relu", "silu", "gelu"] = "relu"
@@ -48,14 +44,23 @@ class ReplayedConfig:
             RLJaxError: with the option's name and the values it takes.
         """
         at_least(self, 1, "num_envs", "rollout_length", "buffer_size", "batch_size", "n_step")
-        at_least(self, 0, "learning_starts", "random_steps")
+        at_least(self, 0, "learning_starts")
         positive(self, "updates_per_step", "learning_rate")
-        within(self, 0, 1, "gamma", "tau")
+        within(self, 0, 1, "gamma")
         widths(self)
 
     def agent(self) -> Any:
         """The agent alone."""
         raise NotImplementedError
+
+    def replay(self) -> Buffer:
+        """The buffer, the way of drawing from it, and the batch transforms."""
+        return Buffer(
+            transforms=chain(n_step(self.n_step, self.gamma)),
+            capacity=self.buffer_size,
+            batch_size=self.batch_size,
+            length=self.n_step,
+        )
 
     def trainer(self, env: Environment, **options: Any) -> Trainer:
         """The whole run; ``options`` are further arguments of :meth:`rl_jax.Trainer.create`."""
@@ -63,14 +68,29 @@ class ReplayedConfig:
         return Trainer.create(
             env=env,
             agent=self.agent(),
-            replay=Buffer(
-                transforms=chain(n_step(self.n_step, self.gamma)),
-                capacity=self.buffer_size,
-                batch_size=self.batch_size,
-                length=self.n_step,
-            ),
+            replay=self.replay(),
             updates=PerStep(self.updates_per_step, self.learning_starts),
             num_envs=self.num_envs,
             rollout_length=self.rollout_length,
             **options,
         )
+
+
+@dataclass(frozen=True)
+class ActorCriticConfig(ReplayedConfig):
+    """An actor-critic that learns from a replay buffer, with slow copies of its networks."""
+
+    random_steps: int = 1_000
+    """Environment steps that are uniformly random at first."""
+    tau: float = 0.005
+    """Share of the way that slow copies move per learning step."""
+
+    def check(self) -> None:
+        """Refuse numbers that cannot be.
+
+        Raises:
+            RLJaxError: with the option's name and the values it takes.
+        """
+        super().check()
+        at_least(self, 0, "random_steps")
+        within(self, 0, 1, "tau")

@@ -8,7 +8,7 @@ from typing import Any
 import flax.linen as nn
 
 from rl_jax.agents.checks import not_negative, positive
-from rl_jax.agents.replayed import ReplayedConfig
+from rl_jax.agents.replayed import ActorCriticConfig
 from rl_jax.agents.soft_actor_critic import SoftActorCritic
 from rl_jax.errors import RLJaxError
 from rl_jax.networks.critics import critics as twin_critics
@@ -57,7 +57,7 @@ def sac(
 
 
 @dataclass(frozen=True)
-class SACConfig(ReplayedConfig):
+class SACConfig(ActorCriticConfig):
     """SAC (Haarnoja et al. 2018; discrete: Christodoulou 2019) as one flat list of numbers."""
 
     temperature: float | None = None

@@ -9,7 +9,7 @@ import flax.linen as nn
 
 from rl_jax.agents.checks import at_least, not_negative, positive
 from rl_jax.agents.deterministic_actor_critic import DeterministicActorCritic
-from rl_jax.agents.replayed import ReplayedConfig
+from rl_jax.agents.replayed import ActorCriticConfig
 from rl_jax.networks.critics import critics as twin_critics
 from rl_jax.networks.critics import deterministic_actor
 from rl_jax.types import Spec
@@ -94,7 +94,7 @@ def ddpg(
 
 
 @dataclass(frozen=True)
-class DDPGConfig(ReplayedConfig):
+class DDPGConfig(ActorCriticConfig):
     """DDPG (Lillicrap et al. 2016) as one flat list of numbers."""
 
     learning_rate: float = 1e-3
