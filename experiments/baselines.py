@@ -100,7 +100,7 @@ VALUE = {
 
 CONTINUOUS = {
     f"{agent}_{env.replace('/', '_')}": (agent, ["--env", env, "--steps", "30000"], threshold, None)
-    for env, threshold in (("Pendulum-v1", -200), ("brax/inverted_pendulum", 900))
+    for env, threshold in (("Pendulum-v1", -200), ("brax/inverted_pendulum", 900), ("brax/swimmer", None))
     for agent in ("sac", "td3", "mdpo-off-policy")
 }
 

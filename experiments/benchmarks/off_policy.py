@@ -12,13 +12,12 @@ are compiled as its commands compile them, for the machine's vectors; Rejax's as
 
 import argparse
 import json
-import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
+from in_turn import child, in_turn, ratios, speeds
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "bench_off_policy.json"
 #: agent -> environment, environments side by side, steps for speed, steps for the returns
@@ -177,35 +176,26 @@ def profile(agent: str, options: dict) -> dict:
     return result
 
 
-def child(python: str, library: str, agent: str, what: str, options: dict) -> dict:
-    """One process."""
-    command = [python, __file__, "--one", library, "--agent", agent, "--what", what, "--options", json.dumps(options)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def compare(agent: str, rejax_python: str, rounds: int) -> dict:
     """Both libraries in turn; medians, and the ratio pair by pair."""
     from rl_jax.run.compiling import compiler_options
     from rl_jax.run.stats import bootstrap_interval, iqm
 
+    def kind(python: str, library: str, what: str, options: dict) -> tuple[str, ...]:
+        return python, "--one", library, "--agent", agent, "--what", what, "--options", json.dumps(options)
+
     ours = compiler_options()
-    kinds = {"rl_jax": (sys.executable, ours), "rejax": (rejax_python, {}), "rejax_likewise": (rejax_python, ours)}
-    runs: dict[str, list[dict]] = {name: [] for name in kinds}
+    kinds = {
+        "rl_jax": kind(sys.executable, "rl_jax", "speed", ours),
+        "rejax": kind(rejax_python, "rejax", "speed", {}),
+        "rejax_likewise": kind(rejax_python, "rejax", "speed", ours),
+    }
+    runs = in_turn(kinds, rounds, agent)
     env, envs, steps, learn_steps = ROWS[agent]
-    for i in range(rounds):
-        for name, (python, options) in kinds.items():
-            runs[name].append(child(python, name.removesuffix("_likewise"), agent, "speed", options))
-            print(agent, i, name, runs[name][-1], file=sys.stderr)
-    rates = {name: [steps / run["run"] for run in results] for name, results in runs.items()}
-    ratios = [a / b for a, b in zip(rates["rl_jax"], rates["rejax"], strict=True)]
-    likewise = [a / b for a, b in zip(rates["rl_jax"], rates["rejax_likewise"], strict=True)]
+    likewise = ratios([run["run"] for run in runs["rejax_likewise"]], [run["run"] for run in runs["rl_jax"]])
     returns = {}
-    for name in ("rl_jax", "rejax"):
-        python, options = kinds[name]
-        values = np.asarray(child(python, name, agent, "returns", options)["returns"])
+    for name, python, options in (("rl_jax", sys.executable, ours), ("rejax", rejax_python, {})):
+        values = np.asarray(child(*kind(python, name, "returns", options))["returns"])
         returns[name] = {"iqm": float(iqm(values)), "ci95": list(bootstrap_interval(values)), "seeds": values.tolist()}
         print(agent, name, returns[name], file=sys.stderr)
     return {
@@ -217,15 +207,11 @@ def compare(agent: str, rejax_python: str, rounds: int) -> dict:
         "updates_per_step": 1,
         "steps": steps,
         "steps_of_returns": learn_steps,
-        "steps_per_second": {name: statistics.median(values) for name, values in rates.items()},
-        "seconds_compile": {name: statistics.median(run["compile"] for run in results) for name, results in runs.items()},
-        "ratio_median": statistics.median(ratios),
-        "ratio_min": min(ratios),
-        "ratio_max": max(ratios),
-        "ratio_likewise": statistics.median(likewise),
+        **speeds(runs, steps, "rejax"),
+        "ratio_likewise": likewise["median"],
         "compiler_options": ours,
         "returns": returns,
-        "profile": child(sys.executable, "rl_jax", agent, "profile", ours),
+        "profile": child(*kind(sys.executable, "rl_jax", "profile", ours)),
         "runs": runs,
     }
 

@@ -9,11 +9,11 @@ compiled call, without evaluation; compile time is measured apart.
 
 import argparse
 import json
-import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
+
+from in_turn import in_turn, speeds
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "bench_ppo_cartpole.json"
 NUM_ENVS, LENGTH, UPDATES = 64, 128, 300
@@ -71,14 +71,8 @@ def run_rejax() -> dict:
 
 def compare(rejax_python: str, rounds: int) -> dict:
     """Both libraries in turn; medians, and the ratio pair by pair."""
-    runs: dict[str, list[dict]] = {"rl_jax": [], "rejax": []}
-    for i in range(rounds):
-        for name, python in (("rl_jax", sys.executable), ("rejax", rejax_python)):
-            result = subprocess.run([python, __file__, "--one", name], check=True, capture_output=True, text=True)
-            runs[name].append(json.loads(result.stdout.splitlines()[-1]))
-            print(i, name, runs[name][-1], file=sys.stderr)
-    rates = {name: [STEPS / run["run"] for run in results] for name, results in runs.items()}
-    ratios = [a / b for a, b in zip(rates["rl_jax"], rates["rejax"], strict=True)]
+    kinds = {"rl_jax": (sys.executable, "--one", "rl_jax"), "rejax": (rejax_python, "--one", "rejax")}
+    runs = in_turn(kinds, rounds, "ppo")
     return {
         "experiment": "bench_ppo_cartpole",
         "env": "CartPole-v1",
@@ -90,11 +84,7 @@ def compare(rejax_python: str, rounds: int) -> dict:
         "seeds": 1,
         "steps": STEPS,
         "device": "cpu, 2 cores",
-        "steps_per_second": {name: statistics.median(values) for name, values in rates.items()},
-        "seconds_compile": {name: statistics.median(run["compile"] for run in values) for name, values in runs.items()},
-        "ratio_median": statistics.median(ratios),
-        "ratio_min": min(ratios),
-        "ratio_max": max(ratios),
+        **speeds(runs, STEPS, "rejax"),
         "runs": runs,
     }
 

@@ -12,10 +12,11 @@ observations from both, ``sample_transitions`` also the one after the last (flas
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
+
+from in_turn import in_turn, ratios
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "bench_replay_throughput.json"
 CAPACITY, ENVS, BATCH, LENGTH = 1_000_000, 64, 256, 8
@@ -194,19 +195,16 @@ def compare(flashbax_python: str, rounds: int, only: list[str]) -> dict:
         for kind in KINDS:
             if only and f"{kind}/{item}" not in only:
                 continue
-            runs: dict[str, list[dict]] = {"rl_jax": [], "flashbax": []}
-            for _ in range(rounds):
-                for name, python in (("rl_jax", sys.executable), ("flashbax", flashbax_python)):
-                    command = [python, __file__, "--one", name, "--kind", kind, "--item", item]
-                    done = subprocess.run(command, check=True, capture_output=True, text=True)
-                    runs[name].append(json.loads(done.stdout.splitlines()[-1]))
+            both = {"rl_jax": sys.executable, "flashbax": flashbax_python}
+            kinds = {name: (python, "--one", name, "--kind", kind, "--item", item) for name, python in both.items()}
+            runs = in_turn(kinds, rounds, f"{kind}/{item}")
             row = {"kind": kind, "item": item, "runs": runs}
             for what in runs["rl_jax"][0]:
                 ours, theirs = ([run[what] for run in runs[name]] for name in runs)
                 row[what] = {
                     "rl_jax": statistics.median(ours),
                     "flashbax": statistics.median(theirs),
-                    "ratio": statistics.median(b / a for a, b in zip(ours, theirs, strict=True)),
+                    "ratio": ratios(theirs, ours)["median"],
                 }
                 print(kind, item, what, {k: round(v, 2) for k, v in row[what].items()}, file=sys.stderr)
             rows.append(row)
