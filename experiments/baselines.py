@@ -14,6 +14,9 @@ from datetime import date
 from pathlib import Path
 
 from rl_jax.run.cli import main
+from rl_jax.run.curves import curve_from_rows
+from rl_jax.run.metrics import MetricsFile
+from rl_jax.run.plots import compare_curves
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "experiments" / "results"
@@ -126,6 +129,17 @@ RAINBOW_ABLATION = {
 FAMILIES = {"ppo": PPO, "value": VALUE, "continuous": CONTINUOUS, "rainbow_ablation": RAINBOW_ABLATION}
 
 
+#: Families whose rows are variants of one run: one figure shows them all.
+COMPARED = ("rainbow_ablation",)
+
+
+def compare(family: str, folder: Path) -> None:
+    """Draw the learning curves of a family's finished rows in one figure."""
+    done = {name: folder / family / name / "metrics.jsonl" for name in FAMILIES[family]}
+    curves = {name.replace("_", " "): curve_from_rows(MetricsFile(path).read()) for name, path in done.items() if path.exists()}
+    compare_curves(ASSETS / f"{family}.png", curves)
+
+
 def run(family: str, name: str, folder: Path) -> dict:
     """Train one row and return its line of the table."""
     agent, options, threshold, published = FAMILIES[family][name]
@@ -137,7 +151,10 @@ def run(family: str, name: str, folder: Path) -> dict:
     about = json.loads((out / "metadata.json").read_text())
     ASSETS.mkdir(parents=True, exist_ok=True)
     image = f"{name}.png" if name.startswith(agent) else f"{agent}_{name}.png"
-    shutil.copy(out / "curve.png", ASSETS / image)
+    if family in COMPARED:
+        image = f"{family}.png"
+    else:
+        shutil.copy(out / "curve.png", ASSETS / image)
     return {
         **result,
         "name": name,
@@ -173,3 +190,5 @@ if __name__ == "__main__":
         parser.error(f"no such rows: {', '.join(unknown)}; there are {', '.join(FAMILIES[arguments.family])}")
     for row_name in arguments.only or FAMILIES[arguments.family]:
         record(arguments.family, row_name, run(arguments.family, row_name, arguments.runs))
+        if arguments.family in COMPARED:
+            compare(arguments.family, arguments.runs)

@@ -120,12 +120,15 @@ def baselines(rows: list[dict[str, Any]]) -> str:
     lines += ["", "Each row is one command:", "", "```bash"]
     lines += [row["command"] for row in rows if row.get("command")]
     lines += ["```", ""]
+    files = [row.get("curve") for row in rows]
     curves = []
-    for row in rows:
-        curve = row.get("curve")
+    for row, curve in zip(rows, files, strict=True):
         if curve and (ROOT / "docs" / curve).exists():
             title = ", ".join([f"{row['agent']} on {row['env']}", *(f"{name} {show(row)}" for name, show in extra.items())])
-            curves.append(f"![Learning curve of {title}](@assets/{Path(curve).name}){{ width=49% }}")
+            if files.count(curve) > 1:  # one figure shows several rows
+                curves = [f"![Learning curves on {row['env']}](@assets/{Path(curve).name})"]
+            else:
+                curves.append(f"![Learning curve of {title}](@assets/{Path(curve).name}){{ width=49% }}")
     lines += [*curves, ""]
     return "\n".join(lines)
 
