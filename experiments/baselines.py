@@ -102,8 +102,13 @@ VALUE = {
 }
 
 CONTINUOUS = {
-    f"{agent}_{env.replace('/', '_')}": (agent, ["--env", env, "--steps", "30000"], threshold, None)
-    for env, threshold in (("Pendulum-v1", -200), ("brax/inverted_pendulum", 900), ("brax/swimmer", None))
+    f"{agent}_{env.replace('/', '_')}": (agent, ["--env", env, "--steps", str(steps), *options], threshold, None)
+    for env, steps, options, threshold in (
+        ("Pendulum-v1", 30_000, (), -200),
+        ("brax/inverted_pendulum", 30_000, (), 900),
+        # Episodes of a thousand steps, of an environment that takes longer than learning does.
+        ("brax/hopper", 100_000, ("--eval-episodes", "16", "--checkpoints", "5"), None),
+    )
     for agent in ("sac", "td3", "mdpo-off-policy")
 }
 
