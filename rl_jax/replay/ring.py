@@ -105,9 +105,14 @@ def add(ring: Ring, layout: Layout, rollout: Rollout) -> Ring:
     marks = _write(ring.marks, MARK * episode + flags, head)
     new_head = (head + length) % layout.rows
     # Where episodes go on, the first row has been there since the last add, as the present.
-    present = rollout.obs[0][:, None].astype(ring.obs.dtype)
-    new = any_true((ring.size == 0) | jnp.any(rollout.first[0]))
-    obs = jax.lax.cond(new, lambda obs: _write(obs, present, head, axis=1), lambda obs: obs, ring.obs)
+    begins = (ring.size == 0) | rollout.first[0]
+
+    def renew(obs: jax.Array) -> jax.Array:
+        there = jax.lax.dynamic_slice_in_dim(obs, head, 1, axis=1)
+        new = begins.reshape(envs, *[1] * (there.ndim - 1))
+        return _write(obs, jnp.where(new, rollout.obs[0][:, None].astype(obs.dtype), there), head, axis=1)
+
+    obs = jax.lax.cond(any_true(begins), renew, lambda obs: obs, ring.obs)
     if length > 1:
         obs = _write(obs, jnp.swapaxes(rollout.obs[1:], 0, 1), head + 1, axis=1)
     # Rows beyond the array are dropped: those of steps that end no episode.
