@@ -11,7 +11,8 @@ import orbax.checkpoint as ocp
 import pytest
 
 from rl_jax.errors import RLJaxError
-from rl_jax.run.checkpoint import Checkpoints, digest
+from rl_jax.run.checkpoint import Checkpoints
+from rl_jax.run.leaves import digest
 
 
 def state_of(value, width=3):

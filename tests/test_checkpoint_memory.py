@@ -21,7 +21,8 @@ from rl_jax.envs import make
 from rl_jax.errors import RLJaxError
 from rl_jax.replay import Buffer
 from rl_jax.run import checkpoint, large_arrays, memory
-from rl_jax.run.checkpoint import Checkpoints, digest
+from rl_jax.run.checkpoint import Checkpoints
+from rl_jax.run.leaves import digest
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -30,16 +30,16 @@ def strict(line: str) -> Any:
 
 def test_appends_and_reads_back(tmp_path: Path) -> None:
     file = MetricsFile(tmp_path / "deep" / "metrics.jsonl")
-    file.append(rows(1, 2))
-    file.append([])
-    file.append(rows(3))
+    file.log(rows(1, 2))
+    file.log([])
+    file.log(rows(3))
     assert file.read() == rows(1, 2, 3)
     assert file.path.read_text().count("\n") == 3
 
 
 def test_numbers_of_any_library_and_what_is_not_finite(tmp_path: Path) -> None:
     file = MetricsFile(tmp_path / "m.jsonl")
-    file.append([{"steps": np.int64(2**53 + 1), "a": jnp.float32(0.5), "b": np.float32(np.nan), "c": math.inf, "d": jnp.nan}])
+    file.log([{"steps": np.int64(2**53 + 1), "a": jnp.float32(0.5), "b": np.float32(np.nan), "c": math.inf, "d": jnp.nan}])
     row = strict(file.path.read_text())
     assert row == {"steps": 2**53 + 1, "a": 0.5, "b": None, "c": None, "d": None}
     (back,) = file.read()
@@ -50,12 +50,12 @@ def test_numbers_of_any_library_and_what_is_not_finite(tmp_path: Path) -> None:
 @pytest.mark.parametrize("cut", [1, 5, 30])
 def test_half_written_last_line(tmp_path: Path, cut: int) -> None:
     file = MetricsFile(tmp_path / "m.jsonl")
-    file.append(rows(1, 2))
+    file.log(rows(1, 2))
     whole = file.path.read_bytes()
     file.path.write_bytes(whole[:-cut])
     kept = rows(1, 2) if cut == 1 else rows(1)  # without only its line end the row is whole
     assert file.read() == kept
-    file.append(rows(3))
+    file.log(rows(3))
     assert file.read() == kept + rows(3)
     for line in file.path.read_text().splitlines():
         strict(line)
@@ -65,19 +65,19 @@ def test_half_written_only_line(tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
     path.write_text('{"steps": 1')
     assert read(path) == []
-    MetricsFile(path).append(rows(7))
+    MetricsFile(path).log(rows(7))
     assert read(path) == rows(7)
 
 
 def test_truncate_after(tmp_path: Path) -> None:
     file = MetricsFile(tmp_path / "m.jsonl")
     assert file.truncate_after(5) == 0
-    file.append([{"note": 1}, *rows(1, 2, 3, 4)])
+    file.log([{"note": 1}, *rows(1, 2, 3, 4)])
     file.path.write_bytes(file.path.read_bytes() + b'{"steps": 5, "se')
     assert file.truncate_after(2) == 2
     assert file.read() == [{"note": 1}, *rows(1, 2)]
     assert file.truncate_after(2) == 0
-    file.append(rows(3))
+    file.log(rows(3))
     assert file.read() == [{"note": 1}, *rows(1, 2, 3)]
     assert [each.name for each in tmp_path.iterdir()] == ["m.jsonl"]
     assert file.truncate_after(0) == 3
@@ -85,7 +85,7 @@ def test_truncate_after(tmp_path: Path) -> None:
 
 def test_kill_while_truncating_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = MetricsFile(tmp_path / "m.jsonl")
-    file.append(rows(1, 2))
+    file.log(rows(1, 2))
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt

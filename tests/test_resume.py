@@ -57,7 +57,7 @@ checkpoint.json = Json
 IN_METRICS = (
     COUNT
     + """
-append = metrics.MetricsFile.append
+append = metrics.MetricsFile.log
 def half(self, rows):
     if rows[0]["steps"] > 1000 and third():
         with open(self.path, "a") as file:
@@ -65,7 +65,7 @@ def half(self, rows):
             file.flush()
             kill()
     append(self, rows)
-metrics.MetricsFile.append = half
+metrics.MetricsFile.log = half
 """
 )
 

@@ -1,5 +1,6 @@
 """Generalised advantage estimation."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -7,7 +8,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.experience.transform import Transform
-from rl_jax.ops import any_true, discounted_sum
+from rl_jax.ops import any_true, discounted_sum, per_device
 from rl_jax.types import Context, Metrics, PyTree, Rollout
 
 
@@ -20,18 +21,23 @@ def values_of_truncated(rollout: Rollout, context: Context) -> jax.Array:
     """
     if jax.tree.leaves(rollout.start.carry):
         return rollout.extras["truncated_value"]
-    length, num_envs = rollout.reward.shape
+    values = partial(_values_where, context, rollout.start.carry)
+    return per_device(values, rollout.truncated, rollout.next_obs, axis=1)
+
+
+def _values_where(context: Context, no_memory: PyTree, flags: jax.Array, next_obs: jax.Array) -> jax.Array:
+    length, num_envs = flags.shape
     total = length * num_envs
-    flags = rollout.truncated.reshape(total)
+    flags = flags.reshape(total)
     (rows,) = jnp.nonzero(flags, size=total, fill_value=total)
-    next_obs = rollout.next_obs.reshape(total, *rollout.next_obs.shape[2:])
+    next_obs = next_obs.reshape(total, *next_obs.shape[2:])
     count = jnp.sum(flags)
 
     def block(values: jax.Array, index: jax.Array) -> tuple[jax.Array, None]:
         def evaluate(values: jax.Array) -> jax.Array:
             mine = jax.lax.dynamic_slice(rows, (index * num_envs,), (num_envs,))
             obs = next_obs[jnp.minimum(mine, total - 1)]
-            value = context.agent.value(context.agent_state, rollout.start.carry, obs, jnp.zeros((num_envs,), bool))
+            value = context.agent.value(context.agent_state, no_memory, obs, jnp.zeros((num_envs,), bool))
             return values.at[mine].set(value.astype(values.dtype), mode="drop")
 
         return jax.lax.cond(any_true(index * num_envs < count), evaluate, lambda values: values, values), None
@@ -39,7 +45,7 @@ def values_of_truncated(rollout: Rollout, context: Context) -> jax.Array:
     def evaluate_blocks(values: jax.Array) -> jax.Array:
         return jax.lax.scan(block, values, jnp.arange(length))[0]
 
-    zeros = jnp.zeros((total,), rollout.reward.dtype)
+    zeros = jnp.zeros((total,), jnp.float32)
     return jax.lax.cond(any_true(count > 0), evaluate_blocks, lambda z: z, zeros).reshape(length, num_envs)
 
 

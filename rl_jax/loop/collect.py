@@ -7,9 +7,9 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.loop.metrics import Means
-from rl_jax.ops import any_true
+from rl_jax.ops import any_true, per_device
 from rl_jax.spaces import Space, to_env_action
-from rl_jax.types import Boundary, Curriculum, Environment, Key, PyTree, Rollout
+from rl_jax.types import Boundary, Curriculum, Environment, Key, PyTree, Rollout, Start
 
 
 @struct.dataclass
@@ -30,9 +30,15 @@ class Collector:
 def begin(curriculum: Curriculum, state: PyTree, carry: PyTree, key: Key, num_envs: int) -> Collector:
     """Start an episode in every environment."""
     index = jnp.arange(num_envs, dtype=jnp.int32)
-    start = jax.vmap(curriculum.start, in_axes=(None, 0, 0))(state, jax.random.split(key, num_envs), index)
+    start = _start(curriculum, state, key, index)
     here = Boundary(start.obs, jnp.ones((num_envs,), bool), carry, start.env_state, start.level, index)
     return Collector(here, jnp.zeros((num_envs,), jnp.float32), jnp.zeros((num_envs,), jnp.int32))
+
+
+def _start(curriculum: Curriculum, state: PyTree, key: Key, index: jax.Array) -> Start:
+    """Begin an episode in each of the environments ``index`` ``[n]``; whichever others there are makes no difference."""
+    keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, index)
+    return jax.vmap(curriculum.start, in_axes=(None, 0, 0))(state, keys, index)
 
 
 def _where(flag: jax.Array, yes: PyTree, no: PyTree) -> PyTree:
@@ -93,23 +99,28 @@ def collect(
         truncated = truncated & ~terminated
         done = terminated | truncated
 
-        def reset(current: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
-            keys = jax.random.split(key_reset, num_envs)
-            start = jax.vmap(curriculum.start, in_axes=(None, 0, 0))(curriculum_state, keys, here.index)
+        def reset(done: jax.Array, index: jax.Array, current: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
+            start = _start(curriculum, curriculum_state, key_reset, index)
             return _where(done, (start.env_state, start.obs, start.level), current)
 
+        def reset_if_any(done: jax.Array, index: jax.Array, current: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
+            return jax.lax.cond(any_true(done), reset, lambda done, index, same: same, done, index, current)
+
         # Nobody resets in most steps of most environments, and a reset can cost more than a step.
-        env_state, obs, level = jax.lax.cond(any_true(done), reset, lambda same: same, (out.state, out.obs, here.level))
+        env_state, obs, level = per_device(reset_if_any, done, here.index, (out.state, out.obs, here.level))
         means = means + _episode_means(done, returns, lengths, reward)
         there = here.replace(  # type: ignore[attr-defined]
             obs=obs, first=done, carry=memory, env_state=env_state, level=level
         )
 
         # Here and now, since the memory of this moment may be too large to be kept for every step.
-        def bootstrap() -> jax.Array:
-            return jnp.where(truncated, value(memory, out.obs), 0.0)
+        def bootstrap(truncated: jax.Array, memory: PyTree, obs: jax.Array) -> jax.Array:
+            def some() -> jax.Array:
+                return jnp.where(truncated, value(memory, obs), 0.0)
 
-        truncated_value = jax.lax.cond(any_true(truncated), bootstrap, lambda: jnp.zeros((num_envs,), jnp.float32))
+            return jax.lax.cond(any_true(truncated), some, lambda: jnp.zeros(truncated.shape, jnp.float32))
+
+        truncated_value = per_device(bootstrap, truncated, memory, out.obs)
         after = Collector(there, jnp.where(done, 0.0, returns), jnp.where(done, 0, lengths))
         row = {
             "obs": here.obs,
@@ -131,15 +142,16 @@ def collect(
     zero = jnp.zeros((num_envs,), jnp.float32)
     means = Means.zeros_like(jax.eval_shape(_episode_means, start.first, zero, collector.episode_length, zero))
     (collector, means), rows = jax.lax.scan(step, (collector, means), jax.random.split(key, length))
-    return collector, Rollout(**rows, start=start, last=collector.here), means
+    # Summed over environments once, here: over many devices, a sum in every step would make them wait for one another.
+    return collector, Rollout(**rows, start=start, last=collector.here), jax.tree.map(jnp.sum, means)
 
 
 def _episode_means(finished: jax.Array, returns: jax.Array, lengths: jax.Array, reward: jax.Array) -> Means:
-    """Sums over the episodes that finished at this step; episodes under way are not counted."""
-    count = jnp.sum(finished.astype(jnp.float32))
+    """Of each environment ``[N]``, if its episode finished at this step; episodes under way are not counted."""
+    count = finished.astype(jnp.float32)
     values = {
-        "episode/return": jnp.sum(jnp.where(finished, returns, 0.0)),
-        "episode/length": jnp.sum(jnp.where(finished, lengths, 0).astype(jnp.float32)),
-        "reward/mean": jnp.mean(reward),
+        "episode/return": jnp.where(finished, returns, 0.0),
+        "episode/length": jnp.where(finished, lengths, 0),
+        "reward/mean": reward,
     }
-    return Means.of(values, {"episode/return": count, "episode/length": count})
+    return Means.of(values, {"episode/return": count, "episode/length": count, "reward/mean": jnp.ones_like(reward)})

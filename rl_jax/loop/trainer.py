@@ -16,7 +16,7 @@ from rl_jax.loop.collect import Collector, begin, collect
 from rl_jax.loop.counter import Counter
 from rl_jax.loop.metrics import Means
 from rl_jax.loop.updates import Constant
-from rl_jax.ops import any_true, threefry
+from rl_jax.ops import any_true, spread, threefry
 from rl_jax.replay import OnPolicy
 from rl_jax.types import Agent, Context, Environment, Key, Metrics, PyTree, Rollout, Sample, Spec
 
@@ -142,7 +142,7 @@ class Trainer:
                 return self.agent.act(agent, carry, obs, first, key)
 
             def value(carry: PyTree, obs: jax.Array) -> jax.Array:
-                return self.agent.value(agent, carry, obs, jnp.zeros((self.num_envs,), bool))
+                return self.agent.value(agent, carry, obs, jnp.zeros(obs.shape[:1], bool))
 
             return self._rollout(curriculum, policy, value, collector, keys[3])[1]
 
@@ -215,7 +215,7 @@ class Trainer:
 
         def value(carry: PyTree, obs: jax.Array) -> jax.Array:
             obs = self.experience.observe(state.experience, obs)
-            return self.agent.value(state.agent, carry, obs, jnp.zeros((self.num_envs,), bool))
+            return self.agent.value(state.agent, carry, obs, jnp.zeros(obs.shape[:1], bool))
 
         key = self._key(state, streams.COLLECT)
         collector, collected, means = self._rollout(state.curriculum, policy, value, state.collector, key)
@@ -239,6 +239,7 @@ class Trainer:
             key_sample, key_learn = threefry.split(key)
             before = context.replace(key=key_sample, agent_state=agent)  # type: ignore[attr-defined]
             sample: Sample = self.replay.sample(replay, before)
+            sample = sample._replace(batch=spread(sample.batch, axis=1))
             mine = context.replace(key=key_learn, agent_state=agent)  # type: ignore[attr-defined]
             after, metrics, priorities = self.agent.learn(agent, sample, mine)
             if (usable := sample.usable) is not None:

@@ -2,6 +2,7 @@
 
 from rl_jax.ops import threefry
 from rl_jax.ops.branch import any_true, shared
+from rl_jax.ops.mesh import per_device, spread
 from rl_jax.ops.permutation import permutation
 from rl_jax.ops.random_index import random_index
 from rl_jax.ops.returns import discounted_sum
@@ -16,9 +17,11 @@ __all__ = [
     "any_true",
     "discounted_sum",
     "linear",
+    "per_device",
     "permutation",
     "polyak",
     "random_index",
     "shared",
+    "spread",
     "threefry",
 ]

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.ops import any_true
+from rl_jax.ops import any_true, per_device
 from rl_jax.replay.layout import Layout
 from rl_jax.types import PyTree, Rollout
 
@@ -98,7 +98,7 @@ def add(ring: Ring, layout: Layout, rollout: Rollout) -> Ring:
 
     It goes on where the last one ended: an episode that does not begin at its first step has the last one's ``last.obs`` there.
     """
-    length, envs, head = layout.rollout_length, layout.num_envs, ring.head
+    length, head = layout.rollout_length, ring.head
     done = rollout.done.astype(jnp.int32)
     episode = ring.ended + jnp.cumsum(done, axis=0, dtype=jnp.int32) - done
     flags = TERMINATED * rollout.terminated + TRUNCATED * rollout.truncated + FIRST * rollout.first
@@ -107,17 +107,22 @@ def add(ring: Ring, layout: Layout, rollout: Rollout) -> Ring:
     # Where episodes go on, the first row has been there since the last add, as the present.
     begins = (ring.size == 0) | rollout.first[0]
 
-    def renew(obs: jax.Array) -> jax.Array:
+    def renew(obs: jax.Array, begins: jax.Array, first: jax.Array) -> jax.Array:
         there = jax.lax.dynamic_slice_in_dim(obs, head, 1, axis=1)
-        new = begins.reshape(envs, *[1] * (there.ndim - 1))
-        return _write(obs, jnp.where(new, rollout.obs[0][:, None].astype(obs.dtype), there), head, axis=1)
+        new = begins.reshape(-1, *[1] * (there.ndim - 1))
+        return _write(obs, jnp.where(new, first[:, None].astype(obs.dtype), there), head, axis=1)
 
-    obs = jax.lax.cond(any_true(begins), renew, lambda obs: obs, ring.obs)
+    def renew_if_any(obs: jax.Array, begins: jax.Array, first: jax.Array) -> jax.Array:
+        return jax.lax.cond(any_true(begins), renew, lambda obs, begins, first: obs, obs, begins, first)
+
+    obs = per_device(renew_if_any, ring.obs, begins, rollout.obs[0])
     if length > 1:
         obs = _write(obs, jnp.swapaxes(rollout.obs[1:], 0, 1), head + 1, axis=1)
     # Rows beyond the array are dropped: those of steps that end no episode.
     slot = jnp.where(rollout.done, layout.rows + episode % layout.final_rows, layout.rows + layout.final_rows)
-    obs = obs.at[jnp.arange(envs), slot].set(rollout.next_obs.astype(obs.dtype), mode="drop")
+    obs = jax.vmap(lambda obs, slot, final: obs.at[slot].set(final.astype(obs.dtype), mode="drop"), in_axes=(0, 1, 1))(
+        obs, slot, rollout.next_obs
+    )
     obs = _write(obs, rollout.last.obs[:, None], new_head, axis=1)
 
     def memory(store: jax.Array, carry: jax.Array) -> jax.Array:
@@ -160,9 +165,9 @@ def row_of_age(ring: Ring | Added, layout: Layout, age: jax.Array) -> jax.Array:
     return (ring.head - age) % layout.rows
 
 
-def _take(store: jax.Array, slots: jax.Array) -> jax.Array:
-    flat = store.reshape(-1, *store.shape[2:])
-    return flat.at[slots].get(mode="promise_in_bounds")
+def _take(store: jax.Array, row: jax.Array, env: jax.Array) -> jax.Array:
+    # Two indices, not one into a flat store: over many devices, each then answers for its own environments.
+    return store.at[row, env].get(mode="promise_in_bounds")
 
 
 def read(ring: Ring, layout: Layout, index: jax.Array) -> Rollout:
@@ -179,7 +184,7 @@ def read(ring: Ring, layout: Layout, index: jax.Array) -> Rollout:
         rows = row + steps
         return jnp.where(rows < layout.rows, rows, rows - layout.rows)
 
-    marks = _take(ring.marks, later(time) * envs + env)
+    marks = _take(ring.marks, later(time), env)
     done = (marks & (TERMINATED | TRUNCATED)) != 0
     mask, end, until = True | done, marks, time
     if layout.length > 1:
@@ -190,32 +195,30 @@ def read(ring: Ring, layout: Layout, index: jax.Array) -> Rollout:
         marks = jnp.where(mask, marks, end)
         done = (marks & (TERMINATED | TRUNCATED)) != 0
     rows = later(until)
-    here = rows * envs + env
     # A trajectory has at most one final observation.
     final = layout.rows + end // MARK % layout.final_rows
     following = jnp.where(done, final, later(until + 1))
     # Computed once here, and not again in every gather that uses them.
-    rows, here, following = jax.lax.optimization_barrier((rows, here, following))
+    rows, following = jax.lax.optimization_barrier((rows, following))
 
     def look(rows: jax.Array) -> jax.Array:
         # Trajectory after trajectory, as they lie in memory.
-        slots = (env * (layout.rows + layout.final_rows) + rows).T
-        return jnp.swapaxes(_take(ring.obs, slots), 0, 1)
+        return jnp.swapaxes(_take(ring.obs, env[:, None], rows.T), 0, 1)
 
-    carry = jax.tree.map(lambda x: _take(x, row // layout.period * envs + env)[None], ring.carry)
+    carry = jax.tree.map(lambda x: _take(x, row // layout.period, env)[None], ring.carry)
     return Rollout(
         obs=look(rows),
-        action=_take(ring.action, here),
-        reward=_take(ring.reward, here),
+        action=_take(ring.action, rows, env),
+        reward=_take(ring.reward, rows, env),
         terminated=(marks & TERMINATED) != 0,
         truncated=(marks & TRUNCATED) != 0,
         first=((marks & FIRST) != 0) & (time == 0),
         next_obs=look(following),
         carry=carry,
         env_state=(),
-        level=jax.tree.map(lambda x: _take(x, here), ring.level),
+        level=jax.tree.map(lambda x: _take(x, rows, env), ring.level),
         info={},
-        extras={**{name: _take(x, here) for name, x in ring.extras.items()}, "mask": mask},
+        extras={**{name: _take(x, rows, env) for name, x in ring.extras.items()}, "mask": mask},
         start=None,  # type: ignore[arg-type]
         last=None,  # type: ignore[arg-type]
     )

@@ -22,11 +22,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import orbax.checkpoint as ocp
 
 from rl_jax.errors import RLJaxError
 from rl_jax.run import large_arrays
+from rl_jax.run.devices import on_host, put
+from rl_jax.run.leaves import describe, flatten, is_key, plain
 from rl_jax.run.memory import human_bytes
 from rl_jax.types import PyTree
 
@@ -39,34 +40,12 @@ SPARE = 2**20
 TOGETHER = 2**26
 
 
-def is_key(leaf: Any) -> bool:
-    """Whether a leaf (or its shape) is a typed random key."""
-    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def _plain(leaf: Any) -> Any:
-    """Typed keys as the words they are made of; all else as it is."""
-    return jax.random.key_data(leaf) if is_key(leaf) else leaf
-
-
-def _flatten(state: PyTree) -> dict[str, Any]:
-    """Leaves by a name that keeps their order and says where they belong."""
-    leaves = jax.tree_util.tree_leaves_with_path(state)
-    return {f"{i:04d}{jax.tree_util.keystr(path)}".replace("/", "|"): leaf for i, (path, leaf) in enumerate(leaves)}
-
-
-def _describe(flat: dict[str, Any]) -> dict[str, str]:
-    return {name: f"{np.dtype(leaf.dtype)}{list(leaf.shape)}" for name, leaf in flat.items()}
-
-
-def digest(tree: PyTree) -> str:
-    """SHA-256 over shapes, dtypes and bytes of all leaves, in order."""
-    total = hashlib.sha256()
-    for leaf in jax.tree.leaves(jax.tree.map(_plain, tree)):
-        array = np.asarray(leaf)
-        total.update(f"{array.shape}{array.dtype}".encode())
-        total.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-    return total.hexdigest()
+def _alone() -> ocp.options.MultiprocessingOptions:
+    """Orbax within this process: of several, one writes, and each reads for itself."""
+    if jax.process_count() == 1:
+        return ocp.options.MultiprocessingOptions()
+    me = jax.process_index()
+    return ocp.options.MultiprocessingOptions(primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process_{me}")
 
 
 def _file_digests(folder: Path) -> dict[str, str]:
@@ -95,6 +74,12 @@ def _write(path: Path, flat: dict[str, Any]) -> None:
     """Write all arrays; a full disk is an ``OSError``, as everywhere else, and not a ``ValueError`` out of several threads."""
     large = _large(flat)
     small = {name: leaf for name, leaf in flat.items() if name not in large}
+    if jax.process_count() > 1:  # orbax would ask every process for its part
+        small = {name: on_host(leaf) for name, leaf in small.items()}
+    if jax.process_index():  # hands over what the writing process has not
+        for name in large:
+            large_arrays.write(None, flat[name])
+        return
 
     def failed(code: int) -> OSError:
         size = human_bytes(sum(leaf.nbytes for leaf in flat.values()))
@@ -110,7 +95,7 @@ def _write(path: Path, flat: dict[str, Any]) -> None:
         logger.disabled = True
     try:
         if small:  # orbax refuses to write nothing
-            with ocp.StandardCheckpointer() as writer:
+            with ocp.StandardCheckpointer(multiprocessing_options=_alone()) as writer:
                 writer.save(path, small)
         for name in large:
             large_arrays.write(_place(path, name), flat[name])
@@ -161,14 +146,20 @@ class Checkpoints:
             raise self._damaged(step, f"its manifest cannot be read: {error}") from None
 
     def save(self, step: int, state: PyTree, score: float | None = None) -> None:
-        """Write a checkpoint; when this returns it is whole on the disk, and older ones beyond ``keep`` are gone."""
-        flat = {name: _plain(leaf) for name, leaf in _flatten(state).items()}
-        self._manifests.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(self.path(step), ignore_errors=True)
+        """Write a checkpoint; when this returns it is whole on the disk, and older ones beyond ``keep`` are gone.
+
+        Of several processes, all call this and the first one writes.
+        """
+        flat = {name: plain(leaf) for name, leaf in flatten(state).items()}
         full = {name: leaf for name, leaf in flat.items() if leaf.size}  # orbax refuses empty ones
+        if jax.process_index() == 0:
+            self._manifests.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(self.path(step), ignore_errors=True)
         _write(self.path(step), full)
+        if jax.process_index():
+            return
         files = _file_digests(self.path(step))
-        about = {"score": score, "files": files, "arrays": _describe(flat), "large": _large(full)}
+        about = {"score": score, "files": files, "arrays": describe(flat), "large": _large(full)}
         temporary = self._manifests / f"{step}.part"
         with open(temporary, "w") as file:
             json.dump(about, file)
@@ -203,10 +194,11 @@ class Checkpoints:
             have = ", ".join(str(s) for s in self.steps()) or "none"
             raise RLJaxError(f"{self._folder.parent} has no checkpoint {step}; it has: {have}")
         manifest = self._manifest(step)
-        place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-        words = _flatten(jax.eval_shape(lambda tree: jax.tree.map(_plain, tree), like))
-        flat = {name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place) for name, leaf in words.items()}
-        if manifest["arrays"] != _describe(flat):
+        here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        words = flatten(jax.eval_shape(lambda tree: jax.tree.map(plain, tree), like))
+        flat = {name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here) for name, leaf in words.items()}
+        places = {name: getattr(leaf, "sharding", None) or here for name, leaf in flatten(like).items()}
+        if manifest["arrays"] != describe(flat):
             raise RLJaxError(
                 f"checkpoint {self.path(step)} belongs to another program (its arrays have other names or shapes): "
                 f"use the configuration and the version of rl_jax that wrote it"
@@ -218,9 +210,13 @@ class Checkpoints:
         small = {name: leaf for name, leaf in flat.items() if leaf.size and name not in large}
         restored = {name: jnp.zeros(leaf.shape, leaf.dtype) for name, leaf in flat.items() if not leaf.size}
         if small:
-            with ocp.StandardCheckpointer() as reader:
+            with ocp.StandardCheckpointer(multiprocessing_options=_alone()) as reader:
                 restored |= reader.restore(self.path(step), small)
-        restored |= {name: large_arrays.read(_place(self.path(step), name), flat[name]) for name in large}
+        for name in restored:
+            if isinstance(places[name], jax.sharding.NamedSharding):
+                restored[name] = put(restored[name], places[name])
+        for name in large:
+            restored[name] = large_arrays.read(_place(self.path(step), name), flat[name], places[name])
         leaves, structure = jax.tree.flatten(like)
         values = zip((restored[name] for name in flat), leaves, strict=True)
         return jax.tree.unflatten(structure, [jax.random.wrap_key_data(v) if is_key(leaf) else v for v, leaf in values])

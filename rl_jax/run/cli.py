@@ -27,7 +27,7 @@ import tyro
 from rl_jax.agents import CONFIGS
 from rl_jax.agents.checks import option
 from rl_jax.errors import RLJaxError
-from rl_jax.run import commands
+from rl_jax.run import commands, distributed
 from rl_jax.run.config import RunOptions, load, restore
 from rl_jax.run.sweep import sweepable
 from rl_jax.run.train import Stopped
@@ -279,6 +279,11 @@ def _ends_on_sigterm() -> Iterator[None]:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Entry point. Mistakes end with one line on standard error and status 2; a signal with 128 + its number."""
+    with distributed.ending():
+        _main_with_errors(args)
+
+
+def _main_with_errors(args: Sequence[str] | None) -> None:
     try:
         with _ends_on_sigterm():
             _main(sys.argv[1:] if args is None else args)
@@ -303,6 +308,8 @@ def main(args: Sequence[str] | None = None) -> None:
         print(f"rl-jax: error: {what}: make room and repeat, a run with --resume", file=sys.stderr)
         raise SystemExit(2) from None
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
+        if isinstance(error, jax.errors.JaxRuntimeError) and distributed.parted(error):
+            distributed.leave(str(error))
         if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
             raise
         print("rl-jax: error: out of memory: use fewer --num-envs, --seeds or a smaller network", file=sys.stderr)

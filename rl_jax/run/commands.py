@@ -1,11 +1,9 @@
 """What each command does, once its options are known."""
 
-import dataclasses
 import json
 import os
 import sys
 import time
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +16,19 @@ from rl_jax.agents import CONFIGS
 from rl_jax.errors import MissingExtra, RLJaxError
 from rl_jax.loop import counter as streams
 from rl_jax.loop.collect import begin, collect
-from rl_jax.run import config
-from rl_jax.run.checkpoint import Checkpoints, digest
-from rl_jax.run.config import IDENTITY, RECORD, RunOptions
+from rl_jax.run import config, distributed
+from rl_jax.run.begin import choose_devices, finished, run_folder
+from rl_jax.run.config import IDENTITY, RunOptions
 from rl_jax.run.curves import curve_from_rows
 from rl_jax.run.folder import RunFolder
 from rl_jax.run.job import Job
+from rl_jax.run.leaves import digest
 from rl_jax.run.memory import check_memory
 from rl_jax.run.metrics import MetricsFile
 from rl_jax.run.plots import compare_curves
 from rl_jax.run.render import render_episode
 from rl_jax.run.sweep import report, sweep_job, sweepable
-from rl_jax.run.train import FINAL_EVALUATION, check_writable, device_text, finish, metadata, prepare_folder, summarise
+from rl_jax.run.train import FINAL_EVALUATION, check_writable, device_text, finish, summarise
 from rl_jax.run.train import train as run_job
 
 
@@ -51,63 +50,30 @@ def _check_extras(options: RunOptions) -> None:
         raise MissingExtra("Weights & Biases logging (--wandb)", "wandb")
 
 
-def _folder(command: str, agent: str, options: RunOptions, hyperparameters: dict[str, Any]) -> Path:
-    """The run's folder, made and filled with its configuration; or the resumed one, checked to be the same run."""
-    if options.resume:
-        saved = config.load(options.resume / "config.json")
-        same = (*IDENTITY, *RECORD)
-        old = {name: saved["run"].get(name) for name in same} | saved["hyperparameters"]
-        new = {name: config.plain(getattr(options, name)) for name in same} | config.plain_values(hyperparameters)
-        if changed := config.differences(old, new):
-            raise RLJaxError(
-                f"cannot resume {options.resume} with other options: {', '.join(changed)}; leave them out, or start a new run"
-            )
-        if options.out and options.out.resolve() != options.resume.resolve():
-            raise RLJaxError(f"a resumed run stays in its folder {options.resume}: leave out --out")
-        check_writable(options.resume)
-        return options.resume
-    name = f"{options.env}-{agent}-s{options.seed}-{datetime.now():%Y%m%d-%H%M%S}".replace("/", "_").replace(":", "_")
-    folder = options.out or Path("runs") / name
-    prepare_folder(folder, options.overwrite)
-    config.save(folder / "config.json", command, agent, dataclasses.replace(options, out=folder), hyperparameters)
-    config.write_json(folder / "metadata.json", metadata())
-    return folder
-
-
-def _finished(folder: Path, job: Job, options: RunOptions) -> bool:
-    """Whether a resumed run had come to its end already; then its result is printed again."""
-    if not options.resume or Checkpoints(folder).steps()[-1:] != [job.updates * job.trainer.steps_per_update]:
-        return False
-    try:
-        result = json.loads((folder / "result.json").read_text())
-    except (OSError, ValueError):
-        return False
-    if not options.quiet:
-        print(f"{folder} is finished: its result", file=sys.stderr)
-    print(json.dumps(result))
-    return True
-
-
 def train(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     """``rl-jax train``."""
     options.check()
     _check_extras(options)
     configuration = CONFIGS[agent](**values)
     configuration.check()
+    if options.distributed:
+        distributed.join()
     trainer = configuration.trainer(config.make_env(options), time_limit=options.time_limit)
+    devices = choose_devices(options, trainer.num_envs, options.seeds)
     check_memory(trainer, options.seeds, options.eval_episodes)
     seeds = list(range(options.seed, options.seed + options.seeds))
-    job = Job(trainer, seeds, options.steps, options.eval_episodes)
+    job = Job(trainer, seeds, options.steps, options.eval_episodes, devices=devices)
     job.check()
-    folder = _folder("train", agent, options, values)
-    if _finished(folder, job, options):
+    folder = run_folder("train", agent, options, values)
+    if finished(folder, job, options):
         return
     _compilation_cache(options.compile_cache)
     title = f"{agent.upper()} on {options.env}"
     summary = run_job(job, folder, options, title, [{"seed": seed} for seed in seeds], bool(options.resume))
-    summary = {"env": options.env, "agent": agent, **summary}
-    finish(folder, summary, title, options.quiet)
-    print(json.dumps(summary))
+    if distributed.first():
+        summary = {"env": options.env, "agent": agent, **summary}
+        finish(folder, summary, title, options.quiet)
+        print(json.dumps(summary))
 
 
 def sweep(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
@@ -116,17 +82,22 @@ def sweep(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     _check_extras(options)
     grid = {name: values[name] for name in sweepable(CONFIGS[agent])}
     base = CONFIGS[agent](**{**values, **{name: points[0] for name, points in grid.items() if points}})
+    if options.distributed:
+        distributed.join()
     job, labels = sweep_job(base, grid, options)
+    job.devices = choose_devices(options, job.trainer.num_envs, len(job.seeds))
     job.check()
     varied = [name for name, points in grid.items() if len(points) > 1]
-    folder = _folder("sweep", agent, options, values)
-    if _finished(folder, job, options):
+    folder = run_folder("sweep", agent, options, values)
+    if finished(folder, job, options):
         return
     _compilation_cache(options.compile_cache)
     title = f"{agent.upper()} on {options.env}, {options.seeds} seeds each"
     summary = run_job(
         job, folder, options, title, [{"run": i, **label} for i, label in enumerate(labels)], bool(options.resume)
     )
+    if not distributed.first():
+        return
     table = report(folder, varied, labels, summary["eval_returns"], title, options.quiet)
     summary = {"env": options.env, "agent": agent, **summary, "table": table}
     config.write_json(folder / "result.json", summary)

@@ -8,7 +8,7 @@ import sys
 import typing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import rl_jax as rl
 from rl_jax.agents import CONFIGS
@@ -60,6 +60,12 @@ class RunOptions:
     """Copy metrics to Weights & Biases (extra 'wandb')."""
     compile_cache: bool = True
     """Keep compiled programs between runs."""
+    devices: int | None = None
+    """Devices that share the work (default: one; with --distributed all of all processes)."""
+    shard: Literal["envs", "seeds"] = "envs"
+    """What the devices share: the environments of each run, or the runs."""
+    distributed: bool = False
+    """Join the other processes of this run first; on SLURM and the like they are found, else see docs."""
 
     def check(self) -> None:
         """Refuse options that cannot be.
@@ -70,6 +76,8 @@ class RunOptions:
         if not self.env:
             raise RLJaxError("which environment? Add --env NAME, such as --env CartPole-v1 ('rl-jax list' shows all)")
         at_least(self, 1, "steps", "seeds", "eval_episodes", "checkpoints", "keep")
+        if self.devices is not None:
+            at_least(self, 1, "devices")
         if not 0 <= self.seed <= 2**32 - self.seeds:
             last = f" (--seeds {self.seeds} needs that many from it on)" if self.seeds > 1 else ""
             raise RLJaxError(f"--seed must lie between 0 and {2**32 - self.seeds}, not {self.seed}{last}")

@@ -11,6 +11,7 @@ import numpy as np
 from rl_jax.errors import RLJaxError
 from rl_jax.loop import Trainer, evaluate
 from rl_jax.run.compiling import compiler_options
+from rl_jax.run.devices import Devices, Kind, on_host
 from rl_jax.run.memory import MOST, check_compiled
 from rl_jax.types import PyTree
 
@@ -26,6 +27,7 @@ class Job:
         eval_episodes: episodes of an evaluation of each.
         batched: whether the trainer's leaves are batched.
         rows: lines of metrics over the whole job.
+        devices: over which devices it is split, and how.
     """
 
     trainer: Trainer
@@ -34,9 +36,11 @@ class Job:
     eval_episodes: int
     batched: bool = False
     rows: int = 200
+    devices: Devices = field(default_factory=Devices)
     seconds_compile: float = field(default=0.0, init=False)
     _programs: dict[str, Any] = field(default_factory=dict, init=False)
     _shape: Any = field(default=None, init=False)
+    _placed: Any = field(default=None, init=False)
 
     @property
     def single(self) -> bool:
@@ -53,28 +57,51 @@ class Job:
         rows = min(self.rows, self.updates)
         return [round(i * self.updates / rows) for i in range(rows + 1)]
 
-    def keys(self) -> jax.Array:
-        """One typed key per run, from its seed."""
-        if self.single:
-            return jax.random.key(self.seeds[0])
-        return jax.vmap(jax.random.key)(jnp.asarray(self.seeds, jnp.uint32))
+    def keys(self, stream: int | None = None) -> jax.Array:
+        """One typed key per run, from its seed, or one of its streams."""
+        keys = jax.vmap(jax.random.key)(jnp.asarray(self.seeds, jnp.uint32))
+        if stream is not None:
+            keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, stream)
+        return self.devices.put(keys[0] if self.single else keys, self._place("runs"))
 
     def _lift(self, function: Any, axes: tuple[int | None, ...]) -> Any:
         if self.single:
             return function
         return jax.vmap(function, in_axes=(0 if self.batched else None, *axes))
 
+    def _place(self, kind: Kind) -> Any:
+        """Where on the devices something lies."""
+        if self.devices.mesh is None:
+            return None
+        one = jax.tree.map(lambda leaf: leaf[0], self.trainer) if self.batched else self.trainer
+        return self.devices.sharding(kind, one, self.batched, not self.single)
+
     def _compile(
-        self, name: str, function: Any, axes: tuple[int | None, ...], *shapes: Any, donate: tuple[int, ...] = ()
+        self,
+        name: str,
+        function: Any,
+        takes: tuple[Kind, ...],
+        gives: PyTree,
+        *shapes: Any,
+        donate: tuple[int, ...] = (),
     ) -> Any:
         if name not in self._programs:
             start = time.perf_counter()
-            lowered = jax.jit(self._lift(function, axes), donate_argnums=donate).lower(self.trainer, *shapes)
-            program = lowered.compile(compiler_options())
+            axes = tuple(None if kind == "whole" else 0 for kind in takes)
+            places = tuple(map(self._place, ("trainer", *takes))), jax.tree.map(self._place, gives)
+            with self.devices.tracing():
+                jitted = self.devices.jit(self._lift(function, axes), *places, donate)
+                program = jitted.lower(self._trainer(), *shapes).compile(compiler_options())
             check_compiled(program, name)
             self._programs[name] = program
             self.seconds_compile += time.perf_counter() - start
         return self._programs[name]
+
+    def _trainer(self) -> Trainer:
+        """The hyperparameters on all devices."""
+        if self._placed is None:
+            self._placed = self.devices.put(self.trainer, self._place("trainer"))
+        return self._placed
 
     def check(self) -> None:
         """Refuse a length that cannot be counted.
@@ -86,28 +113,35 @@ class Job:
             raise RLJaxError(f"--steps {self.steps} is more than one run can count: use larger --num-envs or fewer --steps")
 
     def state_shape(self) -> PyTree:
-        """The training state's shapes and dtypes."""
+        """The training state's shapes, dtypes and places."""
         if self._shape is None:
             function = self._lift(lambda trainer, key: trainer.init(key, self.steps), (0,))
-            self._shape = jax.eval_shape(function, self.trainer, self.keys())
+            shape = jax.eval_shape(function, self.trainer, self.keys())
+            self._shape = self.devices.placed_shape(shape, self._place("state"))
         return self._shape
 
     def compile(self, fresh: bool = True) -> float:
         """Compile everything; seconds it took. A resumed run (not ``fresh``) needs no first state, and may have no room for one."""
         state = self.state_shape()
         if fresh:
-            self._compile("init", lambda trainer, key: trainer.init(key, self.steps), (0,), self.keys())
-        self._compile("advance", Trainer.advance, (0, None), state, jax.ShapeDtypeStruct((), jnp.int32), donate=(1,))
+            self._compile("init", lambda trainer, key: trainer.init(key, self.steps), ("runs",), "state", self.keys())
+        number = jax.ShapeDtypeStruct((), jnp.int32)
+        self._compile("advance", Trainer.advance, ("state", "whole"), ("state", "whole"), state, number, donate=(1,))
         self.compile_evaluation()
         return self.seconds_compile
 
     def init(self) -> PyTree:
         """Fresh states."""
-        return self._programs["init"](self.trainer, self.keys())
+        return self._programs["init"](self._trainer(), self.keys())
+
+    def place(self, state: PyTree) -> PyTree:
+        """A state that was read from a file, where the programs want it."""
+        return self.devices.put(state, self._place("state"))
 
     def advance(self, state: PyTree, num_updates: int) -> tuple[PyTree, dict[str, np.ndarray]]:
         """``num_updates`` train steps of every run; ``state`` is consumed. Metrics ``[B]`` on the host."""
-        state, metrics = self._programs["advance"](self.trainer, state, jnp.asarray(num_updates, jnp.int32))
+        number = self.devices.put(jnp.asarray(num_updates, jnp.int32), self._place("whole"))
+        state, metrics = self._programs["advance"](self._trainer(), state, number)
         return state, {name: np.atleast_1d(np.asarray(value)) for name, value in metrics.items()}
 
     def compile_evaluation(self, greedy: bool = True) -> Any:
@@ -117,24 +151,25 @@ class Job:
         def play(trainer: Trainer, state: PyTree, key: jax.Array) -> Any:
             return evaluate(trainer, state, key, episodes, greedy)
 
-        return self._compile(f"evaluate {episodes} {greedy}", play, (0, 0), self.state_shape(), self.keys())
+        name, state = f"evaluate {episodes} {greedy}", self.state_shape()
+        return self._compile(name, play, ("state", "runs"), "whole", state, self.keys())
 
     def evaluate(self, state: PyTree, stream: int, greedy: bool = True) -> "Scores":
         """Whole episodes of every run, from keys of their own: ``stream`` tells evaluations of one run apart."""
-        program = self.compile_evaluation(greedy)
-        keys = self.keys()
-        fold = jax.random.fold_in
-        keys = fold(keys, stream) if self.single else jax.vmap(fold, in_axes=(0, None))(keys, stream)
-        result = program(self.trainer, state, keys)
+        result = self.compile_evaluation(greedy)(self._trainer(), state, self.keys(stream))
         batch = len(self.seeds)
         returns, lengths, finished = (
             np.asarray(x).reshape(batch, -1) for x in (result.returns, result.lengths, result.finished)
         )
         return Scores(returns.astype(np.float64), lengths, finished)
 
+    def params(self, state: PyTree) -> PyTree:
+        """All runs' parameters, on the host."""
+        return jax.tree.map(on_host, self.trainer.params(state))
+
     def finite(self, state: PyTree) -> np.ndarray:
         """Whether all parameters of each run are finite ``[B]``."""
-        leaves = [np.asarray(x) for x in jax.tree.leaves(self.trainer.params(state)) if jnp.issubdtype(x.dtype, jnp.inexact)]
+        leaves = [x for x in jax.tree.leaves(self.params(state)) if np.issubdtype(x.dtype, np.inexact)]
         return np.all([np.isfinite(x).reshape(len(self.seeds), -1).all(axis=1) for x in leaves], axis=0)
 
 

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tensorstore as ts
+from jax.sharding import NamedSharding, PartitionSpec
 
 #: Bytes of a piece, and pieces that are being written or read at the same time.
 PIECE, AHEAD = 2**22, 4
@@ -62,17 +63,44 @@ def _start(where: tuple[slice, ...]) -> tuple[np.ndarray, ...]:
     return tuple(np.asarray(part.start, np.int32) for part in where)
 
 
+@partial(jax.jit, static_argnums=(2, 3))
+def _cut_shared(array: jax.Array, start: tuple[np.ndarray, ...], shape: tuple[int, ...], sharding: NamedSharding) -> jax.Array:
+    """A piece of an array that lies on many devices, from whichever has it; the rest stays where it is."""
+    for axis, names in enumerate(sharding.spec):
+        if (
+            names is not None and shape[axis] < array.shape[axis]
+        ):  # by its indices, which each device answers for its own: a slice would be cut from the whole
+            array = jnp.take(array, start[axis] + jnp.arange(shape[axis]), axis, mode="clip")
+    rest = [jnp.where(n == m, 0, at) for at, n, m in zip(start, array.shape, shape, strict=True)]
+    piece = jax.lax.dynamic_slice(array, rest, shape)
+    return jax.lax.with_sharding_constraint(piece, NamedSharding(sharding.mesh, PartitionSpec()))
+
+
 def _on_host(array: jax.Array) -> bool:
-    return not isinstance(array, jax.Array) or all(device.platform == "cpu" for device in array.devices())
+    if not isinstance(array, jax.Array):
+        return True
+    return len(array.devices()) == 1 and all(device.platform == "cpu" for device in array.devices())
 
 
-def write(folder: Path, array: jax.Array) -> None:
-    """Write ``array`` into a new folder; when this returns it is on the disk.
+def _piece(array: jax.Array, where: tuple[slice, ...]) -> np.ndarray:
+    shape = tuple(part.stop - part.start for part in where)
+    if isinstance(array.sharding, NamedSharding) and not array.is_fully_replicated:
+        return np.asarray(_cut_shared(array, _start(where), shape, array.sharding))
+    return np.asarray(_cut(array, _start(where), shape))
+
+
+def write(folder: Path | None, array: jax.Array) -> None:
+    """Write ``array`` into a new folder; when this returns it is on the disk. No folder: only hand over what is here of it.
 
     Raises:
         ValueError: tensorstore's, with the system's error code, such as that of a full disk.
     """
     dtype = np.dtype(array.dtype)
+    if folder is None:
+        if not array.is_fully_replicated:
+            for where in _pieces(array.shape, dtype.itemsize):
+                _piece(array, where)
+        return
     compress = {"cname": "lz4", "clevel": 1, "shuffle": "shuffle", "typesize": dtype.itemsize}
     metadata = {
         "shape": array.shape,
@@ -86,10 +114,7 @@ def write(folder: Path, array: jax.Array) -> None:
     writing: deque[Any] = deque()
     try:
         for where in _pieces(array.shape, dtype.itemsize):
-            if host is None:
-                piece = np.asarray(_cut(array, _start(where), tuple(part.stop - part.start for part in where)))
-            else:
-                piece = host[where]
+            piece = _piece(array, where) if host is None else host[where]
             writing.append(store[where].write(piece))  # copies the piece
             if len(writing) >= AHEAD:
                 writing.popleft().result()
@@ -100,11 +125,13 @@ def write(folder: Path, array: jax.Array) -> None:
             other.exception()  # waits: after an error nothing may still write
 
 
-def read(folder: Path, like: jax.ShapeDtypeStruct) -> jax.Array:
-    """The array in ``folder``, filled in place on the device that ``like`` is placed on."""
-    # Memory of the device's own: an array that borrows numpy's could not be donated, and the first train step would copy it.
-    array = jnp.zeros(like.shape, like.dtype, device=like.sharding)
+def read(folder: Path, like: jax.ShapeDtypeStruct, place: jax.sharding.Sharding) -> jax.Array:
+    """The array in ``folder``, filled in place on a device, or part by part on many."""
     store = _open(folder)
+    if len(place.device_set) > 1:
+        return jax.make_array_from_callback(like.shape, place, lambda index: store[index].read().result())
+    # Memory of the device's own: an array that borrows numpy's could not be donated, and the first train step would copy it.
+    array = jnp.zeros(like.shape, like.dtype, device=place)
     reading: deque[Any] = deque()
     for where in itertools.chain(_pieces(like.shape, like.dtype.itemsize), [None] * AHEAD):
         if where is not None:

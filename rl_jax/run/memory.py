@@ -18,7 +18,7 @@ MOST = 2**31 - 1
 
 def available() -> int | None:
     """Bytes that the device could still give; ``None`` if it does not say."""
-    stats = jax.devices()[0].memory_stats()
+    stats = jax.local_devices()[0].memory_stats()
     if stats and "bytes_limit" in stats:
         return int(stats["bytes_limit"] - stats.get("bytes_in_use", 0))
     found = []
@@ -76,7 +76,7 @@ def check_memory(trainer: Trainer, runs: int, eval_episodes: int = 0) -> None:
     """
     envs, length = trainer.num_envs, trainer.rollout_length
     free = available()
-    need, device = Need.of(trainer), jax.devices()[0].device_kind
+    need, device = Need.of(trainer), jax.local_devices()[0].device_kind
     if envs * length > MOST:
         least = need.env + length * need.step
         most = MOST // length if free is None else min(MOST // length, int((free / runs - need.fixed) / least))
@@ -134,7 +134,7 @@ def _check_replay(trainer: Trainer, runs: int, rest: float, free: int) -> None:
         fix = f"{int(free / each)} runs or fewer, such as --seeds {int(free / each)}"
     raise RLJaxError(
         f"a replay buffer of {plan.capacity:,} transitions needs {human_bytes(runs * plan.bytes)}{several}, and "
-        f"{human_bytes(room)} are free for it ({jax.devices()[0].device_kind}): use {fix}"
+        f"{human_bytes(room)} are free for it ({jax.local_devices()[0].device_kind}): use {fix}"
     )
 
 
@@ -153,7 +153,7 @@ def check_compiled(program: Any, name: str) -> None:
     Raises:
         RLJaxError: with both numbers.
     """
-    if jax.devices()[0].platform != "cpu":
+    if jax.local_devices()[0].platform != "cpu":
         return  # others report it themselves, without harm
     plan, free = program.memory_analysis(), available()
     if plan is None or free is None:

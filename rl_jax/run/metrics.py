@@ -36,7 +36,7 @@ class MetricsFile:
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
 
-    def append(self, rows: Sequence[Row]) -> None:
+    def log(self, rows: Sequence[Row]) -> None:
         """Add rows at the end; when this returns they are on the disk. A line half-written by a kill goes first."""
         text = "".join(_line(row) for row in rows)
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,6 +55,9 @@ class MetricsFile:
             os.fsync(file.fileno())
         if created:
             _sync_folder(self.path.parent)
+
+    def close(self) -> None:
+        """Nothing is open between two calls."""
 
     def truncate_after(self, steps: int) -> int:
         """Forget rows beyond ``steps``, as a run resumed from a checkpoint at ``steps`` will measure them again.

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from importlib.metadata import version
 from itertools import pairwise
@@ -20,11 +20,12 @@ import jax
 import numpy as np
 
 from rl_jax.errors import NonFinite, RLJaxError
-from rl_jax.run import stats
-from rl_jax.run.checkpoint import Checkpoints, digest
+from rl_jax.run import distributed, stats
+from rl_jax.run.checkpoint import Checkpoints
 from rl_jax.run.config import RunOptions, load, write_json
 from rl_jax.run.curves import curve_from_rows
 from rl_jax.run.job import Job, Scores
+from rl_jax.run.leaves import digest
 from rl_jax.run.memory import replay_text
 from rl_jax.run.metrics import Logger, MetricsFile, TensorBoardLogger, WandbLogger
 from rl_jax.run.plots import learning_curve
@@ -36,7 +37,7 @@ FINAL_EVALUATION = 2**31 - 1
 
 def device_text() -> str:
     """The device that jax computes on, in words."""
-    device = jax.devices()[0]
+    device = jax.local_devices()[0]
     cores = f", {os.cpu_count()} cores" if device.platform == "cpu" else ""
     return f"{device.device_kind}{cores} x{jax.device_count()}"
 
@@ -140,7 +141,7 @@ def train(
     settings: Any = jax.config
     if settings.jax_debug_nans:
         raise RLJaxError("jax_debug_nans cannot be used with a compiled run, which looks for NaN itself: switch it off")
-    with _alone(folder):
+    with _alone(folder) if distributed.first() else nullcontext():
         return _train(job, folder, options, title, labels, resume)
 
 
@@ -160,15 +161,16 @@ def _alone(folder: Path) -> Iterator[None]:
 def _train(
     job: Job, folder: Path, options: RunOptions, title: str, labels: list[dict[str, Any]], resume: bool
 ) -> dict[str, Any]:
-    checkpoints, metrics_file = Checkpoints(folder, options.keep), MetricsFile(folder / "metrics.jsonl")
+    checkpoints = Checkpoints(folder, options.keep)
     per_update, edges = job.trainer.steps_per_update, job.edges()
     done = (checkpoints.steps() or [0])[-1] if resume else 0
     state = checkpoints.restore(done, job.state_shape()) if resume and checkpoints.steps() else None
-    metrics_file.truncate_after(done if state is not None else -1)
-    loggers = _loggers(folder, options, title, done or None)
+    loggers = _loggers(folder, options, title, done if state is not None else -1)
     runs = len(job.seeds)
-    progress = Progress(job.updates * per_update * runs, options.quiet, start_steps=done * runs)
-    for text in filter(None, (replay_text(job.trainer, runs), f"{title} on {device_text()}: compiling ...")):
+    progress = Progress(job.updates * per_update * runs, options.quiet or not loggers, start_steps=done * runs)
+    for text in filter(
+        None, (replay_text(job.trainer, runs), f"{title} on {device_text()}{job.devices.text()}: compiling ...")
+    ):
         progress.note(text)
     job.compile(fresh=state is None)
     progress.note(f"compiled in {job.seconds_compile:.1f} s; run folder {folder}")
@@ -187,7 +189,8 @@ def _train(
             state, metrics = job.advance(state, end - begin)
             seconds = time.perf_counter() - tick
             seconds_train += seconds
-            stopped_by = stop.signal  # looked at once: a signal from here on ends the next row
+            # Looked at once: a signal from here on ends the next row. All processes end together.
+            stopped_by = distributed.largest(stop.signal or 0) or None
             saving = end in saves or stopped_by is not None
             _check_finite(job, state, metrics, begin, labels, checkpoints, at_save=saving)
             rate = runs * (end - begin) * per_update / seconds
@@ -198,7 +201,6 @@ def _train(
                 score = _score(scores)
                 for row, value in zip(rows, scores.per_run(), strict=True):
                     row["eval/return"] = float(value)
-            metrics_file.append(rows)
             for logger in loggers:
                 logger.log(rows)
             if saving:
@@ -222,17 +224,22 @@ def _train(
         "seconds_run": round(seconds_run, 3),
         "steps_per_second": round(steps_here / seconds_train, 1) if seconds_train else None,
         **summarise(scores),
-        "params_sha256": digest(job.trainer.params(state)),
+        "params_sha256": digest(job.params(state)),
         "out": str(folder),
     }
 
 
-def _loggers(folder: Path, options: RunOptions, title: str, resume_from: int | None) -> list[Logger]:
-    loggers: list[Logger] = []
+def _loggers(folder: Path, options: RunOptions, title: str, done: int) -> list[Logger]:
+    """Where rows of metrics go, from the step ``done`` on; nowhere in any process but the first."""
+    if not distributed.first():
+        return []
+    metrics_file = MetricsFile(folder / "metrics.jsonl")
+    metrics_file.truncate_after(done)
+    loggers: list[Logger] = [metrics_file]
     if options.tensorboard:
-        loggers.append(TensorBoardLogger(folder / "tensorboard", resume_from))
+        loggers.append(TensorBoardLogger(folder / "tensorboard", max(done, 0) or None))
     if options.wandb:
-        loggers.append(WandbLogger(folder, {"title": title}, resume_from=resume_from))
+        loggers.append(WandbLogger(folder, {"title": title}, resume_from=max(done, 0) or None))
     return loggers
 
 

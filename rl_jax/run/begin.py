@@ -1,0 +1,82 @@
+"""Before the long work: devices, and the folder that the run is written to."""
+
+import dataclasses
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from rl_jax.errors import RLJaxError
+from rl_jax.run import config, distributed
+from rl_jax.run.checkpoint import Checkpoints
+from rl_jax.run.config import IDENTITY, RECORD, RunOptions
+from rl_jax.run.devices import Devices
+from rl_jax.run.job import Job
+from rl_jax.run.train import check_writable, metadata, prepare_folder
+
+
+def choose_devices(options: RunOptions, num_envs: int, runs: int) -> Devices:
+    """What the run is spread over; joined already are the other processes."""
+    devices = Devices.choose(options.devices or (jax.device_count() if options.distributed else 1), options.shard)
+    if options.distributed and devices.number % jax.process_count():
+        raise RLJaxError(
+            f"--devices {devices.number} must be a multiple of the {jax.process_count()} processes; or leave it out"
+        )
+    devices.check(num_envs, runs)
+    return devices
+
+
+def run_folder(command: str, agent: str, options: RunOptions, hyperparameters: dict[str, Any]) -> Path:
+    """The run's folder, made by the first process and known to all."""
+    if not distributed.first():
+        if not (path := distributed.told("")):
+            raise RLJaxError("the first process has refused to begin: correct what it says")
+        return Path(path)
+    try:
+        folder = _first_folder(command, agent, options, hyperparameters)
+    except BaseException:
+        distributed.told("")
+        raise
+    distributed.told(str(folder.resolve()))
+    return folder
+
+
+def _first_folder(command: str, agent: str, options: RunOptions, hyperparameters: dict[str, Any]) -> Path:
+    """The run's folder, made and filled with its configuration; or the resumed one, checked to be the same run."""
+    if options.resume:
+        saved = config.load(options.resume / "config.json")
+        same = (*IDENTITY, *RECORD)
+        old = {name: saved["run"].get(name) for name in same} | saved["hyperparameters"]
+        new = {name: config.plain(getattr(options, name)) for name in same} | config.plain_values(hyperparameters)
+        if changed := config.differences(old, new):
+            raise RLJaxError(
+                f"cannot resume {options.resume} with other options: {', '.join(changed)}; leave them out, or start a new run"
+            )
+        if options.out and options.out.resolve() != options.resume.resolve():
+            raise RLJaxError(f"a resumed run stays in its folder {options.resume}: leave out --out")
+        check_writable(options.resume)
+        return options.resume
+    name = f"{options.env}-{agent}-s{options.seed}-{datetime.now():%Y%m%d-%H%M%S}".replace("/", "_").replace(":", "_")
+    folder = options.out or Path("runs") / name
+    prepare_folder(folder, options.overwrite)
+    config.save(folder / "config.json", command, agent, dataclasses.replace(options, out=folder), hyperparameters)
+    config.write_json(folder / "metadata.json", metadata())
+    return folder
+
+
+def finished(folder: Path, job: Job, options: RunOptions) -> bool:
+    """Whether a resumed run had come to its end already; then its result is printed again."""
+    if not options.resume or Checkpoints(folder).steps()[-1:] != [job.updates * job.trainer.steps_per_update]:
+        return False
+    try:
+        result = json.loads((folder / "result.json").read_text())
+    except (OSError, ValueError):
+        return False
+    if distributed.first():
+        if not options.quiet:
+            print(f"{folder} is finished: its result", file=sys.stderr)
+        print(json.dumps(result))
+    return True

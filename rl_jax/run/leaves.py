@@ -1,0 +1,40 @@
+"""The leaves of a training state, as files and devices see them."""
+
+import hashlib
+from typing import Any
+
+import jax
+import numpy as np
+
+from rl_jax.types import PyTree
+
+
+def is_key(leaf: Any) -> bool:
+    """Whether a leaf (or its shape) is a typed random key."""
+    return hasattr(leaf, "dtype") and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def plain(leaf: Any) -> Any:
+    """Typed keys as the words they are made of; all else as it is."""
+    return jax.random.key_data(leaf) if is_key(leaf) else leaf
+
+
+def flatten(state: PyTree) -> dict[str, Any]:
+    """Leaves by a name that keeps their order and says where they belong."""
+    leaves = jax.tree_util.tree_leaves_with_path(state)
+    return {f"{i:04d}{jax.tree_util.keystr(path)}".replace("/", "|"): leaf for i, (path, leaf) in enumerate(leaves)}
+
+
+def describe(flat: dict[str, Any]) -> dict[str, str]:
+    """Dtype and shape of each, in words."""
+    return {name: f"{np.dtype(leaf.dtype)}{list(leaf.shape)}" for name, leaf in flat.items()}
+
+
+def digest(tree: PyTree) -> str:
+    """SHA-256 over shapes, dtypes and bytes of all leaves, in order."""
+    total = hashlib.sha256()
+    for leaf in jax.tree.leaves(jax.tree.map(plain, tree)):
+        array = np.asarray(leaf)
+        total.update(f"{array.shape}{array.dtype}".encode())
+        total.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return total.hexdigest()
