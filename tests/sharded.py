@@ -1,0 +1,87 @@
+"""Run by tests/test_devices.py with eight devices: the same job on one of them and on all; prints how far apart they end."""
+
+import json
+import math
+import re
+
+import jax
+import numpy as np
+
+import rl_jax as rl
+from rl_jax.agents import CONFIGS
+from rl_jax.experience import chain
+from rl_jax.run.devices import Devices, on_host
+from rl_jax.run.job import Job
+from rl_jax.run.leaves import plain
+
+PPO = {"num_envs": 16, "rollout_length": 8, "epochs": 2, "minibatches": 2, "hidden": (8,)}
+REPLAY = {"num_envs": 8, "buffer_size": 400, "batch_size": 16, "learning_starts": 32, "hidden": (8,)}
+SAC = REPLAY | {"random_steps": 32}
+#: Agent, environment, options, what is split, seeds, train steps.
+CASES = {
+    "ppo envs": ("ppo", "CartPole-v1", PPO, "envs", 1, 3),
+    "ppo envs of two seeds": ("ppo", "CartPole-v1", PPO, "envs", 2, 3),
+    "ppo seeds": ("ppo", "CartPole-v1", PPO, "seeds", 8, 3),
+    "ppo gru": ("ppo", "CartPole-v1", PPO | {"memory": "gru", "memory_width": 8}, "envs", 1, 3),
+    "sac envs": ("sac", "Pendulum-v1", SAC, "envs", 1, 8),
+    "sac seeds": ("sac", "Pendulum-v1", SAC, "seeds", 8, 8),
+}
+
+
+def end(case, devices):
+    """All leaves of the state, the metrics and the evaluation of a job that was trained on ``devices`` devices."""
+    agent, env, options, shard, seeds, updates = CASES[case]
+    trainer = CONFIGS[agent](**options).trainer(rl.make(env), time_limit=20)
+    job = Job(trainer, list(range(seeds)), 100_000, 8, devices=Devices.choose(devices, shard))
+    job.compile()
+    state, metrics = job.advance(job.init(), updates)
+    where = {len(leaf.sharding.device_set) for leaf in jax.tree.leaves(state)}
+    leaves = {jax.tree_util.keystr(path): on_host(plain(leaf)) for path, leaf in jax.tree_util.tree_leaves_with_path(state)}
+    bytes_here = sum(leaf.addressable_shards[0].data.nbytes for leaf in map(plain, jax.tree.leaves(state)))
+    return {**leaves, **metrics, "evaluation": job.evaluate(state, 1).returns}, where, bytes_here
+
+
+def compare(case):
+    one, _, bytes_one = end(case, 1)
+    many, where, bytes_many = end(case, 8)
+    worst, name_worst, integers = 0.0, "", True
+    for name, a in one.items():
+        b = many[name]
+        assert a.shape == b.shape and a.dtype == b.dtype, name
+        if not np.issubdtype(a.dtype, np.floating):
+            integers &= bool(np.array_equal(a, b))
+        elif a.size:
+            scale = max(1.0, float(np.nanmax(np.abs(a))) if np.isfinite(a).any() else 1.0)
+            apart = float(np.nanmax(np.abs(a - b))) / scale if np.isfinite(a).any() else 0.0
+            assert np.array_equal(np.isnan(a), np.isnan(b)), name
+            if apart > worst:
+                worst, name_worst = apart, name
+    return {"worst": worst, "where": name_worst, "integers": integers, "devices": max(where), "share": bytes_many / bytes_one}
+
+
+def collectives(program):
+    """The numbers of elements that each collective operation of a compiled program moves."""
+    sizes = []
+    for line in program.as_text().splitlines():
+        if found := re.match(
+            r"\s*(?:ROOT )?\S+ = (.*?) (?:all-reduce|all-gather|all-to-all|collective-permute)(?:-start)?\(", line
+        ):
+            shapes = re.findall(r"\w+\[([\d,]*)\]", found[1])
+            sizes.append(max(math.prod(int(n) for n in shape.split(",") if n) for shape in shapes))
+    return sizes
+
+
+def traffic():
+    """What is sent between the devices: in a whole rollout, and in train steps with a replay buffer of 4096 transitions."""
+    devices = Devices.choose(8, "envs")
+    trainer = CONFIGS["ppo"](**PPO, normalize_obs=False, normalize_reward=False).trainer(rl.make("CartPole-v1"), time_limit=20)
+    job = Job(trainer.replace(experience=chain()), [0], 1000, 8, devices=devices)
+    rollout = job._compile("rollout", lambda trainer, state: trainer.collect(state)[0], ("state",), "state", job.state_shape())
+    trainer = CONFIGS["dqn"](**REPLAY | {"buffer_size": 4096}).trainer(rl.make("CartPole-v1"))
+    job = Job(trainer, [0], 1000, 8, devices=devices)
+    job.compile()
+    return {"rollout": collectives(rollout), "replay": collectives(job._programs["advance"])}
+
+
+if __name__ == "__main__":
+    print(json.dumps({"traffic": traffic(), **{case: compare(case) for case in CASES}}))
