@@ -69,7 +69,7 @@ def test_devices_do_not_talk_while_acting(eight):
 # ------------------------------------------------------------------------------------------------ several processes
 
 
-TWO = [*TINY, "--steps", "16384"]
+TWO = [*TINY, "--steps", "16384", "--epochs", "1", "--minibatches", "2"]
 
 
 def two(*args):
