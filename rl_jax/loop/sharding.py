@@ -31,7 +31,7 @@ def make_mesh(axis: str, devices: int | None = None) -> Mesh:
     if not 1 <= devices <= have:
         raise RLJaxError(
             f"there are {have} devices, not {devices}: use at most --devices {have}"
-            + (f", or set XLA_FLAGS=--xla_force_host_platform_device_count={devices}" if have == 1 else "")
+            + (f", or set XLA_FLAGS=--xla_force_host_platform_device_count={devices}" if jax.default_backend() == "cpu" else "")
         )
     return jax.make_mesh((devices,), (axis,), axis_types=(AxisType.Auto,), devices=jax.devices()[:devices])
 

@@ -1,7 +1,9 @@
 """Before the long work: devices, and the folder that the run is written to."""
 
+import contextlib
 import dataclasses
 import json
+import os
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -18,13 +20,36 @@ from rl_jax.run.job import Job
 from rl_jax.run.train import check_writable, metadata, prepare_folder
 
 
+def cores_that_divide(runs: int) -> int:
+    """The most of this machine's cores that can share ``runs`` runs evenly."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(n for n in range(1, cores + 1) if runs % n == 0)
+
+
+def count_cpu_devices(options: RunOptions, runs: int) -> None:
+    """Tell jax, before it first looks, how many devices to make of a CPU: it makes one, and small programs use one core of it."""
+    number = options.devices or cores_that_divide(runs)
+    if number > 1 and not options.distributed and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        with contextlib.suppress(RuntimeError):  # it has looked: this is no fresh process
+            jax.config.update("jax_num_cpu_devices", number)
+
+
 def choose_devices(options: RunOptions, num_envs: int, runs: int) -> Devices:
-    """What the run is spread over; joined already are the other processes."""
-    devices = Devices.choose(options.devices or (jax.device_count() if options.distributed else 1), options.shard)
-    if options.distributed and devices.number % jax.process_count():
-        raise RLJaxError(
-            f"--devices {devices.number} must be a multiple of the {jax.process_count()} processes; or leave it out"
-        )
+    """What the run is spread over; joined already are the other processes.
+
+    Raises:
+        RLJaxError: there are not so many devices, or they do not divide what they share.
+    """
+    number, shard = options.devices, options.shard or ("seeds" if runs > 1 else "envs")
+    if number is None and options.distributed:
+        number = jax.device_count()
+    elif number is None:
+        cores = cores_that_divide(runs)
+        spread = shard == "seeds" and jax.default_backend() == "cpu" and jax.device_count() >= cores
+        number = cores if spread else 1
+    devices = Devices.choose(number, shard)
+    if options.distributed and number % jax.process_count():
+        raise RLJaxError(f"--devices {number} must be a multiple of the {jax.process_count()} processes; or leave it out")
     devices.check(num_envs, runs)
     return devices
 

@@ -1,6 +1,7 @@
 """What each command does, once its options are known."""
 
 import json
+import math
 import os
 import sys
 import time
@@ -17,7 +18,7 @@ from rl_jax.errors import MissingExtra, RLJaxError
 from rl_jax.loop import counter as streams
 from rl_jax.loop.collect import begin, collect
 from rl_jax.run import config, distributed
-from rl_jax.run.begin import choose_devices, finished, run_folder
+from rl_jax.run.begin import choose_devices, count_cpu_devices, finished, run_folder
 from rl_jax.run.config import IDENTITY, RunOptions
 from rl_jax.run.curves import curve_from_rows
 from rl_jax.run.folder import RunFolder
@@ -56,6 +57,7 @@ def train(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     _check_extras(options)
     configuration = CONFIGS[agent](**values)
     configuration.check()
+    count_cpu_devices(options, options.seeds)
     if options.distributed:
         distributed.join()
     trainer = configuration.trainer(config.make_env(options), time_limit=options.time_limit)
@@ -82,6 +84,7 @@ def sweep(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     _check_extras(options)
     grid = {name: values[name] for name in sweepable(CONFIGS[agent])}
     base = CONFIGS[agent](**{**values, **{name: points[0] for name, points in grid.items() if points}})
+    count_cpu_devices(options, math.prod(map(len, grid.values())) * options.seeds)
     if options.distributed:
         distributed.join()
     job, labels = sweep_job(base, grid, options)

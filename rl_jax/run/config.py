@@ -61,9 +61,9 @@ class RunOptions:
     compile_cache: bool = True
     """Keep compiled programs between runs."""
     devices: int | None = None
-    """Devices that share the work (default: one; with --distributed all of all processes)."""
-    shard: Literal["envs", "seeds"] = "envs"
-    """What the devices share: the environments of each run, or the runs."""
+    """Devices that share the work (default: one; as many CPU cores as divide several runs; with --distributed all)."""
+    shard: Literal["envs", "seeds"] | None = None
+    """What the devices share: the environments of each run, or the runs (default: the runs, where there are several)."""
     distributed: bool = False
     """Join the other processes of this run first; on SLURM and the like they are found, else see docs."""
 

@@ -44,6 +44,10 @@ class Devices:
         """What is split."""
         return self.mesh.axis_names[0] if self.mesh else None
 
+    def runs_each(self, runs: int) -> int:
+        """How many of the runs one device does."""
+        return runs // self.number if self.axis == SEEDS else runs
+
     def text(self) -> str:
         """What is split, in words; nothing on a single device."""
         return f", {self.axis} over {self.number}" if self.mesh else ""

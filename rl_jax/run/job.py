@@ -10,6 +10,7 @@ import numpy as np
 
 from rl_jax.errors import RLJaxError
 from rl_jax.loop import Trainer, evaluate
+from rl_jax.run import lanes
 from rl_jax.run.compiling import compiler_options
 from rl_jax.run.devices import Devices, Kind, on_host
 from rl_jax.run.memory import MOST, check_compiled
@@ -64,10 +65,11 @@ class Job:
             keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, stream)
         return self.devices.put(keys[0] if self.single else keys, self._place("runs"))
 
-    def _lift(self, function: Any, axes: tuple[int | None, ...]) -> Any:
+    def _lift(self, function: Any, axes: tuple[int | None, ...], in_place: bool = False) -> Any:
         if self.single:
             return function
-        return jax.vmap(function, in_axes=(0 if self.batched else None, *axes))
+        runs = self.devices.runs_each(len(self.seeds))
+        return lanes.batch(function, (0 if self.batched else None, *axes), runs, in_place)
 
     def _place(self, kind: Kind) -> Any:
         """Where on the devices something lies."""
@@ -90,7 +92,7 @@ class Job:
             axes = tuple(None if kind == "whole" else 0 for kind in takes)
             places = tuple(map(self._place, ("trainer", *takes))), jax.tree.map(self._place, gives)
             with self.devices.tracing():
-                jitted = self.devices.jit(self._lift(function, axes), *places, donate)
+                jitted = self.devices.jit(self._lift(function, axes, bool(donate)), *places, donate)
                 program = jitted.lower(self._trainer(), *shapes).compile(compiler_options())
             check_compiled(program, name)
             self._programs[name] = program
@@ -115,7 +117,9 @@ class Job:
     def state_shape(self) -> PyTree:
         """The training state's shapes, dtypes and places."""
         if self._shape is None:
-            function = self._lift(lambda trainer, key: trainer.init(key, self.steps), (0,))
+            function = lambda trainer, key: trainer.init(key, self.steps)  # noqa: E731
+            if not self.single:
+                function = jax.vmap(function, in_axes=(0 if self.batched else None, 0))
             shape = jax.eval_shape(function, self.trainer, self.keys())
             self._shape = self.devices.placed_shape(shape, self._place("state"))
         return self._shape
