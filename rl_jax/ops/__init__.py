@@ -2,7 +2,7 @@
 
 from rl_jax.ops import threefry
 from rl_jax.ops.branch import any_true, shared
-from rl_jax.ops.mesh import per_device, spread
+from rl_jax.ops.mesh import devices_of_envs, per_device, spread
 from rl_jax.ops.permutation import permutation
 from rl_jax.ops.random_index import random_index
 from rl_jax.ops.returns import discounted_sum
@@ -15,6 +15,7 @@ __all__ = [
     "Polyak",
     "SumTree",
     "any_true",
+    "devices_of_envs",
     "discounted_sum",
     "linear",
     "per_device",
