@@ -11,6 +11,7 @@ from toy import places
 
 from rl_jax.loop.counter import Counter
 from rl_jax.ops import any_true, discounted_sum, permutation, random_index, threefry
+from rl_jax.ops.product import product
 
 # ---------------------------------------------------------------------------------------------------- permutation
 
@@ -175,3 +176,57 @@ def test_other_generators_are_left_to_jax():
     assert str(jax.random.key_impl(threefry.fold_in(jax.random.key(3, impl="rbg"), 1))) == "rbg"
     with jax.debug_key_reuse(True), pytest.raises(jax.errors.KeyReuseError):
         jax.jit(lambda key: threefry.bits(key, (2,)) + threefry.bits(key, (2,)))(jax.random.key(0))
+
+
+# ------------------------------------------------------------------------------------------------------- product
+
+
+def same_everywhere(f, g, *args):
+    """``f`` and ``g`` and their derivatives in every mode agree."""
+    modes = {
+        "value": lambda h: h,
+        "reverse": lambda h: jax.grad(lambda *a: jnp.sum(jnp.sin(h(*a))), (0, 1)),
+        "forward": lambda h: lambda x, w: jax.jvp(h, (x, w), (jnp.cos(x), jnp.sin(w)))[1],
+        "twice": lambda h: (
+            lambda x, w: jax.jvp(jax.grad(lambda *a: jnp.sum(jnp.sin(h(*a))), (0, 1)), (x, w), (jnp.cos(x), jnp.sin(w)))[1]
+        ),
+        "reverse of reverse": lambda h: jax.grad(
+            lambda x, w: jnp.sum(jnp.sin(jax.grad(lambda w: jnp.mean(jnp.sin(h(x, w))))(w))), (0, 1)
+        ),
+    }
+    for mode, make in modes.items():
+        ours, theirs = jax.jit(make(f))(*args), jax.jit(make(g))(*args)
+        for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+            assert a.shape == b.shape and a.dtype == b.dtype, mode
+            np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4 * float(jnp.max(jnp.abs(b))), err_msg=mode)
+
+
+@pytest.mark.parametrize("rows", [3, 600])
+@pytest.mark.parametrize(("features", "units"), [(5, 2), (2, 5)])
+@pytest.mark.parametrize("batched", [(None, None), (0, 0), (1, None), (None, 2), "twice"])
+def test_product_is_the_matrix_product(rows, features, units, batched):
+    key_x, key_w = jax.random.split(jax.random.key(0))
+
+    def many(function):
+        if batched == (None, None):
+            return function
+        if batched == "twice":  # seeds of an ensemble on shared inputs
+            return jax.vmap(jax.vmap(function, (None, 0)), (0, 0))
+        return jax.vmap(function, batched)
+
+    def shape(plain, axis):
+        return plain if axis is None else (*plain[:axis], 3, *plain[axis:])
+
+    if batched == "twice":
+        x, w = (2, rows, features), (2, 3, features, units)
+    else:
+        x, w = shape((rows, features), batched[0]), shape((features, units), batched[1])
+    same_everywhere(many(product), many(jnp.matmul), jax.random.normal(key_x, x), jax.random.normal(key_w, w))
+
+
+def test_a_kernels_gradient_contracts_the_last_axis():
+    """XLA's fast kernels for the CPU take no other left factor; this is what the operation exists for."""
+    x, w = jnp.ones((1024, 64)), jnp.ones((64, 64))
+    text = jax.jit(jax.grad(lambda w: jnp.sum(product(x, w) ** 2))).lower(w).as_text()
+    assert "contracting_dims = [0] x [0]" not in text
+    assert "contracting_dims = [1] x [0]" in text

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from rl_jax.networks.initializers import orthogonal
+from rl_jax.ops.product import product
 from rl_jax.spaces import Discrete, MultiDiscrete, Space
 
 Activation = Callable[[jax.Array], jax.Array]
@@ -48,7 +49,7 @@ class Dense(nn.Module):
         *lead, size = x.shape
         kernel = self.param("kernel", orthogonal(self.scale), (size, self.features), jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-        flat = x.reshape(math.prod(lead), size) @ kernel + bias
+        flat = product(x.reshape(math.prod(lead), size), kernel) + bias
         return flat.reshape(*lead, self.features)
 
 
