@@ -138,10 +138,6 @@ class Job:
         """Fresh states."""
         return self._programs["init"](self._trainer(), self.keys())
 
-    def place(self, state: PyTree) -> PyTree:
-        """A state that was read from a file, where the programs want it."""
-        return self.devices.put(state, self._place("state"))
-
     def advance(self, state: PyTree, num_updates: int) -> tuple[PyTree, dict[str, np.ndarray]]:
         """``num_updates`` train steps of every run; ``state`` is consumed. Metrics ``[B]`` on the host."""
         number = self.devices.put(jnp.asarray(num_updates, jnp.int32), self._place("whole"))
