@@ -202,7 +202,7 @@ def same_everywhere(f, g, *args):
 
 
 @pytest.mark.parametrize("rows", [3, 600])
-@pytest.mark.parametrize(("features", "units"), [(5, 2), (2, 5)])
+@pytest.mark.parametrize(("features", "units"), [(5, 2), (2, 5), (16, 2)])
 @pytest.mark.parametrize("batched", [(None, None), (0, 0), (1, None), (None, 2), "twice"])
 def test_product_is_the_matrix_product(rows, features, units, batched):
     key_x, key_w = jax.random.split(jax.random.key(0))

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-#: Rows from which on a transposition pays.
-MANY = 512
+#: Rows from which on a transposition pays, and how many times fewer units than features there are where it always does.
+MANY, FEWER = 512, 8
 
 product_p = Primitive("rl_jax_product")
 
@@ -49,7 +49,8 @@ def _gradient_of_x(g: jax.Array, x: Any, kernel: jax.Array) -> jax.Array:
 
 def _gradient_of_kernel(g: jax.Array, x: jax.Array, kernel: Any) -> jax.Array:
     rows, features = x.shape[-2:]
-    if rows < MANY or jax.default_backend() != "cpu":
+    pays = rows >= MANY or FEWER * g.shape[-1] <= features
+    if jax.default_backend() != "cpu" or not pays:
         gradient = jnp.matmul(_swap(x), g)
     elif features <= g.shape[-1]:
         gradient = jnp.matmul(_laid_out(x), g)
