@@ -1,4 +1,4 @@
-"""The command line: ``rl-jax train | sweep | evaluate | render | plot | list``."""
+"""The command line: ``rl-jax train | sweep | evaluate | render | plot | list | bench``."""
 
 import contextlib
 import dataclasses
@@ -13,10 +13,9 @@ import sys
 import threading
 import typing
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 # XLA reports, for every program it takes from the compilation cache, which CPU features it does not mind missing.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -29,6 +28,7 @@ from rl_jax.agents.checks import option
 from rl_jax.errors import RLJaxError
 from rl_jax.run import commands, distributed
 from rl_jax.run.config import RunOptions, load, restore
+from rl_jax.run.options import Bench, Evaluate, List, Plot, Render
 from rl_jax.run.sweep import sweepable
 from rl_jax.run.train import Stopped
 
@@ -39,69 +39,8 @@ SUMMARIES = {
     "render": "Make a GIF (gymnax) or an HTML page (brax) of one episode.",
     "plot": "Draw learning curves of several runs.",
     "list": "Show environments with their spaces, and agents.",
+    "bench": "Measure how fast everything is on this machine.",
 }
-
-
-@dataclass(frozen=True)
-class Evaluate:
-    """Play whole episodes with a trained agent; statistics stay as they were saved."""
-
-    run: tyro.conf.Positional[Path]
-    """Run folder."""
-    episodes: int = 128
-    """Episodes, all of them played to their end."""
-    stochastic: bool = False
-    """Sample actions instead of taking the most probable."""
-    checkpoint: str = "last"
-    """last, best, or a number of steps."""
-    seed: int = 0
-    """Seed of the evaluation; training's keys are never used."""
-    quiet: bool = False
-    """Print the last line only."""
-
-
-@dataclass(frozen=True)
-class Render:
-    """Make a GIF (gymnax) or an HTML page (brax) of one episode."""
-
-    run: tyro.conf.Positional[Path]
-    """Run folder."""
-    out: Path | None = None
-    """File (default: episode.gif or episode.html in the run folder)."""
-    checkpoint: str = "last"
-    """last, best, or a number of steps."""
-    stochastic: bool = False
-    """Sample actions instead of taking the most probable."""
-    seed: int = 0
-    """Seed of the episode."""
-    max_steps: int = 1000
-    """Longest episode to draw."""
-
-
-@dataclass(frozen=True)
-class Plot:
-    """Draw learning curves of several runs; runs that differ in their seeds alone are one curve with an interval."""
-
-    runs: tyro.conf.Positional[tuple[Path, ...]]
-    """Run folders."""
-    out: Path = Path("curves.png")
-    """PNG file."""
-    statistic: Literal["iqm", "mean"] = "iqm"
-    """What stands for several seeds."""
-    metric: str = "episode/return"
-    """A name from metrics.jsonl."""
-    overwrite: bool = False
-    """Replace the file."""
-
-
-@dataclass(frozen=True)
-class List:
-    """Show environments with their spaces, and agents."""
-
-    what: tyro.conf.Positional[Literal["all", "envs", "agents"]] = "all"
-    """What to show."""
-    spaces: bool = True
-    """Make each environment to show its spaces (takes some seconds)."""
 
 
 def _run_class(command: str, agent: str) -> type:
@@ -237,7 +176,7 @@ def _run(command: str, args: Sequence[str]) -> None:
 
 
 def _main(args: Sequence[str]) -> None:
-    simple = {"evaluate": Evaluate, "render": Render, "plot": Plot, "list": List}
+    simple = {"evaluate": Evaluate, "render": Render, "plot": Plot, "list": List, "bench": Bench}
     if not args or args[0] in ("-h", "--help"):
         print("usage: rl-jax COMMAND [options]\n")
         for name, text in SUMMARIES.items():

@@ -234,6 +234,13 @@ def _labels(groups: list[str]) -> list[str]:
     return [", ".join(str(one.get(n)) if n in ("agent", "env") else f"{n} {one.get(n)}" for n in shown) for one in parsed]
 
 
+def bench(given: Any) -> None:
+    """``rl-jax bench``."""
+    from rl_jax.run.bench.command import bench as run
+
+    run(given)
+
+
 def show_list(given: Any) -> None:
     """``rl-jax list``."""
     if given.what in ("all", "agents"):
@@ -256,4 +263,4 @@ def _spaces(name: str) -> str:
         return f"(unavailable: {str(error).splitlines()[0][:90]})"
 
 
-__all__ = ["evaluate", "plot", "render", "show_list", "sweep", "train"]
+__all__ = ["bench", "evaluate", "plot", "render", "show_list", "sweep", "train"]

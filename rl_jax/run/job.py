@@ -124,15 +124,20 @@ class Job:
             self._shape = self.devices.placed_shape(shape, self._place("state"))
         return self._shape
 
-    def compile(self, fresh: bool = True) -> float:
+    def compile(self, fresh: bool = True, evaluation: bool = True) -> float:
         """Compile everything; seconds it took. A resumed run (not ``fresh``) needs no first state, and may have no room for one."""
         state = self.state_shape()
         if fresh:
             self._compile("init", lambda trainer, key: trainer.init(key, self.steps), ("runs",), "state", self.keys())
         number = jax.ShapeDtypeStruct((), jnp.int32)
         self._compile("advance", Trainer.advance, ("state", "whole"), ("state", "whole"), state, number, donate=(1,))
-        self.compile_evaluation()
+        if evaluation:
+            self.compile_evaluation()
         return self.seconds_compile
+
+    def program(self, name: str) -> Any:
+        """A compiled program: ``"init"`` or ``"advance"``."""
+        return self._programs[name]
 
     def init(self) -> PyTree:
         """Fresh states."""

@@ -1,0 +1,1 @@
+"""How fast this library is on this machine: ``rl-jax bench``."""

@@ -1,0 +1,39 @@
+"""``rl-jax bench``."""
+
+import json
+import sys
+from typing import Any
+
+from rl_jax.errors import RLJaxError
+from rl_jax.run.bench import report
+from rl_jax.run.bench.row import Row, Setup, matmul_peak
+from rl_jax.run.bench.suites import SUITES
+from rl_jax.run.train import check_writable, metadata
+
+
+def bench(given: Any) -> None:
+    """Run suites, print one table, and write ``bench.json`` and plots.
+
+    Raises:
+        RLJaxError: there is no such suite, or the folder cannot be written.
+    """
+    names = given.suites or tuple(SUITES)
+    if unknown := [name for name in names if name not in SUITES]:
+        raise RLJaxError(f"there is no suite '{unknown[0]}'; choose from {', '.join(SUITES)}")
+    if not given.seconds > 0:
+        raise RLJaxError(f"--seconds must be positive, not {given.seconds}")
+    check_writable(given.out)
+    peak = matmul_peak(min(1.0, given.seconds))
+    setup = Setup(given.seconds, peak, given.small)
+    rows: list[Row] = []
+    for name in names:
+        for row in SUITES[name](setup):
+            rows.append(row)
+            if not given.quiet:
+                text = report.cells(row)
+                print("  ".join(filter(None, text)), file=sys.stderr, flush=True)
+    about = {**metadata(), "matmul_peak": peak, "seconds_per_row": given.seconds}
+    written = report.write(given.out, rows, about)
+    print(f"{rows[0].device}; matrix products: {peak / 1e9:.0f} GFLOP/s\n")
+    print(report.table(rows))
+    print(json.dumps({"out": str(given.out), "rows": len(rows), "files": [path.name for path in written]}))

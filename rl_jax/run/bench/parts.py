@@ -1,0 +1,99 @@
+"""Suites of single parts: environments, replay buffers, and the time until a program begins."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+import rl_jax as rl
+from rl_jax.agents import CONFIGS
+from rl_jax.loop import Trainer
+from rl_jax.run.bench.row import Row, Setup, compiled, finished, timed
+
+
+def _random_action(space: Any, key: jax.Array) -> jax.Array:
+    if isinstance(space, rl.spaces.Box):
+        return jax.random.uniform(key, space.shape, minval=-1.0, maxval=1.0)
+    return jax.random.randint(key, (), 0, space.n)
+
+
+def envs(setup: Setup) -> Iterator[Row]:
+    """Environments alone, with random actions and their resets."""
+    names = ["CartPole-v1", "Pendulum-v1", "Breakout-MinAtar", "SpaceInvaders-MinAtar"]
+    number, length = (8, 8) if setup.small else (1024, 128)
+    for name in names[:1] if setup.small else names:
+        trainer = CONFIGS["ppo"](num_envs=number, rollout_length=length).trainer(rl.make(name))
+
+        def run(state: Any, key: jax.Array, trainer: Trainer = trainer) -> Any:
+            def policy(carry: Any, obs: jax.Array, first: jax.Array, key: jax.Array) -> Any:
+                keys = jax.random.split(key, len(obs))
+                return carry, jax.vmap(lambda key: _random_action(trainer.base.action_space, key))(keys), {}
+
+            def value(carry: Any, obs: jax.Array) -> jax.Array:
+                return jnp.zeros(obs.shape[:1])
+
+            collector, rollout, _ = trainer._rollout(state.curriculum, policy, value, state.collector, key)
+            return collector, jnp.sum(rollout.reward)
+
+        state = jax.jit(trainer.init, static_argnums=1)(jax.random.key(0), 1)
+        program, seconds, size = compiled(run, state, jax.random.key(1))
+        row = Row("envs", "random actions", name, "", number, 1, 0, number * length, "", seconds, bytes_peak=size)
+        yield finished(row, timed(partial(program, state, jax.random.key(1)), setup.seconds), None, setup.peak)
+
+
+def replay(setup: Setup) -> Iterator[Row]:
+    """Adding 64 transitions and drawing a batch of 256, in a full buffer of a million."""
+    capacity, batch = (2_000, 16) if setup.small else (1_000_000, 256)
+    cases: dict[str, dict[str, Any]] = {"uniform": {}, "prioritized": {"prioritized": True}, "n-step": {"n_step": 3}}
+    for case, options in cases.items():
+        config = CONFIGS["dqn"](num_envs=64, buffer_size=capacity, batch_size=batch, **options)
+        trainer = config.trainer(rl.make("CartPole-v1"))
+        state = jax.jit(trainer.init, static_argnums=1)(jax.random.key(0), 1)
+        _, rollout, context, _ = jax.jit(trainer._collect)(state)
+        context = context.replace(policy=None, collected=None)
+        repeats = 64 if setup.small else 2048
+
+        def add(buffer: Any, rollout: Any, context: Any, trainer: Trainer = trainer, repeats: int = repeats) -> Any:
+            return jax.lax.fori_loop(0, repeats, lambda _, now: trainer.replay.add(now, rollout, context), buffer)
+
+        def sample(buffer: Any, context: Any, trainer: Trainer = trainer, repeats: int = repeats) -> jax.Array:
+            def once(i: jax.Array, total: jax.Array) -> jax.Array:
+                key = jax.random.fold_in(context.key, i)
+                drawn = trainer.replay.sample(buffer, context.replace(key=key))
+                return total + sum(jnp.sum(x.astype(jnp.float32)) for x in jax.tree.leaves(drawn.batch))
+
+            return jax.lax.fori_loop(0, repeats, once, jnp.zeros(()))
+
+        program, seconds, size = compiled(add, state.replay, rollout, context, donate=(0,))
+        buffer, times = state.replay, []
+        for _ in range(1 + max(3, capacity // (64 * repeats))):
+            start = time.perf_counter()
+            buffer = jax.block_until_ready(program(buffer, rollout, context))
+            times.append(time.perf_counter() - start)
+        row = Row("replay", f"{case} add", "CartPole-v1", "", 64, 1, 0, 64 * repeats, "", seconds, bytes_peak=size)
+        yield finished(row, times[1:], None, setup.peak)
+        program, seconds, size = compiled(sample, buffer, context)
+        row = Row("replay", f"{case} sample", "CartPole-v1", "", 64, 1, 0, batch * repeats, "", seconds, bytes_peak=size)
+        yield finished(row, timed(partial(program, buffer, context), setup.seconds), None, setup.peak)
+
+
+def start(setup: Setup) -> Iterator[Row]:
+    """A whole ``rl-jax train`` of one row of metrics, in a process of its own: with nothing compiled before, and again."""
+    for agent, env in (("ppo", "CartPole-v1"), ("sac", "Pendulum-v1"))[: 1 if setup.small else 2]:
+        with tempfile.TemporaryDirectory() as folder:
+            for case in ("first start", "second start"):
+                out = f"{folder}/{case.split()[0]}"
+                command = [sys.executable, "-m", "rl_jax.run.cli", "train", agent, "--env", env, "--steps", "64"]
+                command += ["--eval-episodes", "1", "--checkpoints", "1", "--quiet", "--time-limit", "32", "--out", out]
+                begin = time.perf_counter()
+                environment = {**os.environ, "RL_JAX_CACHE": folder}
+                subprocess.run(command, check=True, capture_output=True, env=environment)
+                seconds = time.perf_counter() - begin
+                yield finished(Row("start", case, env, agent, CONFIGS[agent]().num_envs, steps=64), [seconds], None, 0.0)
