@@ -96,17 +96,22 @@ class Devices:
         """Values that every process has, where they belong."""
         if self.mesh is None:
             return tree
-        if isinstance(places, NamedSharding):
-            places = jax.tree.map(lambda _: places, tree)
-        return jax.tree.map(put, tree, places)
+        return jax.tree.map(put, tree, _of_each(places, tree))
 
     def placed_shape(self, shape: PyTree, places: PyTree) -> PyTree:
         """Shapes that say where they belong."""
         if self.mesh is None:
             return shape
-        if isinstance(places, NamedSharding):
-            places = jax.tree.map(lambda _: places, shape)
-        return jax.tree.map(lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), shape, places)
+
+        def place(x: Any, where: NamedSharding) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where)
+
+        return jax.tree.map(place, shape, _of_each(places, shape))
+
+
+def _of_each(places: PyTree, tree: PyTree) -> PyTree:
+    """A sharding for every leaf, if one was said for all."""
+    return jax.tree.map(lambda _: places, tree) if isinstance(places, NamedSharding) else places
 
 
 def on_host(x: jax.Array) -> np.ndarray:

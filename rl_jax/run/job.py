@@ -114,13 +114,14 @@ class Job:
         if self.updates > MOST * self.rows:
             raise RLJaxError(f"--steps {self.steps} is more than one run can count: use larger --num-envs or fewer --steps")
 
+    def _begin(self, trainer: Trainer, key: jax.Array) -> PyTree:
+        return trainer.init(key, self.steps)
+
     def state_shape(self) -> PyTree:
         """The training state's shapes, dtypes and places."""
         if self._shape is None:
-            function = lambda trainer, key: trainer.init(key, self.steps)  # noqa: E731
-            if not self.single:
-                function = jax.vmap(function, in_axes=(0 if self.batched else None, 0))
-            shape = jax.eval_shape(function, self.trainer, self.keys())
+            begin = self._begin if self.single else jax.vmap(self._begin, in_axes=(0 if self.batched else None, 0))
+            shape = jax.eval_shape(begin, self.trainer, self.keys())
             self._shape = self.devices.placed_shape(shape, self._place("state"))
         return self._shape
 
@@ -128,7 +129,7 @@ class Job:
         """Compile everything; seconds it took. A resumed run (not ``fresh``) needs no first state, and may have no room for one."""
         state = self.state_shape()
         if fresh:
-            self._compile("init", lambda trainer, key: trainer.init(key, self.steps), ("runs",), "state", self.keys())
+            self._compile("init", self._begin, ("runs",), "state", self.keys())
         number = jax.ShapeDtypeStruct((), jnp.int32)
         self._compile("advance", Trainer.advance, ("state", "whole"), ("state", "whole"), state, number, donate=(1,))
         if evaluation:
