@@ -2,7 +2,9 @@
 
 import itertools
 import math
+from functools import partial
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +19,7 @@ from rl_jax.networks import (
     DiagonalGaussian,
     MultiCategorical,
     actor_critic,
+    memory,
     orthogonal,
     to_float,
     to_vector,
@@ -237,6 +240,33 @@ def test_gru_forgets_at_the_beginning_of_an_episode(gru):
     np.testing.assert_array_equal(a[2:, 1], b[2:, 1])
     assert np.abs(a[2:, 0] - b[2:, 0]).min() > 1e-5
     assert np.abs(a[1, 1] - b[1, 1]).min() > 1e-5
+
+
+def test_gru_derivatives_are_those_of_its_steps():
+    """In every mode and to the second order, against JAX's own derivative of the scan; also for a batch of networks."""
+    rng = np.random.default_rng(1)
+    shapes = (WIDTH, 3 * WIDTH), (WIDTH,), (3, WIDTH), (7, 3, 3 * WIDTH)
+    primals = tuple(jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in shapes)
+    tangents = tuple(jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in shapes)
+    first = jnp.asarray(rng.random((7, 3)) < 0.3)
+
+    def ours(*args):
+        return memory.gru(*args, first)
+
+    def plainly(*args):
+        last, (memories, _) = memory._steps(*args, first)
+        return last, memories
+
+    def loss(f, *args):
+        last, memories = f(*args)
+        return jnp.sum(jnp.sin(last)) + jnp.sum(memories**2)
+
+    def derivatives(f):
+        grad = jax.grad(partial(loss, f), argnums=range(4))
+        many = jax.tree.map(lambda x: jnp.stack([x, -x]), primals)
+        return jax.jvp(f, primals, tangents), grad(*primals), jax.jvp(grad, primals, tangents), jax.vmap(grad)(*many)
+
+    chex.assert_trees_all_close(derivatives(ours), derivatives(plainly), rtol=2e-5, atol=2e-5)
 
 
 def test_gru_recurrent_blocks_are_orthogonal():

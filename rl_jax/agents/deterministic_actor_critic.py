@@ -13,7 +13,7 @@ from rl_jax.agents.continuous import check_bounded, single_steps, uniform_of_nor
 from rl_jax.agents.optimizers import descend
 from rl_jax.losses.td import td_target
 from rl_jax.networks.critics import critics, deterministic_actor
-from rl_jax.ops import any_true, polyak, threefry
+from rl_jax.ops import any_true, polyak
 from rl_jax.spaces import Box, check_supported
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
 
@@ -125,7 +125,7 @@ class DeterministicActorCritic:
         action = self._action(state.params, obs)
         if greedy:
             return carry, action, {}
-        noise = threefry.normal(key, action.shape)
+        noise = jax.random.normal(key, action.shape)
         noisy = jnp.clip(action + self.exploration_noise * noise, -1.0, 1.0)
         # Only one of the two is used, so they may share their random numbers.
         return carry, jnp.where(state.random, uniform_of_normal(noise), noisy), {}
@@ -139,7 +139,7 @@ class DeterministicActorCritic:
         action = self._action(params, obs)
         if self.target_noise is None:
             return action
-        noise = threefry.normal(key, action.shape)
+        noise = jax.random.normal(key, action.shape)
         noise = jnp.clip(self.target_noise * noise, -self.target_noise_clip, self.target_noise_clip)
         return jnp.clip(action + noise, -1.0, 1.0)
 

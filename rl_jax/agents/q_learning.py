@@ -10,7 +10,7 @@ from flax import struct
 from rl_jax.agents.optimizers import descend, optimizer
 from rl_jax.agents.q_policy import ActsByValue, QPolicy, pick
 from rl_jax.losses import bootstrap_discount
-from rl_jax.ops import Periodic, threefry
+from rl_jax.ops import Periodic
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
 
 
@@ -81,7 +81,7 @@ class QLearning(ActsByValue):
         A trajectory is of one episode, so ``next_obs`` of each step is ``obs`` of the following one, or the final observation.
         """
         carry, cut = jax.tree.map(lambda c: c[0], batch.carry), self.burn_in
-        key_warm, key_learn = threefry.split(key)
+        key_warm, key_learn = jax.random.split(key)
         obs = jnp.concatenate([batch.obs[:1], batch.next_obs])
         first = jnp.concatenate([batch.first, jnp.zeros_like(batch.first[:1])])
         if cut:
@@ -91,7 +91,7 @@ class QLearning(ActsByValue):
 
     def _outputs(self, params: PyTree, state: QState, batch: Rollout, key: Key) -> tuple[jax.Array, jax.Array, jax.Array]:
         """``[L, B, A, K]`` of: ``obs`` under ``params``, ``next_obs`` under the target, and what chooses the next action."""
-        keys = threefry.split(key, 3)
+        keys = jax.random.split(key, 3)
         if self.policy.recurrent:
             online, chooser = self._unroll(params, batch, keys[0])
             following = self._unroll(state.target, batch, keys[1])[1]

@@ -16,7 +16,7 @@ from rl_jax.losses.soft import Choice, choose, policy_cost, smallest, soft_value
 from rl_jax.losses.td import td_target
 from rl_jax.networks.critics import critics, stochastic_actor
 from rl_jax.networks.distributions import Categorical
-from rl_jax.ops import Periodic, polyak, threefry
+from rl_jax.ops import Periodic, polyak
 from rl_jax.spaces import Box, Discrete, Space, check_supported
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
 
@@ -144,7 +144,7 @@ class SoftActorCritic:
             policy = Categorical(jnp.where(state.random, 0.0, policy.logits))
             action = policy.sample(key)
             return carry, action, {"log_prob": policy.log_prob(action)}
-        noise = threefry.normal(key, policy.mean.shape)
+        noise = jax.random.normal(key, policy.mean.shape)
         u = policy.unsquashed(noise)
         # Only one of the two is used, so they may share their random numbers.
         action = jnp.where(state.random, uniform_of_normal(noise), jnp.tanh(u))
@@ -192,7 +192,7 @@ class SoftActorCritic:
         params, adam, alpha = dict(state.params), optax.scale_by_adam(), self._alpha(state.params)
         noise: Any = (None, None)
         if not isinstance(self.space, Discrete):
-            noise = threefry.normal(context.key, (2, *batch.action.shape))
+            noise = jax.random.normal(context.key, (2, *batch.action.shape))
 
         following = choose(self._policy(params["actor"], batch.next_obs), noise[0])
         next_value = soft_value(self._min_q(state.target, batch.next_obs, following), following, alpha)

@@ -8,6 +8,7 @@ from rl_jax.curricula import FixedTask
 from rl_jax.loop import counter as streams
 from rl_jax.loop.collect import begin
 from rl_jax.loop.trainer import Trainer, TrainState
+from rl_jax.ops import written_out
 from rl_jax.spaces import to_env_action
 from rl_jax.types import Key, PyTree
 
@@ -54,7 +55,7 @@ def evaluate(
     if task is not None:
         trainer = trainer.replace(curriculum=FixedTask(trainer.env, task))  # type: ignore[attr-defined]
         state = state.replace(curriculum=())  # type: ignore[attr-defined]
-    key_start, key_steps = jax.random.split(jax.random.fold_in(key, streams.EVALUATE))
+    key_start, key_steps = jax.random.split(jax.random.fold_in(written_out(key), streams.EVALUATE))
     first = begin(trainer.curriculum, state.curriculum, trainer.agent.initial_carry(num_episodes), key_start, num_episodes)
     limit = min(max_steps, trainer.time_limit or max_steps)
 

@@ -16,7 +16,7 @@ from rl_jax.loop.collect import Collector, begin, collect
 from rl_jax.loop.counter import Counter
 from rl_jax.loop.metrics import Means
 from rl_jax.loop.updates import Constant
-from rl_jax.ops import any_true, spread, threefry
+from rl_jax.ops import any_true, spread, written_out
 from rl_jax.replay import OnPolicy
 from rl_jax.types import Agent, Context, Environment, Key, Metrics, PyTree, Rollout, Sample, Spec
 
@@ -129,8 +129,12 @@ class Trainer:
         """Train steps that reach at least ``num_steps`` environment steps."""
         return max(1, -(-int(num_steps) // self.steps_per_update))
 
-    def spec(self) -> Spec:
-        """What parts are told about the run, with the rollout's exact shapes; nothing is computed."""
+    def spec(self, key: Key | None = None) -> Spec:
+        """What parts are told about the run, with the rollout's exact shapes; nothing is computed.
+
+        Args:
+            key: the run's, whose kind of generator is the type of all keys in environment states; default JAX's default.
+        """
 
         def example(key: Key) -> Rollout:
             keys = jax.random.split(key, 4)
@@ -146,7 +150,9 @@ class Trainer:
 
             return self._rollout(curriculum, policy, value, collector, keys[3])[1]
 
-        return dataclasses.replace(self.base, rollout=jax.eval_shape(example, jax.random.key(0)))
+        return dataclasses.replace(
+            self.base, rollout=jax.eval_shape(example, written_out(jax.random.key(0)) if key is None else key)
+        )
 
     def _rollout(
         self, curriculum: PyTree, policy: Any, value: Any, collector: Collector, key: Key
@@ -174,7 +180,8 @@ class Trainer:
             key: typed key (``jax.random.key(seed)``).
             num_steps: environment steps planned; schedules run over this length.
         """
-        spec = self.spec()
+        key = written_out(key)
+        spec = self.spec(key)
         keys = jax.random.split(jax.random.fold_in(key, streams.INIT), 6)
         curriculum = self.curriculum.init(keys[0], self.base)
         horizon = jnp.ceil(jnp.asarray(num_steps, jnp.float32) / self.steps_per_update)
@@ -236,7 +243,7 @@ class Trainer:
         key = self._key(state, streams.LEARN)
 
         def learn(agent: PyTree, replay: PyTree, key: Key) -> tuple[PyTree, PyTree, Means]:
-            key_sample, key_learn = threefry.split(key)
+            key_sample, key_learn = jax.random.split(key)
             before = context.replace(key=key_sample, agent_state=agent)  # type: ignore[attr-defined]
             sample: Sample = self.replay.sample(replay, before)
             sample = sample._replace(batch=spread(sample.batch, axis=1))
@@ -256,7 +263,7 @@ class Trainer:
             zeros = Means.zeros_like(jax.eval_shape(learn, state.agent, replay, key)[2])
 
             def again(i: jax.Array, carry: tuple[PyTree, PyTree, Means]) -> tuple[PyTree, PyTree, Means]:
-                agent, replay, means = learn(*carry[:2], threefry.fold_in(key, i))
+                agent, replay, means = learn(*carry[:2], jax.random.fold_in(key, i))
                 return agent, replay, carry[2] + means
 
             agent, replay, means = jax.lax.fori_loop(0, count, again, (state.agent, replay, zeros))

@@ -9,7 +9,7 @@ from flax import struct
 
 from rl_jax.networks.memory import GRU, NoMemory
 from rl_jax.networks.noisy import NoisyDense
-from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Dense, Identity
+from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Dense, Identity, LayerNorm
 from rl_jax.spaces import Box
 from rl_jax.types import Spec
 
@@ -58,7 +58,7 @@ class QNetwork(nn.Module):
         for width in self.widths:
             x = NoisyDense(width)(x) if self.noisy else Dense(width)(x)
             if self.normalize:
-                x = nn.LayerNorm()(x)
+                x = LayerNorm()(x)
             x = ACTIVATIONS[self.activation](x)
         # Small first values, so that no action is preferred by chance.
         return NoisyDense(outputs)(x) if self.noisy else Dense(outputs, 0.01)(x)

@@ -1,6 +1,5 @@
 """Array functions that every room may use: no parts, no state."""
 
-from rl_jax.ops import threefry
 from rl_jax.ops.branch import any_true, shared
 from rl_jax.ops.mesh import devices_of_envs, per_device, spread
 from rl_jax.ops.permutation import permutation
@@ -9,6 +8,7 @@ from rl_jax.ops.returns import discounted_sum
 from rl_jax.ops.schedules import linear
 from rl_jax.ops.sum_tree import SumTree
 from rl_jax.ops.targets import Periodic, Polyak, polyak
+from rl_jax.ops.threefry import written_out
 
 __all__ = [
     "Periodic",
@@ -24,5 +24,5 @@ __all__ = [
     "random_index",
     "shared",
     "spread",
-    "threefry",
+    "written_out",
 ]

@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 
-from rl_jax.ops import threefry
 from rl_jax.types import Key
 
 
@@ -15,7 +14,7 @@ def random_index(key: Key, shape: tuple[int, ...], count: jax.Array | int) -> ja
     ``count / 2^32``: for a million indices, a quarter of a thousandth. ``jax.random.randint`` has no such error up to ``2^-32``,
     and costs three times as many random words, which is a good part of the price of a draw from a buffer.
     """
-    words = threefry.bits(key, shape)
+    words = jax.random.bits(key, shape, jnp.uint32)
     count = jnp.maximum(jnp.asarray(count, jnp.uint32), 1)
     # The upper word of the product of two words, by halves: there are no wider integers.
     low, high = words & 0xFFFF, words >> 16

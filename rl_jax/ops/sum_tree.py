@@ -4,8 +4,6 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.ops import threefry
-
 #: Children per node: few enough to add up in registers, many enough to keep the tree flat (2^20 leaves: seven levels). Measured
 #: on a CPU, 256 draws among 2^20 leaves take 29 us with 2 children per node, 17 us with 8, 22 us with 16, 230 us with 64.
 FAN_OUT = 8
@@ -131,7 +129,7 @@ class SumTree:
         A zero is never drawn. If all are zero, the answer is 0: look at :attr:`total` first. Every level has random bits of its
         own, so what a ``float32`` resolves limits the choice among 8 children, not among all leaves.
         """
-        fractions = threefry.uniform(key, (len(self.levels), number))
+        fractions = jax.random.uniform(key, (len(self.levels), number), jnp.float32)
         index = jnp.zeros((number,), jnp.int32)
         for level, fraction in zip(reversed(self.levels), fractions, strict=True):
             values = children(level, index)

@@ -1,33 +1,37 @@
-"""The random numbers of ``jax.random``, for the inside of hot loops on a CPU.
+"""JAX's default random numbers with their rounds written out, which is how a CPU likes them.
 
-JAX compiles its generator for the CPU as a loop over rounds, one for each key that is made and each array that is drawn. For
-the few numbers that a learning step needs, these loops cost ten times as much as the arithmetic in them, and more where XLA
-then runs them beside the step's own work in another thread. Here the rounds are written out, so that they become a part of the
-kernels around them. Results are those of ``jax.random``, bit for bit. Other generators than JAX's default one, and runs under
-its checker for reused keys, are left to ``jax.random`` itself.
+JAX compiles its generator for the CPU as a loop over rounds, one for each key that is made and each array that is drawn. For the
+few numbers that one step of many environments or one learning step needs, these loops cost ten times as much as the arithmetic in
+them. Here the rounds become a part of the kernels around them. Results are those of ``jax.random``, bit for bit: only the type of
+the key differs, so that whatever is made from it, in anybody's code, is made in this way.
 """
 
+import functools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+from jax.extend.random import define_prng_impl
 
 from rl_jax.types import Key
 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+NAME = "threefry2x32"
 
 
-def _ours(key: Key) -> bool:
-    default = str(jax.random.key_impl(key)) == "threefry2x32" and jax.config.jax_threefry_partitionable  # type: ignore[attr-defined]
-    return default and not jax.config.jax_debug_key_reuse  # type: ignore[attr-defined]
+def written_out(key: Key) -> Key:
+    """The same key for a CPU's programs; other generators, and other devices, keep theirs."""
+    ours = str(jax.random.key_impl(key)) == NAME and jax.config.jax_threefry_partitionable  # type: ignore[attr-defined]
+    if not ours or jax.default_backend() != "cpu":
+        return key
+    return jax.random.wrap_key_data(jax.random.key_data(key), impl=_generator())
 
 
-def _threefry(key: Key, low: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Threefry-2x32 with 20 rounds of the words ``(0, low)``; Salmon et al. 2011, "Parallel Random Numbers: As Easy as 1, 2, 3"."""
-    words = jax.random.key_data(key)
+def _hash(words: jax.Array, high: jax.Array, low: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Threefry-2x32 with 20 rounds; Salmon et al. 2011, "Parallel Random Numbers: As Easy as 1, 2, 3"."""
     schedule = (words[0], words[1], words[0] ^ words[1] ^ jnp.uint32(0x1BD11BDA))
-    x, y = schedule[0], low + schedule[1]
+    x, y = high + schedule[0], low + schedule[1]
     for group in range(5):
         for rotation in ROTATIONS[group % 2]:
             x = x + y
@@ -38,38 +42,41 @@ def _threefry(key: Key, low: jax.Array) -> tuple[jax.Array, jax.Array]:
     return jax.lax.optimization_barrier((x, y))
 
 
-def fold_in(key: Key, data: jax.Array | int) -> Key:
-    """``jax.random.fold_in(key, data)``."""
-    if not _ours(key):
-        return jax.random.fold_in(key, data)
-    words = jnp.stack(_threefry(key, jnp.asarray(data).astype(jnp.uint32)), axis=-1)
-    return jax.random.wrap_key_data(words, impl="threefry2x32")
+def _counts(shape: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
+    """The words ``(high, low)`` of the numbers from 0 on, in a shape."""
+    return jnp.zeros(shape, jnp.uint32), jnp.arange(math.prod(shape), dtype=jnp.uint32).reshape(shape)
 
 
-def split(key: Key, num: int = 2) -> Key:
-    """``jax.random.split(key, num)``."""
-    if not _ours(key):
-        return jax.random.split(key, num)
-    words = jnp.stack(_threefry(key, jnp.arange(num, dtype=jnp.uint32)), axis=-1)
-    return jax.random.wrap_key_data(words, impl="threefry2x32")
+def _seed(seed: jax.Array) -> jax.Array:
+    return jax.random.key_data(jax.random.key(seed, impl=NAME))
 
 
-def bits(key: Key, shape: tuple[int, ...]) -> jax.Array:
-    """``jax.random.bits(key, shape, jnp.uint32)``, fewer than ``2^32`` of them."""
-    if not _ours(key):
-        return jax.random.bits(key, shape, jnp.uint32)
-    high, low = _threefry(key, jnp.arange(math.prod(shape), dtype=jnp.uint32).reshape(shape))
-    return high ^ low
+def _split(words: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    return jnp.stack(_hash(words, *_counts(shape)), axis=-1)
 
 
-def uniform(key: Key, shape: tuple[int, ...]) -> jax.Array:
-    """``jax.random.uniform(key, shape, jnp.float32)``."""
-    # 23 random bits of mantissa make a number in [1, 2).
-    return jax.lax.bitcast_convert_type((bits(key, shape) >> 9) | jnp.uint32(0x3F800000), jnp.float32) - 1.0
+def _fold_in(words: jax.Array, data: jax.Array | int) -> jax.Array:
+    return jnp.stack(_hash(words, jnp.uint32(0), jnp.asarray(data).astype(jnp.uint32)), axis=-1)
 
 
-def normal(key: Key, shape: tuple[int, ...]) -> jax.Array:
-    """``jax.random.normal(key, shape, jnp.float32)``."""
-    low = np.nextafter(np.float32(-1.0), np.float32(0.0))
-    u = jnp.maximum(low, uniform(key, shape) * (np.float32(1.0) - low) + low)
-    return jax.lax.optimization_barrier(np.float32(math.sqrt(2)) * jax.lax.erf_inv(u))
+def _random_bits(words: jax.Array, width: int, shape: tuple[int, ...]) -> jax.Array:
+    dtype = {8: jnp.uint8, 16: jnp.uint16, 32: jnp.uint32, 64: jnp.uint64}[width]
+    if math.prod(shape) > 2**32:  # the count's high word is no longer zero
+        return jax.random.bits(jax.random.wrap_key_data(words, impl=NAME), shape, dtype)
+    high, low = _hash(words, *_counts(shape))
+    if width == 64:
+        return (high.astype(dtype) << 32) | low.astype(dtype)
+    return (high ^ low).astype(dtype)
+
+
+@functools.cache
+def _generator() -> Any:
+    return define_prng_impl(
+        key_shape=(2,),
+        seed=_seed,
+        split=_split,
+        random_bits=_random_bits,
+        fold_in=_fold_in,
+        name=f"{NAME}_written_out",
+        tag="fry",
+    )

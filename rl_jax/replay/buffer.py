@@ -8,7 +8,6 @@ from flax import struct
 
 from rl_jax.errors import RLJaxError
 from rl_jax.experience import chain
-from rl_jax.ops import threefry
 from rl_jax.replay import ring as rings
 from rl_jax.replay.batches import Plan, begin, check_kept, plan_of, transformed
 from rl_jax.replay.layout import Layout
@@ -92,7 +91,7 @@ class Buffer:
     def sample(self, state: BufferState, context: Context) -> Sample:
         """A batch ``[length, batch_size, ...]``, after the transforms."""
         # Folded in, not split: without transforms, their key is not computed.
-        key_draw, key_transforms = threefry.fold_in(context.key, 0), threefry.fold_in(context.key, 1)
+        key_draw, key_transforms = jax.random.fold_in(context.key, 0), jax.random.fold_in(context.key, 1)
         drawing = context.replace(key=key_draw)  # type: ignore[attr-defined]
         index, weights = self.sampler.draw(state.sampler, state.ring, state.layout, self.batch_size, drawing)
         batch = rings.read(state.ring, state.layout, index)

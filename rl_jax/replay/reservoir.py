@@ -8,7 +8,7 @@ from flax import struct
 
 from rl_jax.errors import RLJaxError
 from rl_jax.experience import chain
-from rl_jax.ops import random_index, threefry
+from rl_jax.ops import random_index
 from rl_jax.replay.batches import Plan, begin, check_kept, plan_of, transformed
 from rl_jax.types import Context, Key, PyTree, Rollout, Sample, Spec
 
@@ -106,7 +106,7 @@ class Reservoir:
         # Those before it, and then with itself.
         before_high, before_low = _wide_add(state.seen_high, state.seen_low, number)
         high, low = _wide_add(before_high, before_low, jnp.uint32(1))
-        place_high, place_low = below(threefry.bits(context.key, (items, 2)), high, low)
+        place_high, place_low = below(jax.random.bits(context.key, (items, 2), jnp.uint32), high, low)
         filling = (before_high == 0) & (before_low < self.capacity)
         accepted = filling | ((place_high == 0) & (place_low < self.capacity))
         place = jnp.where(accepted, jnp.where(filling, before_low, place_low), self.capacity).astype(jnp.int32)
@@ -126,7 +126,7 @@ class Reservoir:
 
     def sample(self, state: ReservoirState, context: Context) -> Sample:
         """A batch ``[1, batch_size, ...]`` of single steps, drawn with replacement, after the transforms."""
-        key_draw, key_transforms = threefry.split(context.key)
+        key_draw, key_transforms = jax.random.split(context.key)
         held = jnp.where(state.seen_high > 0, self.capacity, jnp.minimum(state.seen_low, self.capacity))
         index = random_index(key_draw, (self.batch_size,), held)
         batch = jax.tree.map(lambda x: x.at[index].get(mode="promise_in_bounds")[None], state.kept)

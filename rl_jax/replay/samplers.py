@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.ops import random_index, threefry
+from rl_jax.ops import random_index
 from rl_jax.replay.ring import Added, Layout, Ring, row_of_age, starts
 from rl_jax.types import Context, PyTree, Rollout
 
@@ -87,11 +87,11 @@ class Recent(Stateless):
 
     def draw(self, state: PyTree, ring: Ring, layout: Layout, number: int, context: Context) -> Draw:
         """``number`` first steps; their ages follow a geometric distribution, cut at the oldest row."""
-        key_age, key_env = threefry.split(context.key)
+        key_age, key_env = jax.random.split(context.key)
         youngest, count = starts(ring, layout)
         log_decay = jnp.log(jnp.asarray(self.decay, jnp.float32))
         # Inverse of the distribution function 1 - decay^k, scaled to end at `count`; expm1 and log1p keep it exact near 1.
-        u = threefry.uniform(key_age, (number,)) * -jnp.expm1(count * log_decay)
+        u = jax.random.uniform(key_age, (number,), jnp.float32) * -jnp.expm1(count * log_decay)
         k = jnp.floor(jnp.log1p(-u) / log_decay).astype(jnp.int32)
         row = row_of_age(ring, layout, youngest + jnp.clip(k, 0, jnp.maximum(count - 1, 0)) * layout.period)
         return Draw(row * layout.num_envs + random_index(key_env, (number,), layout.num_envs), None)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.errors import RLJaxError
-from rl_jax.ops import random_index, threefry
+from rl_jax.ops import random_index
 from rl_jax.ops.sum_tree import FAN_OUT, after, pick, sums_before
 from rl_jax.replay.eligible import enter, no_values, renew, table_size
 from rl_jax.replay.ring import Added, Layout, Ring
@@ -137,10 +137,10 @@ class StratifiedByTask:
     def draw(self, state: PyTree, ring: Ring, layout: Layout, number: int, context: Context) -> Draw:
         """``number`` first steps, the tasks in turn."""
         table = state[0]
-        key_tasks, key_steps = threefry.split(context.key)
+        key_tasks, key_steps = jax.random.split(context.key)
         totals = table.totals
         # The tasks that have data in random order, then the others: the first ones get one draw more than the last.
-        order = jnp.argsort(jnp.where(totals > 0, threefry.uniform(key_tasks, totals.shape), 2.0))
+        order = jnp.argsort(jnp.where(totals > 0, jax.random.uniform(key_tasks, totals.shape), 2.0))
         task = order[jnp.arange(number) % jnp.maximum(jnp.sum(totals > 0), 1)].astype(jnp.int32)
         which = random_index(key_steps, (number,), totals[task])
         return Draw(table.find(task, which), None)

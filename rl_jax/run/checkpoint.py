@@ -27,7 +27,7 @@ import orbax.checkpoint as ocp
 from rl_jax.errors import RLJaxError
 from rl_jax.run import large_arrays
 from rl_jax.run.devices import on_host, put
-from rl_jax.run.leaves import describe, flatten, is_key, plain
+from rl_jax.run.leaves import describe, flatten, plain, unplain
 from rl_jax.run.memory import human_bytes
 from rl_jax.types import PyTree
 
@@ -219,7 +219,7 @@ class Checkpoints:
             restored[name] = large_arrays.read(_place(self.path(step), name), flat[name], places[name])
         leaves, structure = jax.tree.flatten(like)
         values = zip((restored[name] for name in flat), leaves, strict=True)
-        return jax.tree.unflatten(structure, [jax.random.wrap_key_data(v) if is_key(leaf) else v for v, leaf in values])
+        return jax.tree.unflatten(structure, [unplain(v, leaf) for v, leaf in values])
 
     def _damaged(self, step: int, cause: str) -> RLJaxError:
         earlier = [other for other in self.steps() if other < step]

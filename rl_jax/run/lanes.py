@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rl_jax.run.leaves import is_key
+from rl_jax.run.leaves import plain, unplain
 from rl_jax.types import PyTree
 
 #: Numbers of runs side by side, the best first.
@@ -53,9 +53,8 @@ def batch(function: Callable[..., PyTree], axes: tuple[int | None, ...], runs: i
         shape = jax.eval_shape(group, list(arguments), zero)
 
         def empty(x: Any) -> jax.Array:
-            if is_key(x):
-                return jax.vmap(jax.random.key)(jnp.zeros((runs,), jnp.uint32)).reshape(runs, *x.shape[1:])
-            return jnp.zeros((runs, *x.shape[1:]), x.dtype)
+            words = jax.eval_shape(plain, x)
+            return unplain(jnp.zeros((runs, *words.shape[1:]), words.dtype), x)
 
         results = jax.tree.map(empty, shape[1:] if in_place else shape)
 

@@ -19,6 +19,15 @@ def plain(leaf: Any) -> Any:
     return jax.random.key_data(leaf) if is_key(leaf) else leaf
 
 
+def unplain(words: Any, like: Any) -> Any:
+    """Words as a key of the same generator as ``like`` (a key, or the shape of one); all else as it is."""
+    if not is_key(like):
+        return words
+    kinds: list[Any] = []
+    jax.eval_shape(lambda key: kinds.append(jax.random.key_impl(key)), like)
+    return jax.random.wrap_key_data(words, impl=kinds[0])
+
+
 def flatten(state: PyTree) -> dict[str, Any]:
     """Leaves by a name that keeps their order and says where they belong."""
     leaves = jax.tree_util.tree_leaves_with_path(state)
