@@ -18,7 +18,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "experiments" / "results"
 OUT = ROOT / "docs" / "_generated"
-HELP = ["", "train ppo", "train dqn", "train sac", "sweep ppo", "evaluate", "render", "plot", "list"]
+HELP = ["", "train ppo", "train dqn", "train sac", "sweep ppo", "evaluate", "render", "plot", "list", "bench"]
 
 
 def number(value: Any, digits: int = 1) -> str:
@@ -148,23 +148,74 @@ def measured(agents: tuple[str, ...]) -> str:
     return baselines(mine) if mine else "*Not measured yet.*\n"
 
 
-def bench_ppo_cartpole(result: dict[str, Any]) -> str:
-    """Throughput beside a peer."""
-    rates, compiled = result["steps_per_second"], result["seconds_compile"]
-    lines = [
-        f"{result['env']}, {result['num_envs']} environments x {result['rollout_length']} steps, {result['epochs']} epochs x "
-        f"{result['minibatches']} minibatches, {count(result['steps'])} steps, {result['device']}; "
-        f"medians of {len(result['runs']['rl_jax'])} runs of each, in turn.",
-        "",
-        "| library | steps/s | compile |",
-        "|---|---|---|",
-        f"| rl_jax | {count(rates['rl_jax'])} | {number(compiled['rl_jax'])} s |",
-        f"| Rejax 0.1.3 (gymnax 0.0.9) | {count(rates['rejax'])} | {number(compiled['rejax'])} s |",
-        "",
-        f"Ratio: {result['ratio_median']:.2f} (pair by pair from {result['ratio_min']:.2f} to {result['ratio_max']:.2f}).",
-        "",
+#: Cases of the benchmark beside peers, in words.
+CASES = {
+    "ppo": "PPO, two networks of 64-64, 64 environments x 128 steps, 4 epochs x 4 minibatches",
+    "ppo-cnn": "PPO with the MinAtar network, as above",
+    "ppo-gru": "PPO with a GRU of 128 between layers of 128, as above",
+    "dqn": "DQN, 10 environments, an update of 128 per step",
+    "dqn-double": "Double DQN, as above",
+    "pqn": "PQN, 64 environments x 64 steps, 4 epochs x 4 minibatches",
+    "sac": "SAC, 8 environments, an update of 128 per step",
+}
+LIBRARIES = {
+    "rejax": "Rejax 0.1.3",
+    "purejaxrl": "PureJaxRL",
+    "jaxnasium": "Jaxnasium 0.1.1",
+    "sb3": "Stable-Baselines3 2.9",
+    "sbx": "SBX 0.28",
+}
+
+
+def bench_peers(result: dict[str, Any]) -> str:
+    """Throughput beside other libraries."""
+    cells = []
+    for r in result["rows"]:
+        who = LIBRARIES[r["peer"]] + (" (loop on the host)" if r["host_loop"] else "")
+        ratio = f"**{r['ratio']:.2f}** ({r['ratio_least']:.2f} … {r['ratio_most']:.2f})"
+        compiled = f"{number(r['seconds_compile'])} / {number(r['seconds_compile_of_peer'])} s"
+        speeds = [count(r["steps_per_second"]), count(r["steps_per_second_of_peer"])]
+        cells.append([CASES[r["case"]], r["env"], who, *speeds, ratio, compiled])
+    header = ["work", "environment", "peer", "rl_jax, steps/s", "peer", "ratio (spread)", "compile"]
+    peak = f"Matrix products reach {result['matmul_peak'] / 1e9:.0f} GFLOP/s on this machine ({result['device']}, 2 cores); one seed."
+    return "\n".join([*grid(header, cells), "", peak, ""])
+
+
+def before_after(result: dict[str, Any]) -> str:
+    """Returns of the same commands from two commits."""
+
+    def reached(one: dict[str, Any]) -> str:
+        return f"{number(one['iqm'])} ({number(one['ci95'][0])} … {number(one['ci95'][1])})"
+
+    cells = [
+        [name, f"`{row['command']}`", reached(row["before"]), reached(row["after"])] for name, row in result["rows"].items()
     ]
-    return "\n".join(lines)
+    header = ["", "rl-jax train", f"before (`{result['before']}`)", "after"]
+    return "\n".join([*grid(header, cells), ""])
+
+
+def cost_model(result: dict[str, Any]) -> str:
+    """What was fitted to what was measured."""
+    words = {
+        "scale-envs": "environments (32 steps each)",
+        "scale-length": "steps of a rollout (64 environments)",
+        "scale-seeds": "runs side by side (64 x 128 steps each)",
+        "scale-width": "units of each hidden layer, squared",
+        "scale-replay": "transitions in the buffer (drawing 2048 batches of 256)",
+    }
+    cells = []
+    for suite, about in result["models"].items():
+        s, m = about["seconds"], about["bytes"]
+        seconds = f"{1e3 * s['a']:.3g} ms + x · {1e6 * s['b']:.3g} µs"
+        memory = f"{m['a'] / 2**20:.3g} MiB + x · {m['b']:.3g} B"
+        x = [int(v) for v in about["x"]]
+        errors = [
+            f"{s['mean_error']:.0%}, at most {s['worst_error']:.0%}",
+            f"{m['mean_error']:.0%}, at most {m['worst_error']:.0%}",
+        ]
+        cells.append([words[suite], f"{count(x[0])} … {count(x[-1])}", seconds, errors[0], memory, errors[1]])
+    header = ["x", "from … to", "time of a train step", "off by", "memory", "off by"]
+    return "\n".join([*grid(header, cells), "", f"Device: {result['device']}, one of it.", ""])
 
 
 def kill_and_resume(result: dict[str, Any]) -> str:
@@ -309,7 +360,9 @@ FAMILIES = ("ppo_baselines", "value_baselines", "continuous_baselines", "rainbow
 
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     **dict.fromkeys(FAMILIES, family),
-    "bench_ppo_cartpole": bench_ppo_cartpole,
+    "bench_peers": bench_peers,
+    "before_after": before_after,
+    "cost_model": cost_model,
     "bench_off_policy": bench_off_policy,
     "bench_replay_throughput": bench_replay_throughput,
     "bench_checkpoint_memory": bench_checkpoint_memory,

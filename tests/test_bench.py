@@ -93,3 +93,18 @@ def test_every_suite_runs(suite, tmp_path):
 def test_what_cannot_be_measured(tmp_path):
     failed(call("bench", "speed", "--out", tmp_path), "speed", "scale-envs")
     failed(call("bench", "envs", "--seconds", 0, "--out", tmp_path), "--seconds")
+    failed(call("bench", "envs", "--minutes", 0, "--out", tmp_path), "--minutes")
+
+
+def test_no_row_begins_after_its_time(tmp_path):
+    """The first row is always measured; what is left out is said, also in the file."""
+    outcome = call("bench", "train", "replay", "--small", "--seconds", 0.01, "--minutes", 1e-6, "--out", tmp_path, "--quiet")
+    assert outcome.status == 0 and "train, replay are left out" in outcome.err
+    content = json.loads((tmp_path / "bench.json").read_text())
+    assert len(content["rows"]) == 1 and content["left_out"] == ["train", "replay"]
+
+
+def test_training_is_profiled(tmp_path):
+    arguments = ("train", "--small", "--seconds", 0.01, "--minutes", 1e-6, "--profile", "--quiet")
+    assert call("bench", *arguments, "--out", tmp_path).status == 0
+    assert list((tmp_path / "profiles" / "ppo").rglob("*.xplane.pb"))

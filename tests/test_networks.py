@@ -128,17 +128,22 @@ def test_distributions_in_batches(kind):
 
 @pytest.mark.parametrize(("size", "stride", "height", "width"), [(3, 1, 10, 10), (3, 2, 9, 8), (2, 2, 7, 6), (1, 1, 3, 4)])
 def test_conv_is_a_convolution(size, stride, height, width):
-    """The patches are cut and ordered as the kernel expects them, for odd sizes and strides too."""
+    """The patches are cut and ordered as the kernel expects them, for odd sizes and strides too; and so are gradients."""
     conv = Conv(5, size, stride)
     x = random(2, 3, height, width, 4)
     variables = conv.init(jax.random.key(0), x)
     variables = jax.tree.map(lambda p: p + random(*p.shape), variables)
-    kernel = variables["params"]["Dense_0"]["kernel"].reshape(size, size, 4, 5)
-    expected = jax.lax.conv_general_dilated(
-        x.reshape(6, height, width, 4), kernel, (stride, stride), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
-    expected = expected.reshape(2, 3, *expected.shape[1:]) + variables["params"]["Dense_0"]["bias"]
-    np.testing.assert_allclose(conv.apply(variables, x), expected, rtol=1e-3, atol=1e-4)
+
+    def expected(variables, x):
+        kernel = variables["params"]["Dense_0"]["kernel"].reshape(size, size, 4, 5)
+        numbers = ("NHWC", "HWIO", "NHWC")
+        x = x.reshape(6, height, width, 4)
+        y = jax.lax.conv_general_dilated(x, kernel, (stride, stride), "VALID", dimension_numbers=numbers)
+        return y.reshape(2, 3, *y.shape[1:]) + variables["params"]["Dense_0"]["bias"]
+
+    np.testing.assert_allclose(conv.apply(variables, x), expected(variables, x), rtol=1e-3, atol=1e-4)
+    ours, theirs = (jax.grad(lambda v, x, f=f: jnp.sum(jnp.sin(f(v, x))), (0, 1))(variables, x) for f in (conv.apply, expected))
+    chex.assert_trees_all_close(ours, theirs, rtol=1e-3, atol=1e-3)
 
 
 def test_cnn_shapes():

@@ -98,7 +98,7 @@ class DQNConfig(ReplayedConfig):
 
     def agent(self) -> QLearning:
         """The agent alone."""
-        network = partial(q_network, hidden=self.hidden, activation=self.activation, dueling=self.dueling, noisy=self.noisy)
+        network = partial(q_network, dueling=self.dueling, noisy=self.noisy, **self.layers())
         policy = QPolicy(
             head=self.head(),
             # Noise on the weights explores by itself.

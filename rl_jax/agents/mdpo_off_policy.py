@@ -77,8 +77,8 @@ class MDPOOffPolicyConfig(ActorCriticConfig):
     def agent(self) -> SoftActorCritic:
         """The agent alone."""
         return mdpo_off_policy(
-            actor=partial(stochastic_actor, hidden=self.hidden, activation=self.activation),
-            critics=partial(twin_critics, hidden=self.hidden, activation=self.activation),
+            actor=partial(stochastic_actor, **self.layers()),
+            critics=partial(twin_critics, **self.layers()),
             learning_rate=self.learning_rate,
             tau=self.tau,
             kappa=self.kappa,

@@ -41,6 +41,8 @@ class OnPolicyConfig:
     """Widths of the hidden layers."""
     activation: Literal["tanh", "relu", "silu", "gelu"] = "tanh"
     """Activation of the hidden layers."""
+    torso_dtype: Literal["float32", "bfloat16"] = "float32"
+    """Precision of the hidden layers' arithmetic; parameters, heads, memory and losses stay float32."""
     memory: Literal["none", "gru"] = "none"
     """Memory between torso and heads."""
     memory_width: int = 128
@@ -61,7 +63,7 @@ class OnPolicyConfig:
     def network(self) -> Any:
         """The function that makes the network, given the spaces."""
         chosen = {name: getattr(self, name) for name in ("hidden", "activation", "memory", "memory_width")}
-        return partial(actor_critic, **chosen)
+        return partial(actor_critic, dtype=self.torso_dtype, **chosen)
 
     def agent(self) -> Any:
         """The agent alone."""

@@ -127,6 +127,8 @@ class PQNConfig:
     """Widths of the hidden layers (images: the MinAtar network instead)."""
     activation: Literal["tanh", "relu", "silu", "gelu"] = "relu"
     """Activation of the hidden layers."""
+    torso_dtype: Literal["float32", "bfloat16"] = "float32"
+    """Precision of the hidden layers' arithmetic; parameters, heads, memory and losses stay float32."""
     memory: Literal["none", "gru"] = "none"
     """Memory between torso and heads."""
     memory_width: int = 64
@@ -150,6 +152,7 @@ class PQNConfig:
             q_network,
             hidden=self.hidden,
             activation=self.activation,
+            dtype=self.torso_dtype,
             normalize=True,
             memory=self.memory,
             memory_width=self.memory_width,

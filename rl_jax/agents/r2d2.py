@@ -87,8 +87,7 @@ class R2D2Config(ReplayedConfig):
         """The agent alone."""
         network = partial(
             q_network,
-            hidden=self.hidden,
-            activation=self.activation,
+            **self.layers(),
             dueling=self.dueling,
             memory=self.memory,
             memory_width=self.memory_width,

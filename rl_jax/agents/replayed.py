@@ -36,6 +36,8 @@ class ReplayedConfig:
     """Widths of the hidden layers."""
     activation: Literal["tanh", "relu", "silu", "gelu"] = "relu"
     """Activation of the hidden layers."""
+    torso_dtype: Literal["float32", "bfloat16"] = "float32"
+    """Precision of the hidden layers' arithmetic; parameters, heads, memory and losses stay float32."""
 
     def check(self) -> None:
         """Refuse numbers that cannot be.
@@ -48,6 +50,10 @@ class ReplayedConfig:
         positive(self, "updates_per_step", "learning_rate")
         within(self, 0, 1, "gamma")
         widths(self)
+
+    def layers(self) -> dict[str, Any]:
+        """What all functions that make networks are told about the hidden layers."""
+        return {"hidden": self.hidden, "activation": self.activation, "dtype": self.torso_dtype}
 
     def agent(self) -> Any:
         """The agent alone."""

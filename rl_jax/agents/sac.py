@@ -83,8 +83,8 @@ class SACConfig(ActorCriticConfig):
     def agent(self) -> SoftActorCritic:
         """The agent alone."""
         return sac(
-            actor=partial(stochastic_actor, hidden=self.hidden, activation=self.activation),
-            critics=partial(twin_critics, hidden=self.hidden, activation=self.activation),
+            actor=partial(stochastic_actor, **self.layers()),
+            critics=partial(twin_critics, **self.layers()),
             learning_rate=self.learning_rate,
             tau=self.tau,
             temperature=self.temperature,

@@ -119,8 +119,8 @@ class DDPGConfig(ActorCriticConfig):
     def agent(self) -> DeterministicActorCritic:
         """The agent alone."""
         return ddpg(
-            actor=partial(deterministic_actor, hidden=self.hidden, activation=self.activation),
-            critic=partial(single_critic, hidden=self.hidden, activation=self.activation),
+            actor=partial(deterministic_actor, **self.layers()),
+            critic=partial(single_critic, **self.layers()),
             learning_rate=self.learning_rate,
             actor_learning_rate=self.actor_learning_rate,
             tau=self.tau,
@@ -153,8 +153,8 @@ class TD3Config(DDPGConfig):
     def agent(self) -> DeterministicActorCritic:
         """The agent alone."""
         return td3(
-            actor=partial(deterministic_actor, hidden=self.hidden, activation=self.activation),
-            critics=partial(twin_critics, hidden=self.hidden, activation=self.activation),
+            actor=partial(deterministic_actor, **self.layers()),
+            critics=partial(twin_critics, **self.layers()),
             learning_rate=self.learning_rate,
             actor_learning_rate=self.actor_learning_rate,
             tau=self.tau,

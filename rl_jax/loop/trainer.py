@@ -304,11 +304,12 @@ class Trainer:
         ``metrics["nonfinite_update"]`` is the number of the first train step of this call, from 0, whose metrics were not all
         finite, or -1.
         """
-        means = Means.zeros_like(jax.eval_shape(self._train_step, state)[1])
+        train_step = jax.jit(self._train_step, inline=True)  # traced once, for the shapes of its metrics and for the loop
+        means = Means.zeros_like(jax.eval_shape(train_step, state)[1])
 
         def body(i: jax.Array, carry: tuple[TrainState, Means, jax.Array]) -> tuple[TrainState, Means, jax.Array]:
             state, means, bad = carry
-            state, new = self._train_step(state)
+            state, new = train_step(state)
             bad = jnp.where((bad < 0) & ~new.finite(), jnp.asarray(i, jnp.int32), bad)
             return state, means + new, bad
 

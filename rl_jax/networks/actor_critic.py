@@ -79,25 +79,31 @@ class ActorCritic(nn.Module):
 
 
 def actor_critic(
-    spec: Spec, hidden: tuple[int, ...] = (64, 64), activation: str = "tanh", memory: str = "none", memory_width: int = 128
+    spec: Spec,
+    hidden: tuple[int, ...] = (64, 64),
+    activation: str = "tanh",
+    memory: str = "none",
+    memory_width: int = 128,
+    dtype: str = "float32",
 ) -> ActorCritic:
     """The usual network for a pair of spaces.
 
     Image-like observations (three axes) get the MinAtar CNN as a shared torso with heads directly on it; vectors get separate
     multi-layer perceptrons for actor and critic. ``memory="gru"`` puts a GRU after the torso, and one embedding layer of
-    ``hidden[0]`` before it where the torso itself learns nothing.
+    ``hidden[0]`` before it where the torso itself learns nothing. ``dtype`` is that of the hidden layers' arithmetic (not of the
+    memory's, the heads' or the parameters').
     """
     image = isinstance(spec.obs_space, Box) and len(spec.obs_space.shape) == 3
     function = ACTIVATIONS[activation]
     heads = () if image else hidden
-    torso: nn.Module = CNN(spec.obs_space) if image else Identity(spec.obs_space)
+    torso: nn.Module = CNN(spec.obs_space, dtype=dtype) if image else Identity(spec.obs_space)
     if memory == "gru" and not image:
-        torso = nn.Sequential([torso, MLP(hidden[:1], function)])
+        torso = nn.Sequential([torso, MLP(hidden[:1], function, dtype=dtype)])
         heads = hidden[1:]
     return ActorCritic(
         torso=torso,
         memory=GRU(memory_width) if memory == "gru" else NoMemory(),
-        actor=MLP(heads, function),
-        critic=MLP(heads, function),
+        actor=MLP(heads, function, dtype=dtype),
+        critic=MLP(heads, function, dtype=dtype),
         action_space=spec.action_space,
     )

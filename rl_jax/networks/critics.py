@@ -27,14 +27,15 @@ class Body(nn.Module):
     space: Space
     hidden: tuple[int, ...] = (256, 256)
     activation: str = "relu"
+    dtype: str = "float32"
 
     @nn.compact
     def __call__(self, obs: jax.Array, action: jax.Array | None = None) -> jax.Array:
         image = isinstance(self.space, Box) and len(self.space.shape) == 3
-        x = (CNN(self.space) if image else Identity(self.space))(obs)
+        x = (CNN(self.space, dtype=self.dtype) if image else Identity(self.space))(obs)
         if action is not None:
             x = jnp.concatenate([x, action], axis=-1)
-        return MLP(self.hidden, ACTIVATIONS[self.activation])(x)
+        return MLP(self.hidden, ACTIVATIONS[self.activation], dtype=self.dtype)(x)
 
 
 class StochasticActor(nn.Module):
@@ -101,16 +102,22 @@ class Critics(nn.Module):
         return ensemble(self.body, 1)(each(obs), each(action.reshape(action.shape[0], -1)))[..., 0]
 
 
-def stochastic_actor(spec: Spec, hidden: tuple[int, ...] = (256, 256), activation: str = "relu") -> StochasticActor:
+def stochastic_actor(
+    spec: Spec, hidden: tuple[int, ...] = (256, 256), activation: str = "relu", dtype: str = "float32"
+) -> StochasticActor:
     """The usual policy network of soft actor-critic."""
-    return StochasticActor(Body(spec.obs_space, hidden, activation), spec.action_space)
+    return StochasticActor(Body(spec.obs_space, hidden, activation, dtype), spec.action_space)
 
 
-def deterministic_actor(spec: Spec, hidden: tuple[int, ...] = (256, 256), activation: str = "relu") -> DeterministicActor:
+def deterministic_actor(
+    spec: Spec, hidden: tuple[int, ...] = (256, 256), activation: str = "relu", dtype: str = "float32"
+) -> DeterministicActor:
     """The usual policy network of DDPG and TD3."""
-    return DeterministicActor(Body(spec.obs_space, hidden, activation), spec.action_space)
+    return DeterministicActor(Body(spec.obs_space, hidden, activation, dtype), spec.action_space)
 
 
-def critics(spec: Spec, hidden: tuple[int, ...] = (256, 256), activation: str = "relu", members: int = 2) -> Critics:
+def critics(
+    spec: Spec, hidden: tuple[int, ...] = (256, 256), activation: str = "relu", members: int = 2, dtype: str = "float32"
+) -> Critics:
     """The usual critics: each ``Q(s, a)`` in a box, each ``Q(s, .)`` among discrete actions."""
-    return Critics(Body(spec.obs_space, hidden, activation), spec.action_space, members)
+    return Critics(Body(spec.obs_space, hidden, activation, dtype), spec.action_space, members)

@@ -42,6 +42,7 @@ class QNetwork(nn.Module):
         dueling: see above.
         noisy: :class:`~rl_jax.networks.NoisyDense` layers after the memory.
         normalize: layer normalisation before each activation of the heads (Ba et al. 2016), as PQN needs.
+        dtype: of the hidden layers' arithmetic.
     """
 
     torso: nn.Module
@@ -53,10 +54,11 @@ class QNetwork(nn.Module):
     dueling: bool = False
     noisy: bool = False
     normalize: bool = False
+    dtype: str = "float32"
 
     def _head(self, x: jax.Array, outputs: int) -> jax.Array:
         for width in self.widths:
-            x = NoisyDense(width)(x) if self.noisy else Dense(width)(x)
+            x = NoisyDense(width)(x) if self.noisy else Dense(width, dtype=self.dtype)(x)
             if self.normalize:
                 x = LayerNorm()(x)
             x = ACTIVATIONS[self.activation](x)
@@ -89,18 +91,20 @@ def q_network(
     normalize: bool = False,
     memory: str = "none",
     memory_width: int = 64,
+    dtype: str = "float32",
 ) -> QNetwork:
     """The usual Q-network for a pair of spaces.
 
     Image-like observations (three axes) go through the MinAtar network (Young & Tian 2019); its layer of 128 is then the
     heads' only hidden layer, with ``dueling`` 64 for each of the two, so that networks with and without it are of one size.
-    With ``memory="gru"``, vectors get one layer of ``hidden[0]`` before the memory.
+    With ``memory="gru"``, vectors get one layer of ``hidden[0]`` before the memory. ``dtype`` is that of the hidden layers'
+    arithmetic (not of noisy ones, the memory's, the outputs' or the parameters').
     """
     image = isinstance(spec.obs_space, Box) and len(spec.obs_space.shape) == 3
-    torso: nn.Module = CNN(spec.obs_space, width=None, normalize=normalize) if image else Identity(spec.obs_space)
+    torso: nn.Module = CNN(spec.obs_space, width=None, normalize=normalize, dtype=dtype) if image else Identity(spec.obs_space)
     widths = ((64,) if dueling else (128,)) if image else hidden
     if memory == "gru" and not image:
-        torso = nn.Sequential([torso, MLP(hidden[:1], ACTIVATIONS[activation], normalize)])
+        torso = nn.Sequential([torso, MLP(hidden[:1], ACTIVATIONS[activation], normalize, dtype)])
         widths = hidden[1:]
     return QNetwork(
         torso=torso,
@@ -112,4 +116,5 @@ def q_network(
         dueling=dueling,
         noisy=noisy,
         normalize=normalize,
+        dtype=dtype,
     )

@@ -28,6 +28,7 @@ def written_out(key: Key) -> Key:
     return jax.random.wrap_key_data(jax.random.key_data(key), impl=_generator())
 
 
+@jax.jit  # a function of the program, which is so compiled and optimised once for many uses
 def _hash(words: jax.Array, high: jax.Array, low: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Threefry-2x32 with 20 rounds; Salmon et al. 2011, "Parallel Random Numbers: As Easy as 1, 2, 3"."""
     schedule = (words[0], words[1], words[0] ^ words[1] ^ jnp.uint32(0x1BD11BDA))
@@ -56,7 +57,8 @@ def _split(words: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 
 
 def _fold_in(words: jax.Array, data: jax.Array | int) -> jax.Array:
-    return jnp.stack(_hash(words, jnp.uint32(0), jnp.asarray(data).astype(jnp.uint32)), axis=-1)
+    # As arrays: kernels of scalars would be melted into all that follow, and take the compiler three times as long.
+    return jnp.concatenate(_hash(words, jnp.zeros(1, jnp.uint32), jnp.asarray(data).astype(jnp.uint32)[None]))
 
 
 def _random_bits(words: jax.Array, width: int, shape: tuple[int, ...]) -> jax.Array:

@@ -34,6 +34,12 @@ def count_cpu_devices(options: RunOptions, runs: int) -> None:
             jax.config.update("jax_num_cpu_devices", number)
 
 
+def set_precision(options: RunOptions) -> None:
+    """Tell jax how precise matrix products shall be; it is recorded with the run."""
+    if options.matmul_precision:
+        jax.config.update("jax_default_matmul_precision", options.matmul_precision)
+
+
 def choose_devices(options: RunOptions, num_envs: int, runs: int) -> Devices:
     """What the run is spread over; joined already are the other processes.
 
@@ -74,7 +80,8 @@ def _first_folder(command: str, agent: str, options: RunOptions, hyperparameters
     if options.resume:
         saved = config.load(options.resume / "config.json")
         same = (*IDENTITY, *RECORD)
-        old = {name: saved["run"].get(name) for name in same} | saved["hyperparameters"]
+        before = config.plain(RunOptions()) | saved["run"]  # options that it does not know had no other values then
+        old = {name: before[name] for name in same} | saved["hyperparameters"]
         new = {name: config.plain(getattr(options, name)) for name in same} | config.plain_values(hyperparameters)
         if changed := config.differences(old, new):
             raise RLJaxError(

@@ -17,8 +17,9 @@ from rl_jax.agents import CONFIGS
 from rl_jax.errors import MissingExtra, RLJaxError
 from rl_jax.loop import counter as streams
 from rl_jax.loop.collect import begin, collect
+from rl_jax.ops import written_out
 from rl_jax.run import config, distributed
-from rl_jax.run.begin import choose_devices, count_cpu_devices, finished, run_folder
+from rl_jax.run.begin import choose_devices, count_cpu_devices, finished, run_folder, set_precision
 from rl_jax.run.config import IDENTITY, RunOptions
 from rl_jax.run.curves import curve_from_rows
 from rl_jax.run.folder import RunFolder
@@ -58,13 +59,14 @@ def train(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     configuration = CONFIGS[agent](**values)
     configuration.check()
     count_cpu_devices(options, options.seeds)
+    set_precision(options)
     if options.distributed:
         distributed.join()
-    trainer = configuration.trainer(config.make_env(options), time_limit=options.time_limit)
+    trainer = config.make_trainer(configuration, options, config.make_env(options))
     devices = choose_devices(options, trainer.num_envs, options.seeds)
     check_memory(trainer, options.seeds, options.eval_episodes)
     seeds = list(range(options.seed, options.seed + options.seeds))
-    job = Job(trainer, seeds, options.steps, options.eval_episodes, devices=devices)
+    job = Job(trainer, seeds, options.steps, options.eval_episodes, devices=devices, prng=options.prng)
     job.check()
     folder = run_folder("train", agent, options, values)
     if finished(folder, job, options):
@@ -85,6 +87,7 @@ def sweep(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     grid = {name: values[name] for name in sweepable(CONFIGS[agent])}
     base = CONFIGS[agent](**{**values, **{name: points[0] for name, points in grid.items() if points}})
     count_cpu_devices(options, math.prod(map(len, grid.values())) * options.seeds)
+    set_precision(options)
     if options.distributed:
         distributed.join()
     job, labels = sweep_job(base, grid, options)
@@ -159,7 +162,7 @@ def render(given: Any) -> None:
         state = jax.tree.map(lambda leaf: leaf[0], state)
     check_writable(out.parent)
     _compilation_cache(folder.options.compile_cache)
-    trainer, key = job.trainer, jax.random.fold_in(jax.random.key(given.seed), streams.EVALUATE)
+    trainer, key = job.trainer, jax.random.fold_in(written_out(jax.random.key(given.seed, impl=job.prng)), streams.EVALUATE)
     limit = min(given.max_steps, trainer.time_limit or given.max_steps)
 
     @jax.jit

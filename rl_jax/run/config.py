@@ -13,11 +13,13 @@ from typing import Any, Literal
 import rl_jax as rl
 from rl_jax.agents import CONFIGS
 from rl_jax.agents.checks import at_least, option
+from rl_jax.curricula import FixedTask, PooledStarts
 from rl_jax.errors import RLJaxError
+from rl_jax.loop import Trainer
 from rl_jax.types import Environment
 
 #: Options that decide what a run computes; resuming with others would be another run.
-IDENTITY = ("env", "env_args", "steps", "seed", "seeds", "time_limit")
+IDENTITY = ("env", "env_args", "steps", "seed", "seeds", "time_limit", "prng", "matmul_precision", "reset_pool")
 #: Options that decide besides what it writes into metrics.jsonl; a resumed run keeps those too.
 RECORD = ("eval_episodes", "checkpoints")
 
@@ -48,6 +50,8 @@ class RunOptions:
     """Arguments of the environment, NAME=VALUE, such as backend=spring."""
     time_limit: int | None = None
     """Truncate episodes after so many steps (default: the environment's own limit)."""
+    reset_pool: int | None = None
+    """Start episodes from a pool of so many resets, made anew after each rollout (default: a fresh reset for every episode)."""
     eval_episodes: int = 64
     """Episodes of each evaluation."""
     checkpoints: int = 10
@@ -58,6 +62,10 @@ class RunOptions:
     """Copy metrics to TensorBoard files in the run folder (extra 'tensorboard')."""
     wandb: bool = False
     """Copy metrics to Weights & Biases (extra 'wandb')."""
+    prng: Literal["threefry2x32", "rbg", "unsafe_rbg"] = "threefry2x32"
+    """Random generator; with rbg (quick on GPU and TPU) a run's numbers also depend on how many run side by side."""
+    matmul_precision: Literal["bfloat16", "tensorfloat32", "float32"] | None = None
+    """Precision of matrix products of float32 numbers, where the device has several (default: jax's)."""
     compile_cache: bool = True
     """Keep compiled programs between runs."""
     devices: int | None = None
@@ -76,8 +84,9 @@ class RunOptions:
         if not self.env:
             raise RLJaxError("which environment? Add --env NAME, such as --env CartPole-v1 ('rl-jax list' shows all)")
         at_least(self, 1, "steps", "seeds", "eval_episodes", "checkpoints", "keep")
-        if self.devices is not None:
-            at_least(self, 1, "devices")
+        for name in ("devices", "reset_pool"):
+            if getattr(self, name) is not None:
+                at_least(self, 1, name)
         if not 0 <= self.seed <= 2**32 - self.seeds:
             last = f" (--seeds {self.seeds} needs that many from it on)" if self.seeds > 1 else ""
             raise RLJaxError(f"--seed must lie between 0 and {2**32 - self.seeds}, not {self.seed}{last}")
@@ -108,6 +117,13 @@ def make_env(options: RunOptions) -> Environment:
             raise RLJaxError(f"{what}; correct that (RL_JAX_TRACEBACK=1 shows where)") from error
     rl.envs.check_env(env)
     return env
+
+
+def make_trainer(configuration: Any, options: RunOptions, env: Environment) -> Trainer:
+    """The run of an agent's ``configuration``, as the options say."""
+    curriculum = FixedTask(env, env.default_params)
+    pool = None if options.reset_pool is None else PooledStarts(curriculum, options.reset_pool)
+    return configuration.trainer(env, time_limit=options.time_limit, curriculum=pool)
 
 
 def plain(value: Any) -> Any:

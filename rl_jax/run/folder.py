@@ -7,6 +7,7 @@ from typing import Any
 from rl_jax.agents import CONFIGS
 from rl_jax.errors import RLJaxError
 from rl_jax.run import config
+from rl_jax.run.begin import set_precision
 from rl_jax.run.checkpoint import Checkpoints
 from rl_jax.run.config import RunOptions
 from rl_jax.run.job import Job
@@ -45,8 +46,9 @@ class RunFolder:
     def job(self, eval_episodes: int | None = None) -> Job:
         """The run's program, as it was."""
         o = self.options
-        trainer = self.config().trainer(config.make_env(o), time_limit=o.time_limit)
-        return Job(trainer, list(range(o.seed, o.seed + o.seeds)), o.steps, eval_episodes or o.eval_episodes)
+        trainer = config.make_trainer(self.config(), o, config.make_env(o))
+        set_precision(o)
+        return Job(trainer, list(range(o.seed, o.seed + o.seeds)), o.steps, eval_episodes or o.eval_episodes, prng=o.prng)
 
     def state(self, job: Job, which: str) -> tuple[int, PyTree]:
         """A checkpoint's steps and state; ``which`` is ``last``, ``best`` or a number of steps.

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import jax
@@ -28,6 +29,7 @@ class Job:
         eval_episodes: episodes of an evaluation of each.
         batched: whether the trainer's leaves are batched.
         rows: lines of metrics over the whole job.
+        prng: the generator of random numbers, a name that :func:`jax.random.key` knows.
         devices: over which devices it is split, and how.
     """
 
@@ -37,6 +39,7 @@ class Job:
     eval_episodes: int
     batched: bool = False
     rows: int = 200
+    prng: str = "threefry2x32"
     devices: Devices = field(default_factory=Devices)
     seconds_compile: float = field(default=0.0, init=False)
     _programs: dict[str, Any] = field(default_factory=dict, init=False)
@@ -60,7 +63,7 @@ class Job:
 
     def keys(self, stream: int | None = None) -> jax.Array:
         """One typed key per run, from its seed, or one of its streams."""
-        keys = jax.vmap(jax.random.key)(jnp.asarray(self.seeds, jnp.uint32))
+        keys = jax.vmap(partial(jax.random.key, impl=self.prng))(jnp.asarray(self.seeds, jnp.uint32))
         if stream is not None:
             keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, stream)
         return self.devices.put(keys[0] if self.single else keys, self._place("runs"))

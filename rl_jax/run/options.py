@@ -74,11 +74,16 @@ class Bench:
     """Measure how fast everything is on this machine: one table, bench.json and plots."""
 
     suites: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Suites (default: all): envs, rollout, update, train, replay, start, scale-envs, scale-seeds, scale-width."""
+    """Suites (default: all): envs, rollout, update, train, replay, start, scale-envs, scale-length, scale-seeds, scale-width,
+    scale-replay, scale-devices."""
     out: Path = Path("bench")
     """Folder of bench.json and the plots."""
     seconds: float = 2.0
     """Seconds of measuring per row."""
+    minutes: float | None = None
+    """Begin no further row after so many minutes (default: run all)."""
+    profile: bool = False
+    """Record a profile of each row of the suite train, for XProf or Perfetto."""
     small: bool = False
     """Tiny sizes, to try the machinery; the figures mean nothing."""
     quiet: bool = False

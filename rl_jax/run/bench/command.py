@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from typing import Any
 
 from rl_jax.errors import RLJaxError
@@ -22,17 +23,29 @@ def bench(given: Any) -> None:
         raise RLJaxError(f"there is no suite '{unknown[0]}'; choose from {', '.join(SUITES)}")
     if not given.seconds > 0:
         raise RLJaxError(f"--seconds must be positive, not {given.seconds}")
+    if given.minutes is not None and not given.minutes > 0:
+        raise RLJaxError(f"--minutes must be positive, not {given.minutes}")
     check_writable(given.out)
+    begin = time.monotonic()
     peak = matmul_peak(min(1.0, given.seconds))
-    setup = Setup(given.seconds, peak, given.small)
+    setup = Setup(given.seconds, peak, given.small, given.out / "profiles" if given.profile else None)
     rows: list[Row] = []
+    left_out: list[str] = []
     for name in names:
-        for row in SUITES[name](setup):
+        suite = SUITES[name](setup)
+        while True:
+            if rows and given.minutes is not None and time.monotonic() - begin > 60 * given.minutes:
+                left_out.append(name)
+                break
+            if (row := next(suite, None)) is None:
+                break
             rows.append(row)
             if not given.quiet:
                 text = report.cells(row)
                 print("  ".join(filter(None, text)), file=sys.stderr, flush=True)
-    about = {**metadata(), "matmul_peak": peak, "seconds_per_row": given.seconds}
+    about = {**metadata(), "matmul_peak": peak, "seconds_per_row": given.seconds, "left_out": left_out}
+    if left_out:
+        print(f"{given.minutes} minutes are over: rows of {', '.join(left_out)} are left out", file=sys.stderr)
     written = report.write(given.out, rows, about)
     print(f"{rows[0].device}; matrix products: {peak / 1e9:.0f} GFLOP/s\n")
     print(report.table(rows))

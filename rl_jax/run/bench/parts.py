@@ -1,5 +1,6 @@
 """Suites of single parts: environments, replay buffers, and the time until a program begins."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -50,41 +51,51 @@ def envs(setup: Setup) -> Iterator[Row]:
 
 def replay(setup: Setup) -> Iterator[Row]:
     """Adding 64 transitions and drawing a batch of 256, in a full buffer of a million."""
-    capacity, batch = (2_000, 16) if setup.small else (1_000_000, 256)
+    capacity = 2_000 if setup.small else 1_000_000
     cases: dict[str, dict[str, Any]] = {"uniform": {}, "prioritized": {"prioritized": True}, "n-step": {"n_step": 3}}
     for case, options in cases.items():
-        config = CONFIGS["dqn"](num_envs=64, buffer_size=capacity, batch_size=batch, **options)
-        trainer = config.trainer(rl.make("CartPole-v1"))
-        state = jax.jit(trainer.init, static_argnums=1)(jax.random.key(0), 1)
-        _, rollout, context, _ = jax.jit(trainer._collect)(state)
-        context = context.replace(policy=None, collected=None)
-        repeats = 64 if setup.small else 2048
+        yield from _buffer(setup, "replay", case, capacity, options)
 
-        def add(buffer: Any, rollout: Any, context: Any, trainer: Trainer = trainer, repeats: int = repeats) -> Any:
-            return jax.lax.fori_loop(0, repeats, lambda _, now: trainer.replay.add(now, rollout, context), buffer)
 
-        def sample(buffer: Any, context: Any, trainer: Trainer = trainer, repeats: int = repeats) -> jax.Array:
-            def once(i: jax.Array, total: jax.Array) -> jax.Array:
-                key = jax.random.fold_in(context.key, i)
-                drawn = trainer.replay.sample(buffer, context.replace(key=key))
-                return total + sum(jnp.sum(x.astype(jnp.float32)) for x in jax.tree.leaves(drawn.batch))
+def scale_replay(setup: Setup) -> Iterator[Row]:
+    """The same, uniformly, in full buffers of ten thousand to ten million."""
+    for capacity in (1_000, 2_000) if setup.small else (10_000, 100_000, 1_000_000, 10_000_000):
+        yield from _buffer(setup, "scale-replay", "uniform", capacity, {})
 
-            return jax.lax.fori_loop(0, repeats, once, jnp.zeros(()))
 
-        program, seconds, size = compiled(add, state.replay, rollout, context, donate=(0,))
-        buffer = state.replay
+def _buffer(setup: Setup, suite: str, case: str, capacity: int, options: dict[str, Any]) -> Iterator[Row]:
+    batch, repeats = (16, 64) if setup.small else (256, 2048)
+    config = CONFIGS["dqn"](num_envs=64, buffer_size=capacity, batch_size=batch, **options)
+    trainer = config.trainer(rl.make("CartPole-v1"))
+    state = jax.jit(trainer.init, static_argnums=1)(jax.random.key(0), 1)
+    _, rollout, context, _ = jax.jit(trainer._collect)(state)
+    context = context.replace(policy=None, collected=None)
 
-        def again(program: Any = program, rollout: Any = rollout, context: Any = context) -> Any:
-            nonlocal buffer
-            buffer = program(buffer, rollout, context)
-            return buffer
+    def add(buffer: Any, rollout: Any, context: Any) -> Any:
+        return jax.lax.fori_loop(0, repeats, lambda _, now: trainer.replay.add(now, rollout, context), buffer)
 
-        times = timed(again, 0.0, least=max(3, capacity // (64 * repeats)))
-        row = Row("replay", f"{case} add", "CartPole-v1", "", 64, 1, 0, 64 * repeats, "", seconds, bytes_peak=size)
-        yield finished(row, times, None, setup.peak)
-        program, seconds, size = compiled(sample, buffer, context)
-        row = Row("replay", f"{case} sample", "CartPole-v1", "", 64, 1, 0, batch * repeats, "", seconds, bytes_peak=size)
-        yield finished(row, timed(partial(program, buffer, context), setup.seconds), None, setup.peak)
+    def sample(buffer: Any, context: Any) -> jax.Array:
+        def once(i: jax.Array, total: jax.Array) -> jax.Array:
+            drawn = trainer.replay.sample(buffer, context.replace(key=jax.random.fold_in(context.key, i)))
+            return total + sum(jnp.sum(x.astype(jnp.float32)) for x in jax.tree.leaves(drawn.batch))
+
+        return jax.lax.fori_loop(0, repeats, once, jnp.zeros(()))
+
+    program, seconds, size = compiled(add, state.replay, rollout, context, donate=(0,))
+    buffer = state.replay
+
+    def again() -> Any:
+        nonlocal buffer
+        buffer = program(buffer, rollout, context)
+        return buffer
+
+    times = timed(again, 0.0, least=max(3, capacity // (64 * repeats)))
+    row = Row(suite, f"{case} add", "CartPole-v1", "", 64, 1, 0, 64 * repeats, capacity=capacity)
+    row.seconds_compile, row.bytes_peak = seconds, size
+    yield finished(row, times, None, setup.peak)
+    program, seconds, size = compiled(sample, buffer, context)
+    row = dataclasses.replace(row, case=f"{case} sample", steps=batch * repeats, seconds_compile=seconds, bytes_peak=size)
+    yield finished(row, timed(partial(program, buffer, context), setup.seconds), None, setup.peak)
 
 
 def start(setup: Setup) -> Iterator[Row]:

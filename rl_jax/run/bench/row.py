@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -30,6 +31,9 @@ class Row:
         flops: operations of all matrix products per second.
         share: the same as a share of ``matmul_peak``.
         result: the mean return of what was trained, where something was.
+        length, capacity: steps of a rollout, transitions that a buffer holds.
+        devices: that shared the work.
+        seconds_collect: of ``seconds_run``, acting and the experience chain; where they were measured apart.
     """
 
     suite: str
@@ -49,6 +53,10 @@ class Row:
     flops: float | None = None
     share: float | None = None
     result: float | None = None
+    length: int = 0
+    capacity: int = 0
+    devices: int = 1
+    seconds_collect: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,11 +67,13 @@ class Setup:
         seconds: of measuring, per row.
         peak: of matrix products, operations per second.
         small: sizes for a test of the machinery.
+        profiles: where profiles of training go, if they are wanted.
     """
 
     seconds: float
     peak: float
     small: bool = False
+    profiles: Path | None = None
 
 
 def compiled(function: Callable[..., Any], *arguments: Any, donate: tuple[int, ...] = ()) -> tuple[Any, float, int]:

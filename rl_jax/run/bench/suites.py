@@ -10,8 +10,9 @@ import jax
 import rl_jax as rl
 from rl_jax.agents import CONFIGS
 from rl_jax.loop import Trainer
+from rl_jax.run.bench.devices import scale_devices
 from rl_jax.run.bench.flops import count
-from rl_jax.run.bench.parts import envs, replay, start
+from rl_jax.run.bench.parts import envs, replay, scale_replay, start
 from rl_jax.run.bench.row import Row, Setup, bytes_of, compiled, finished, timed
 from rl_jax.run.devices import Devices
 from rl_jax.run.job import Job
@@ -35,7 +36,7 @@ def _trainer(case: str, setup: Setup, **changes: Any) -> tuple[Trainer, Row]:
         options |= {"learning_starts": 64} if "buffer_size" in options else {}
     trainer = CONFIGS[agent](**options).trainer(rl.make(env))
     width = options.get("hidden", getattr(CONFIGS[agent](), "hidden", (0,)))[0]
-    return trainer, Row("", case, env, agent, trainer.num_envs, 1, width)
+    return trainer, Row("", case, env, agent, trainer.num_envs, 1, width, length=trainer.rollout_length)
 
 
 def rollout(setup: Setup) -> Iterator[Row]:
@@ -109,6 +110,9 @@ def _train(setup: Setup, suite: str, case: str, seeds: int = 1, devices: Devices
             number, times = number * 2, []
         else:
             times.append(seconds / number)
+    if setup.profiles:
+        with jax.profiler.trace(str(setup.profiles / case)):
+            state, metrics = job.advance(state, max(1, number // 8))
     row.steps = seeds * trainer.steps_per_update
     row.result = float(metrics["episode/return"].mean())
     return finished(row, times, operations, setup.peak)
@@ -144,6 +148,12 @@ def scale_width(setup: Setup) -> Iterator[Row]:
         yield _train(setup, "scale-width", "ppo", hidden=(width, width))
 
 
+def scale_length(setup: Setup) -> Iterator[Row]:
+    """PPO with rollouts of 8 to 1024 steps, the minibatches as many."""
+    for length in (4, 8) if setup.small else (8, 32, 128, 512, 1024):
+        yield _train(setup, "scale-length", "ppo", rollout_length=length)
+
+
 SUITES: dict[str, Callable[[Setup], Iterator[Row]]] = {
     "envs": envs,
     "rollout": rollout,
@@ -152,6 +162,9 @@ SUITES: dict[str, Callable[[Setup], Iterator[Row]]] = {
     "replay": replay,
     "start": start,
     "scale-envs": scale_envs,
+    "scale-length": scale_length,
     "scale-seeds": scale_seeds,
     "scale-width": scale_width,
+    "scale-replay": scale_replay,
+    "scale-devices": scale_devices,
 }
