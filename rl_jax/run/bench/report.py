@@ -87,9 +87,9 @@ def _plot_devices(path: Path, rows: Sequence[Row]) -> Path:
             collect = [1e3 * (row.seconds_collect or 0.0) / row.devices for row in mine]
             whole = [1e3 * row.seconds_run / row.devices for row in mine]
             what = {"envs": "more environments", "seeds": "more runs"}[case]
-            axes.bar(x, collect, 0.36, color=COLOURS[2 * i], label=f"{what}: acting, experience")
+            axes.bar(x, collect, 0.36, color=COLOURS[2 * i], label=f"{what}: acting")
             learn = [max(0.0, a - b) for a, b in zip(whole, collect, strict=True)]
-            axes.bar(x, learn, 0.36, bottom=collect, color=COLOURS[2 * i], alpha=0.45, label=f"{what}: learning")
+            axes.bar(x, learn, 0.36, bottom=collect, color=COLOURS[2 * i], alpha=0.45, label=f"{what}: experience, learning")
         axes.set_xticks(range(len(numbers)), [str(n) for n in numbers])
         axes.set_xlabel("devices, and times the work")
         axes.set_ylabel("ms of a train step / devices")

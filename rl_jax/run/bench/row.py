@@ -33,7 +33,7 @@ class Row:
         result: the mean return of what was trained, where something was.
         length, capacity: steps of a rollout, transitions that a buffer holds.
         devices: that shared the work.
-        seconds_collect: of ``seconds_run``, acting and the experience chain; where they were measured apart.
+        seconds_collect: of ``seconds_run``, acting in the environments; where it was measured apart.
     """
 
     suite: str
