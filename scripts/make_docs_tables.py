@@ -170,7 +170,7 @@ LIBRARIES = {
 def bench_peers(result: dict[str, Any]) -> str:
     """Throughput beside other libraries."""
     cells = []
-    for r in result["rows"]:
+    for r in sorted(result["rows"], key=lambda r: list(CASES).index(r["case"])):
         who = LIBRARIES[r["peer"]] + (" (loop on the host)" if r["host_loop"] else "")
         ratio = f"**{r['ratio']:.2f}** ({r['ratio_least']:.2f} … {r['ratio_most']:.2f})"
         compiled = f"{number(r['seconds_compile'])} / {number(r['seconds_compile_of_peer'])} s"
