@@ -13,18 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from rl_jax.run.bench.report import VARIED
 from rl_jax.run.plots import COLOURS
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS, PLOT = ROOT / "experiments" / "results" / "cost_model.json", ROOT / "docs" / "assets" / "cost_model.png"
-#: suite -> what is varied: a field of a row, and in words
-SUITES = {
-    "scale-envs": ("envs", "environments"),
-    "scale-length": ("length", "steps of a rollout"),
-    "scale-seeds": ("seeds", "runs side by side"),
-    "scale-width": ("width", "units of a hidden layer"),
-    "scale-replay": ("capacity", "transitions in the buffer"),
-}
 
 
 def fit(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
@@ -74,7 +67,7 @@ def draw(models: dict[str, dict], device: str) -> None:
             one, plot = about[what], axes[row, column]
             plot.loglog(x, scale * np.array(one["measured"]), "o", color=COLOURS[row])
             plot.loglog(fine, scale * (one["a"] + one["b"] * fine ** about["power"]), "--", color=COLOURS[row])
-            plot.set_xlabel(SUITES[suite][1])
+            plot.set_xlabel(VARIED[suite][1])
             plot.set_ylabel(label)
             plot.grid(alpha=0.3)
     figure.suptitle(f"Time of a train step and memory of its program ({device}); dashed: the fit")
@@ -88,7 +81,7 @@ if __name__ == "__main__":
     parser.add_argument("bench", type=Path, help="a bench.json with the suites above")
     content = json.loads(parser.parse_args().bench.read_text())
     models = {}
-    for suite, (name, _) in SUITES.items():
+    for suite, (name, _) in VARIED.items():
         cases = [row for row in content["rows"] if row["suite"] == suite and not row["case"].endswith(" add")]
         if len(cases) > 2:
             models[suite] = model(cases, name)
@@ -102,7 +95,7 @@ if __name__ == "__main__":
     print(f"{'grows':28} {'time: a':>10} {'b':>10} {'off by':>7} {'memory: a':>12} {'b':>10} {'off by':>7}")
     for suite, about in models.items():
         s, m = about["seconds"], about["bytes"]
-        word = SUITES[suite][1] + (" (squared)" if about["power"] == 2 else "")
+        word = VARIED[suite][1] + (" (squared)" if about["power"] == 2 else "")
         print(
             f"{word:28} {1e3 * s['a']:8.2f}ms {1e6 * s['b']:8.3f}us {s['mean_error']:7.0%} "
             f"{m['a'] / 2**20:9.2f}MiB {m['b']:9.1f}B {m['mean_error']:7.0%}"

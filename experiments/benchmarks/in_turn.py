@@ -7,13 +7,13 @@ import sys
 from collections.abc import Sequence
 
 
-def child(python: str, *arguments: str) -> dict:
-    """The last line that a process of this script prints, as JSON.
+def child(python: str, *arguments: str, script: str | None = None) -> dict:
+    """The last line that a process of a script (default: of this one) prints, as JSON.
 
     Raises:
         SystemExit: it failed; with the end of what it said.
     """
-    command = [python, sys.argv[0], *arguments]
+    command = [python, script or sys.argv[0], *arguments]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")

@@ -1,21 +1,21 @@
 """Equal work for this library and its peers, in turn (A B C A B C ...), one process per measurement: ``scripts/bench_peers``.
 
 A row is one peer in one case: steps per second of both (medians), their ratio round by round (median, least, most), seconds to
-compile, and whether the peer's loop runs on the host, in Python. The machine's peak in matrix products is measured first.
+compile, and whether the peer's loop runs on the host, in Python. The machine's peak in matrix products is measured after each case.
 """
 
 import argparse
 import json
 import platform
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 
-from cases import CASES
+from in_turn import child, ratios
+from peers.cases import CASES
 
-HERE = Path(__file__).resolve().parent
-RESULTS = HERE.parents[1] / "results" / "bench_peers.json"
+SCRIPTS = Path(__file__).resolve().parent / "peers"
+RESULTS = SCRIPTS.parents[1] / "results" / "bench_peers.json"
 #: peer -> the script that runs it, and the cases that it offers
 PEERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "rejax": ("run_rejax.py", ("ppo", "dqn", "dqn-double", "pqn", "sac")),
@@ -29,21 +29,14 @@ HOST = ("sb3", "sbx")
 
 
 def run(python: str, script: str, *arguments: str) -> dict:
-    """The last line that a script prints, as JSON.
-
-    Raises:
-        SystemExit: it failed; with the end of what it said.
-    """
-    done = subprocess.run([python, str(HERE / script), *arguments], check=False, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{script} {' '.join(arguments)} failed:\n{done.stderr[-2000:]}")
-    result = json.loads(done.stdout.splitlines()[-1])
+    """What a script of ``peers/`` prints, and its steps per second."""
+    result = child(python, *arguments, script=str(SCRIPTS / script))
     return {**result, "rate": result["steps"] / result["run"]}
 
 
 def row(case: str, peer: str, ours: list[dict], theirs: list[dict]) -> dict:
     """One line of the table."""
-    pairs = [a["rate"] / b["rate"] for a, b in zip(ours, theirs, strict=False)]
+    pairs = ratios([x["rate"] for x in ours[: len(theirs)]], [x["rate"] for x in theirs])  # slow peers have fewer rounds
     return {
         "case": case,
         "env": CASES[case]["env"],
@@ -55,9 +48,9 @@ def row(case: str, peer: str, ours: list[dict], theirs: list[dict]) -> dict:
         "host_loop": theirs[0]["host_loop"],
         "steps_per_second": statistics.median(x["rate"] for x in ours),
         "steps_per_second_of_peer": statistics.median(x["rate"] for x in theirs),
-        "ratio": statistics.median(pairs),
-        "ratio_least": min(pairs),
-        "ratio_most": max(pairs),
+        "ratio": pairs["median"],
+        "ratio_least": pairs["min"],
+        "ratio_most": pairs["max"],
         "seconds_compile": statistics.median(x["compile"] for x in ours),
         "seconds_compile_of_peer": statistics.median(x["compile"] for x in theirs),
     }
