@@ -238,3 +238,13 @@ def test_brax_states_have_fixed_types(name):
     env = make(f"brax/{name}")
     check_env(env)
     assert env.action_space({}).low[0] == -1.0
+
+
+def test_gymnax_is_imported_without_what_it_draws_with() -> None:
+    """seaborn and matplotlib.pyplot take longer than all the rest; they still work when something asks for them."""
+    code = (
+        "import sys, rl_jax as rl; rl.make('CartPole-v1'); assert 'matplotlib.pyplot' not in sys.modules; "
+        "assert 'seaborn' not in sys.modules; from gymnax.environments.misc import pong; "
+        "assert callable(pong.plt.subplots); import matplotlib.pyplot as plt; assert pong.plt.subplots is plt.subplots"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

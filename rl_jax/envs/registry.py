@@ -1,11 +1,13 @@
 """Environments by name: gymnax's names, ``brax/...``, ``probe/...``, those registered here, and ``module:factory``."""
 
+import contextlib
 import difflib
 import importlib
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 from rl_jax.envs import brax
@@ -93,9 +95,29 @@ def _from_factory(name: str, factory: Callable[..., Any], options: dict[str, Any
 
 
 def _gymnax_names() -> list[str]:
-    from gymnax.registration import registered_envs
+    with _forwarded("seaborn", "matplotlib.pyplot"):  # only to draw, and they take longer to import than all the rest
+        from gymnax.registration import registered_envs
 
     return list(registered_envs)
+
+
+class _Forwarded(ModuleType):
+    """Stands for a module that is imported when something of it is first asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+@contextlib.contextmanager
+def _forwarded(*names: str) -> Iterator[None]:
+    """What is imported within gets modules that stand for these, and may use them afterwards."""
+    stands = {name: _Forwarded(name) for name in names if name not in sys.modules}
+    sys.modules.update(stands)
+    try:
+        yield
+    finally:
+        for name in stands:
+            del sys.modules[name]
 
 
 def _make_gymnax(name: str, time_limit: int | None = None, **options: Any) -> Environment:

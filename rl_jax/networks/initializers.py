@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -21,17 +22,22 @@ def orthogonal(scale: float = 1.0) -> Callable[..., jax.Array]:
     """
 
     def init(key: jax.Array, shape: tuple[int, int], dtype: Any = jnp.float32) -> jax.Array:
-        long, short = max(shape), min(shape)
-        columns = jax.random.normal(key, (short, long), jnp.float32)
-
-        def orthonormalise(k: jax.Array, basis: jax.Array) -> jax.Array:
-            """Row ``k`` made orthogonal to the rows before it; those after it are still zero."""
-            vector = columns[k] / math.sqrt(long)
-            for _ in range(2):
-                vector = vector - (basis @ vector) @ basis
-            return basis.at[k].set(vector * jax.lax.rsqrt(jnp.sum(vector**2)))
-
-        basis = jax.lax.fori_loop(0, short, orthonormalise, jnp.zeros_like(columns))
+        basis = _orthonormal_rows(key, min(shape), max(shape))
         return (scale * (basis if shape[0] <= shape[1] else basis.T)).astype(dtype)
 
     return init
+
+
+@partial(jax.jit, static_argnums=(1, 2))  # traced once for each shape, and networks are initialised in many traces
+def _orthonormal_rows(key: jax.Array, short: int, long: int) -> jax.Array:
+    """``short`` orthonormal vectors: ``[short, long]``."""
+    columns = jax.random.normal(key, (short, long), jnp.float32)
+
+    def orthonormalise(k: jax.Array, basis: jax.Array) -> jax.Array:
+        """Row ``k`` made orthogonal to the rows before it; those after it are still zero."""
+        vector = columns[k] / math.sqrt(long)
+        for _ in range(2):
+            vector = vector - (basis @ vector) @ basis
+        return basis.at[k].set(vector * jax.lax.rsqrt(jnp.sum(vector**2)))
+
+    return jax.lax.fori_loop(0, short, orthonormalise, jnp.zeros_like(columns))

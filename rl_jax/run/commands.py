@@ -27,7 +27,6 @@ from rl_jax.run.job import Job
 from rl_jax.run.leaves import digest
 from rl_jax.run.memory import check_memory
 from rl_jax.run.metrics import MetricsFile
-from rl_jax.run.plots import compare_curves
 from rl_jax.run.render import render_episode
 from rl_jax.run.sweep import report, sweep_job, sweepable
 from rl_jax.run.train import FINAL_EVALUATION, check_writable, device_text, finish, summarise
@@ -39,7 +38,7 @@ def _compilation_cache(on: bool) -> None:
     if on:
         home = Path(os.environ.get("RL_JAX_CACHE", Path.home() / ".cache" / "rl_jax"))
         jax.config.update("jax_compilation_cache_dir", str(home / "xla"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def _check_extras(options: RunOptions) -> None:
@@ -60,6 +59,7 @@ def train(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     configuration.check()
     count_cpu_devices(options, options.seeds)
     set_precision(options)
+    _compilation_cache(options.compile_cache)
     if options.distributed:
         distributed.join()
     trainer = config.make_trainer(configuration, options, config.make_env(options))
@@ -71,7 +71,6 @@ def train(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     folder = run_folder("train", agent, options, values)
     if finished(folder, job, options):
         return
-    _compilation_cache(options.compile_cache)
     title = f"{agent.upper()} on {options.env}"
     summary = run_job(job, folder, options, title, [{"seed": seed} for seed in seeds], bool(options.resume))
     if distributed.first():
@@ -88,6 +87,7 @@ def sweep(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     base = CONFIGS[agent](**{**values, **{name: points[0] for name, points in grid.items() if points}})
     count_cpu_devices(options, math.prod(map(len, grid.values())) * options.seeds)
     set_precision(options)
+    _compilation_cache(options.compile_cache)
     if options.distributed:
         distributed.join()
     job, labels = sweep_job(base, grid, options)
@@ -97,7 +97,6 @@ def sweep(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     folder = run_folder("sweep", agent, options, values)
     if finished(folder, job, options):
         return
-    _compilation_cache(options.compile_cache)
     title = f"{agent.upper()} on {options.env}, {options.seeds} seeds each"
     summary = run_job(
         job, folder, options, title, [{"run": i, **label} for i, label in enumerate(labels)], bool(options.resume)
@@ -209,6 +208,8 @@ def plot(given: Any) -> None:
     folders = [RunFolder.open(path) for path in given.runs]
     if not folders:
         raise RLJaxError("name at least one run folder")
+    from rl_jax.run.plots import compare_curves
+
     groups: dict[str, list[RunFolder]] = {}
     for folder in folders:
         identity = {name: config.plain(getattr(folder.options, name)) for name in IDENTITY if name not in ("seed", "seeds")}

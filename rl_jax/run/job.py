@@ -43,6 +43,7 @@ class Job:
     devices: Devices = field(default_factory=Devices)
     seconds_compile: float = field(default=0.0, init=False)
     _programs: dict[str, Any] = field(default_factory=dict, init=False)
+    _jitted: dict[str, Any] = field(default_factory=dict, init=False)
     _shape: Any = field(default=None, init=False)
     _placed: Any = field(default=None, init=False)
 
@@ -81,6 +82,14 @@ class Job:
         one = jax.tree.map(lambda leaf: leaf[0], self.trainer) if self.batched else self.trainer
         return self.devices.sharding(kind, one, self.batched, not self.single)
 
+    def _jit(self, name: str, function: Any, takes: tuple[Kind, ...], gives: PyTree, donate: tuple[int, ...] = ()) -> Any:
+        """The function under ``jax.jit``; the same object each time, which jax traces once for all that is asked of it."""
+        if name not in self._jitted:
+            axes = tuple(None if kind == "whole" else 0 for kind in takes)
+            places = tuple(map(self._place, ("trainer", *takes))), jax.tree.map(self._place, gives)
+            self._jitted[name] = self.devices.jit(self._lift(function, axes, bool(donate)), *places, donate)
+        return self._jitted[name]
+
     def _compile(
         self,
         name: str,
@@ -92,10 +101,8 @@ class Job:
     ) -> Any:
         if name not in self._programs:
             start = time.perf_counter()
-            axes = tuple(None if kind == "whole" else 0 for kind in takes)
-            places = tuple(map(self._place, ("trainer", *takes))), jax.tree.map(self._place, gives)
             with self.devices.tracing():
-                jitted = self.devices.jit(self._lift(function, axes, bool(donate)), *places, donate)
+                jitted = self._jit(name, function, takes, gives, donate)
                 program = jitted.lower(self._trainer(), *shapes).compile(compiler_options())
             check_compiled(program, name)
             self._programs[name] = program
@@ -123,8 +130,8 @@ class Job:
     def state_shape(self) -> PyTree:
         """The training state's shapes, dtypes and places."""
         if self._shape is None:
-            begin = self._begin if self.single else jax.vmap(self._begin, in_axes=(0 if self.batched else None, 0))
-            shape = jax.eval_shape(begin, self.trainer, self.keys())
+            with self.devices.tracing():
+                shape = self._jit("init", self._begin, ("runs",), "state").eval_shape(self._trainer(), self.keys())
             self._shape = self.devices.placed_shape(shape, self._place("state"))
         return self._shape
 

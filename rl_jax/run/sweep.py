@@ -17,7 +17,6 @@ from rl_jax.run import stats
 from rl_jax.run.config import RunOptions, make_env, make_trainer
 from rl_jax.run.job import Job
 from rl_jax.run.memory import check_memory
-from rl_jax.run.sweep_plot import sweep_plot
 
 
 def sweepable(kind: type) -> list[str]:
@@ -61,6 +60,8 @@ def report(
     folder: Path, varied: list[str], labels: list[dict[str, Any]], returns: list[float | None], title: str, quiet: bool
 ) -> list[dict[str, Any]]:
     """The table of a sweep, best first, printed and returned, and its plot ``sweep.png``."""
+    from rl_jax.run.sweep_plot import sweep_plot
+
     groups: dict[tuple[float, ...], list[float]] = {}
     for label, value in zip(labels, returns, strict=True):
         groups.setdefault(tuple(label[name] for name in varied), []).append(np.nan if value is None else value)

@@ -28,7 +28,6 @@ from rl_jax.run.job import Job, Scores
 from rl_jax.run.leaves import digest
 from rl_jax.run.memory import replay_text
 from rl_jax.run.metrics import Logger, MetricsFile, TensorBoardLogger, WandbLogger
-from rl_jax.run.plots import learning_curve
 from rl_jax.run.progress import Progress, human_count, human_time
 
 #: Evaluations of one run draw from different streams: those during training from the train step's number, the last from this.
@@ -274,6 +273,8 @@ def summarise(scores: Scores) -> dict[str, Any]:
 
 def plot_run(folder: Path, title: str) -> Path:
     """Draw ``curve.png`` of a run folder from its metrics."""
+    from rl_jax.run.plots import learning_curve  # matplotlib takes as long to import as jax: not before the first step
+
     rows = MetricsFile(folder / "metrics.jsonl").read()
     evaluated = [row for row in rows if "eval/return" in row]
     evaluation = curve_from_rows(evaluated, "eval/return") if evaluated else None
