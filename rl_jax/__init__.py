@@ -4,7 +4,7 @@ from rl_jax import agents, curricula, envs, experience, losses, networks, ops, r
 from rl_jax.envs import make
 from rl_jax.errors import MissingExtra, NonFinite, ProtocolError, RLJaxError, UnsupportedSpace
 from rl_jax.experience import chain
-from rl_jax.loop import Evaluation, Trainer, TrainState, evaluate
+from rl_jax.loop import Evaluation, Trainer, TrainState, evaluate, play
 from rl_jax.types import Context, Rollout, Sample, Spec, Step
 
 __version__ = "0.1.0"
@@ -33,5 +33,6 @@ __all__ = [
     "make",
     "networks",
     "ops",
+    "play",
     "replay",
 ]

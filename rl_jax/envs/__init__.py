@@ -1,15 +1,18 @@
 """Environments: one protocol, adapters for gymnax and brax, probes with known answers, and names for all of them."""
 
 from rl_jax.envs.adapt import TupleEnv, adapt
+from rl_jax.envs.bandit import Bandit
 from rl_jax.envs.brax import BraxEnv
 from rl_jax.envs.check import check_env
 from rl_jax.envs.gymnax import GymnaxEnv
 from rl_jax.envs.probes import PROBES, Probe
 from rl_jax.envs.registry import make, names, register
+from rl_jax.envs.trial import Trial
 from rl_jax.spaces import Box, Discrete, MultiDiscrete, Space, describe, to_env_action, to_unit_action
 
 __all__ = [
     "PROBES",
+    "Bandit",
     "Box",
     "BraxEnv",
     "Discrete",
@@ -17,6 +20,7 @@ __all__ = [
     "MultiDiscrete",
     "Probe",
     "Space",
+    "Trial",
     "TupleEnv",
     "adapt",
     "check_env",

@@ -12,11 +12,30 @@ from typing import Any
 
 from rl_jax.envs import brax
 from rl_jax.envs.adapt import adapt
+from rl_jax.envs.bandit import Bandit
 from rl_jax.envs.dtypes import single_width
 from rl_jax.envs.gymnax import GymnaxEnv
 from rl_jax.envs.probes import PROBES
+from rl_jax.envs.trial import Trial
 from rl_jax.errors import RLJaxError
 from rl_jax.types import Environment
+
+
+def trial_of(inner: Callable[..., Environment], **usual: Any) -> Callable[..., Trial]:
+    """A factory of trials of an environment; options that a trial has are the trial's, the others the environment's."""
+    of_trial = ("episodes", "steps", "feedback", "redraw")
+
+    def make_trial(**options: Any) -> Trial:
+        given = usual | {name: options.pop(name) for name in of_trial if name in options}
+        if given.get("steps") is not None and "steps" not in usual:
+            given["episodes"] = None
+        return Trial(inner(**options), **given)
+
+    return make_trial
+
+
+#: Environments of this library, beside the probes.
+OWN: dict[str, Callable[..., Any]] = {"trial/bandit": trial_of(Bandit, episodes=100)}
 
 _registered: dict[str, Callable[..., Any]] = {}
 _made: dict[Any, Environment] = {}
@@ -24,7 +43,7 @@ _made: dict[Any, Environment] = {}
 
 def names() -> list[str]:
     """All names that :func:`make` knows, sorted; constructs nothing and does not import brax."""
-    return sorted({*_gymnax_names(), *(f"brax/{name}" for name in brax.NAMES), *PROBES, *_registered})
+    return sorted({*_gymnax_names(), *(f"brax/{name}" for name in brax.NAMES), *PROBES, *OWN, *_registered})
 
 
 def register(name: str, factory: Callable[..., Any]) -> None:
@@ -72,8 +91,8 @@ def make(name: str, **options: Any) -> Environment:
 def _make(name: str, options: dict[str, Any]) -> Environment:
     if name in _registered:
         return _from_factory(name, _registered[name], options)
-    if name in PROBES:
-        return _from_factory(name, PROBES[name], options)
+    if name in PROBES or name in OWN:
+        return _from_factory(name, (PROBES | OWN)[name], options)
     if name.startswith("brax/"):
         short = name.removeprefix("brax/")
         if short in brax.NAMES or _registered_with_brax(short):

@@ -11,6 +11,7 @@ from rl_jax.experience.normalize import (
     normalize_reward,
 )
 from rl_jax.experience.transform import Chain, Transform, chain
+from rl_jax.experience.trial import TrialGAE, trial_gae
 
 __all__ = [
     "GAE",
@@ -21,10 +22,12 @@ __all__ = [
     "RunningMoments",
     "StandardizeAdvantage",
     "Transform",
+    "TrialGAE",
     "chain",
     "clip_reward",
     "gae",
     "normalize_obs",
     "normalize_reward",
     "standardize_advantage",
+    "trial_gae",
 ]
