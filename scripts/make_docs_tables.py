@@ -18,7 +18,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "experiments" / "results"
 OUT = ROOT / "docs" / "_generated"
-HELP = ["", "train ppo", "train dqn", "train sac", "sweep ppo", "evaluate", "render", "plot", "list", "bench"]
+HELP = ["", "train ppo", "train dqn", "train sac", "sweep ppo", "evaluate", "render", "plot", "list", "bench", "reproduce"]
 
 
 def number(value: Any, digits: int = 1) -> str:
@@ -391,6 +391,87 @@ def table(experiment: str) -> str:
     return TABLES[experiment](json.loads(source.read_text()))
 
 
+#: Families of claims, in words.
+FAMILY_NAMES = {
+    "meta-rl": "Meta-RL and discovered algorithms",
+    "exploration": "Exploration",
+    "plasticity-representation": "Plasticity, streaming and representation",
+}
+
+
+def claims() -> str:
+    """All claims with a result: an overview, then each with its figures, its verdict and its plot."""
+    found = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    results = [result for result in found if "verdict" in result]
+    if not results:
+        return "*Not measured yet.*\n"
+    families = sorted({r["family"] for r in results}, key=lambda name: (name not in FAMILY_NAMES, name))
+    ordered = [r for name in families for r in results if r["family"] == name]
+    overview = [
+        [
+            f"[{r['title']}](#{r['slug']})",
+            r["paper"].split(",")[0],
+            f"**{r['verdict']}**",
+            len(r["seeds"]),
+            f"{r['seconds'] / 60:.0f} min",
+        ]
+        for r in ordered
+    ]
+    lines = grid(["claim", "paper", "verdict", "seeds", "time"], overview)
+    for name in families:
+        lines += ["", f"## {FAMILY_NAMES.get(name, name)}", ""]
+        for r in ordered:
+            if r["family"] == name:
+                lines += claim(r)
+    return "\n".join(lines) + "\n"
+
+
+def claim(r: dict[str, Any]) -> list[str]:
+    """One claim."""
+    measures = list(r["measures"])
+    rows = []
+    for arm, about in r["arms"].items():
+        cells = []
+        for measure in measures:
+            if measure in about["summary"]:
+                s = about["summary"][measure]
+                cells.append(f"{number(s['iqm'])} ({number(s['ci95'][0])} … {number(s['ci95'][1])})")
+            else:
+                cells.append("–")
+        rows.append([arm, *cells, count(about["steps"]) if about["steps"] else "–", f"{number(about['seconds'])} s"])
+    judged = []
+    for p in r["predictions"]:
+        low, high = p["ci95"]
+        difference = f"{number(p['difference'])} ({number(low)} … {number(high)})"
+        better = f"{p['better']} > {p['worse']}" + (f" + {p['margin']:g}" if p["margin"] else "")
+        judged.append(
+            [p["measure"], better, p["why"] or "–", difference, number(p["probability_of_improvement"]), f"**{p['verdict']}**"]
+        )
+    seeds = r["seeds"]
+    versions = ", ".join(f"{name} {r['versions'][name]}" for name in ("rl_jax", "jax", "jaxlib", "flax", "optax"))
+    return [
+        f"### {r['title']} {{ #{r['slug']} }}",
+        "",
+        f"**{r['verdict'].capitalize()}.** {r['claim']} ({r['paper']})",
+        "",
+        f"![{r['title']}: {r['verdict']}](@assets/claims/{r['slug']}.png)",
+        "",
+        f"*Environment.* {r['environment']}",
+        "",
+        *[f"*{name}*: {text}." for name, text in r["measures"].items()],
+        "",
+        *grid(["arm", *measures, "steps per run", "time"], rows),
+        "",
+        *grid(["measure", "predicted", "because", "difference", "P(improvement)", "verdict"], judged),
+        "",
+        f"*What differs from the paper, and what was tried.* {r['departures']}",
+        "",
+        f"Seeds {seeds[0]}–{seeds[-1]}; settings were chosen on seeds {r['tuning_seeds'][0]}–{r['tuning_seeds'][-1]}. "
+        f"{r['device']}, {r['date']}; {versions}. Again: `rl-jax reproduce {r['slug']}`.",
+        "",
+    ]
+
+
 def cli() -> str:
     """The help texts of all commands."""
     os.environ.update(COLUMNS="100", NO_COLOR="1", TERM="dumb")
@@ -420,6 +501,7 @@ def main() -> None:
         write(experiment, table(experiment))
     for page, agents in PAGES.items():
         write(page, measured(agents))
+    write("claims", claims())
     write("cli", cli())
 
 

@@ -1,4 +1,4 @@
-"""The command line: ``rl-jax train | sweep | evaluate | render | plot | list | bench``."""
+"""The command line: ``rl-jax train | sweep | evaluate | render | plot | list | bench | reproduce``."""
 
 import contextlib
 import dataclasses
@@ -28,7 +28,7 @@ from rl_jax.agents.checks import option
 from rl_jax.errors import RLJaxError
 from rl_jax.run import commands, distributed
 from rl_jax.run.config import RunOptions, load, restore
-from rl_jax.run.options import Bench, Evaluate, List, Plot, Render
+from rl_jax.run.options import Bench, Evaluate, List, Plot, Render, Reproduce
 from rl_jax.run.sweep import sweepable
 from rl_jax.run.train import Stopped
 
@@ -40,6 +40,7 @@ SUMMARIES = {
     "plot": "Draw learning curves of several runs.",
     "list": "Show environments with their spaces, and agents.",
     "bench": "Measure how fast everything is on this machine.",
+    "reproduce": "Run published claims again, with a verdict.",
 }
 
 
@@ -176,11 +177,11 @@ def _run(command: str, args: Sequence[str]) -> None:
 
 
 def _main(args: Sequence[str]) -> None:
-    simple = {"evaluate": Evaluate, "render": Render, "plot": Plot, "list": List, "bench": Bench}
+    simple = {"evaluate": Evaluate, "render": Render, "plot": Plot, "list": List, "bench": Bench, "reproduce": Reproduce}
     if not args or args[0] in ("-h", "--help"):
         print("usage: rl-jax COMMAND [options]\n")
         for name, text in SUMMARIES.items():
-            print(f"  {name:10s}{text}")
+            print(f"  {name:11s}{text}")
         print("\nHelp on one: rl-jax COMMAND --help; all options of an agent: rl-jax train ppo --help")
     elif args[0] in ("train", "sweep"):
         _run(args[0], args[1:])

@@ -245,6 +245,14 @@ def bench(given: Any) -> None:
     run(given)
 
 
+def reproduce(given: Any) -> None:
+    """``rl-jax reproduce``."""
+    from rl_jax.run.claims.command import reproduce as run
+
+    _compilation_cache(given.compile_cache)
+    run(given)
+
+
 def show_list(given: Any) -> None:
     """``rl-jax list``."""
     if given.what in ("all", "agents"):
@@ -267,4 +275,4 @@ def _spaces(name: str) -> str:
         return f"(unavailable: {str(error).splitlines()[0][:90]})"
 
 
-__all__ = ["bench", "evaluate", "plot", "render", "show_list", "sweep", "train"]
+__all__ = ["bench", "evaluate", "plot", "render", "reproduce", "show_list", "sweep", "train"]

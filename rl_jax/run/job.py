@@ -179,6 +179,14 @@ class Job:
         )
         return Scores(returns.astype(np.float64), lengths, finished)
 
+    def ask(self, question: Any, state: PyTree, stream: int = 2**31 - 2) -> dict[str, np.ndarray]:
+        """What ``question(trainer, state, key)`` answers of every run, compiled: arrays ``[B, ...]`` on the host."""
+        program = self._compile(f"ask {question}", question, ("state", "runs"), "whole", self.state_shape(), self.keys())
+        answers = program(self._trainer(), state, self.keys(stream))
+        return {
+            name: np.asarray(x, np.float64).reshape(len(self.seeds), *x.shape[not self.single :]) for name, x in answers.items()
+        }
+
     def params(self, state: PyTree) -> PyTree:
         """All runs' parameters, on the host."""
         return jax.tree.map(on_host, self.trainer.params(state))

@@ -88,3 +88,25 @@ class Bench:
     """Tiny sizes, to try the machinery; the figures mean nothing."""
     quiet: bool = False
     """Print the table only."""
+
+
+@dataclass(frozen=True)
+class Reproduce:
+    """Run published claims again, each over many seeds, with a verdict by a rule fixed in advance."""
+
+    recipes: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Recipes: their names, or files of your own."""
+    list: bool = False
+    """Show all recipes with the committed verdicts."""
+    all: bool = False
+    """Run every recipe."""
+    quick: bool = False
+    """Run a small slice on two seeds, to try the machinery; nothing is judged."""
+    out: Path = Path("runs/reproduce")
+    """Folder of the results: RECIPE/result.json and RECIPE/plot.png."""
+    record: bool = False
+    """Also replace the committed result and plot of the repository."""
+    compile_cache: bool = True
+    """Keep compiled programs between runs."""
+    quiet: bool = False
+    """Print the verdicts only."""

@@ -160,6 +160,44 @@ def improvement_interval(
     return _quantiles(total / tasks, level)
 
 
+def difference_interval(
+    x: ArrayLike, y: ArrayLike, statistic: Statistic = iqm, level: float = 0.95, samples: int = 10_000, seed: int = 0
+) -> tuple[float, float]:
+    """Stratified percentile bootstrap interval of ``statistic(x) - statistic(y)``; both methods' runs are resampled.
+
+    Args:
+        x, y: ``[runs_x]`` and ``[runs_y]``, or with the same number of tasks as a second axis. A single run stands for a known
+            number and is not resampled; if both are single there is no interval, and the difference is returned twice.
+        statistic, level, samples, seed: as in :func:`bootstrap_interval`.
+    """
+    first, second = _table(x), _table(y)
+    _check(level, samples)
+    rng = np.random.default_rng(seed)
+
+    def resampled(table: Array) -> Array:
+        runs, tasks = table.shape
+        draws = rng.integers(runs, size=(samples, runs, tasks))
+        return statistic(table[draws, np.arange(tasks)].reshape(samples, runs * tasks), axis=-1)
+
+    return _quantiles(resampled(first) - resampled(second), level)
+
+
+def performance_profile(scores: ArrayLike, thresholds: ArrayLike) -> Array:
+    """Share of runs (over all tasks) whose score is above each threshold (Agarwal et al. 2021, section 4.2).
+
+    Args:
+        scores: ``[runs]`` or ``[runs, tasks]``.
+        thresholds: ``[points]``, of the scores' unit.
+
+    Returns:
+        ``[points]``, falling from 1 to 0.
+    """
+    table, at = _table(scores), np.asarray(thresholds, np.float64)
+    if at.ndim != 1:
+        raise RLJaxError(f"thresholds must be a list of scores, not of shape {at.shape}")
+    return np.asarray((table.reshape(-1)[:, None] > at).mean(axis=0))
+
+
 def _wins(x: ArrayLike, y: ArrayLike) -> Array:
     """``[runs_x, runs_y, tasks]``: 1 where ``x`` beats ``y``, one half for a tie."""
     first, second = _table(x), _table(y)

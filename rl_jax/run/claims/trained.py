@@ -1,0 +1,88 @@
+"""The usual arm: runs of a trainer over seeds, then questions to what they have learned."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import jax
+import numpy as np
+
+from rl_jax.errors import NonFinite
+from rl_jax.loop import Trainer
+from rl_jax.run.begin import cores_that_divide
+from rl_jax.run.claims.recipe import Curve, Outcome, Work
+from rl_jax.run.devices import Devices
+from rl_jax.run.job import Job
+from rl_jax.types import Key, PyTree
+
+#: ``(trainer, state, key) -> answers``: a scalar is a measure, a vector ``[P]`` a curve over 1, 2, ... P.
+Question = Callable[[Trainer, PyTree, Key], dict[str, jax.Array]]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Trains one run for each seed and asks each a question.
+
+    Attributes:
+        make: the trainer, given whether this is the quick slice.
+        steps, quick_steps: environment steps of each run.
+        question: asked at the end, compiled, with a key that training never saw; ``None``: greedy evaluation as ``return``.
+        metrics: what training reports and is kept as curves, by the curve's name; the last value is a measure of that name
+            too, if ``finals`` has it.
+        finals: measures taken from the end of training: the mean of the metric's last tenth.
+        rows: points of these curves.
+    """
+
+    make: Callable[[bool], Trainer]
+    steps: int
+    quick_steps: int
+    question: Question | None = None
+    metrics: tuple[str, ...] = ("episode/return",)
+    finals: tuple[str, ...] = ()
+    rows: int = 50
+
+    def __call__(self, work: Work) -> Outcome:
+        """Train and ask.
+
+        Raises:
+            NonFinite: the parameters of a run are not all finite at the end, and its answers would mean nothing.
+        """
+        trainer = self.make(work.quick)
+        steps = self.quick_steps if work.quick else self.steps
+        runs, backend = len(work.seeds), jax.default_backend()
+        number = min(cores_that_divide(runs), jax.device_count()) if backend == "cpu" and runs > 1 else 1
+        devices = Devices.choose(number if runs % number == 0 else 1, "seeds")
+        job = Job(trainer, list(work.seeds), steps, 64, rows=4 if work.quick else self.rows, devices=devices)
+        job.compile(evaluation=False)
+        state, rows, edges = job.init(), [], job.edges()
+        for begin, end in pairwise(edges):
+            tick = time.perf_counter()
+            state, metrics = job.advance(state, end - begin)
+            rows.append({name: metrics[name] for name in {*self.metrics, *self.finals}})
+            rate = (end - begin) * trainer.steps_per_update * runs / (time.perf_counter() - tick)
+            shown = {name: metrics[name] for name in self.metrics[:1] if np.isfinite(metrics[name]).any()}
+            words = "".join(f"  {name} {np.nanmean(value):.4g}" for name, value in shown.items())
+            work.progress(end / edges[-1], f"{rate / 1e3:.3g}k steps/s{words}")
+        if not (good := job.finite(state)).all():
+            seed = work.seeds[int(np.argmin(good))]
+            raise NonFinite(f"seed {seed}: parameters are not all finite after training; lower the learning rate")
+        x = np.asarray(edges[1:], np.float64) * trainer.steps_per_update
+        series = {name: np.asarray([row[name] for row in rows], np.float64).T for name in {*self.metrics, *self.finals}}
+        curves = {name: Curve(x, series[name]) for name in self.metrics}
+        last = max(1, len(rows) // 10)
+        values = {name: np.nanmean(series[name][:, -last:], axis=1) for name in self.finals}
+        for name, answer in job.ask(self.question or _greedy_return, state).items():
+            if answer.ndim == 1:
+                values[name] = answer
+            else:
+                curves[name] = Curve(np.arange(1.0, answer.shape[1] + 1), answer)
+        return Outcome(values, curves, edges[-1] * trainer.steps_per_update, job.seconds_compile)
+
+
+def _greedy_return(trainer: Trainer, state: PyTree, key: Key) -> dict[str, Any]:
+    """The mean return of 64 whole episodes, greedily."""
+    from rl_jax.loop import evaluate
+
+    return {"return": evaluate(trainer, state, key, 64).mean()}

@@ -1,0 +1,252 @@
+"""Recipes of published claims: the rule of the verdict, what is written, that numbers come back, and that errors name the fix."""
+
+import dataclasses
+import json
+from functools import partial
+
+import jax
+import numpy as np
+import pytest
+from running import call
+from toy import unchecked
+
+import rl_jax as rl
+from rl_jax.agents import PPOConfig
+from rl_jax.errors import NonFinite, RLJaxError
+from rl_jax.run.claims import Axes, Outcome, Prediction, Recipe, Trained, Work, library
+from rl_jax.run.claims.command import run, table
+from rl_jax.run.claims.judge import judge
+from rl_jax.run.claims.recipe import Curve
+from rl_jax.run.stats import difference_interval, iqm, performance_profile
+
+RECIPES = library.recipes()
+
+
+def normal(work, mean=0.0, spread=1.0):
+    values = np.asarray([np.random.default_rng(seed).normal(mean, spread) for seed in work.seeds])
+    work.progress(1.0, "drawn")
+    line = np.stack([values, values + 1], axis=1)
+    return Outcome({"score": values}, {"line": Curve(np.asarray([1.0, 2.0]), line)}, steps=10)
+
+
+def recipe(**changes):
+    made = Recipe(
+        slug="toy",
+        title="A toy",
+        paper="Nobody 2026",
+        claim="Ten is more than zero.",
+        environment="none",
+        arms={"ten": partial(normal, mean=10.0), "zero": partial(normal, mean=0.0)},
+        measures={"score": "a number"},
+        predictions=(Prediction("score", "ten", "zero"),),
+        curves={"line": Axes("x", "y")},
+    )
+    return dataclasses.replace(made, **changes)
+
+
+def outcome(*values):
+    return Outcome({"score": np.asarray(values, np.float64)})
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "margin", "verdict"),
+    [
+        ("ten", "zero", 0.0, "holds"),
+        ("ten", "zero", 8.0, "holds"),
+        ("ten", "zero", 12.0, "does not hold"),
+        ("zero", "ten", 0.0, "does not hold"),
+        ("zero", "ten", -12.0, "holds"),
+        ("zero", "nought", 0.0, "undecided"),
+        ("zero", "nought", -3.0, "holds"),
+        ("ten", 9.0, 0.0, "holds"),
+        (9.0, "ten", 0.0, "does not hold"),
+    ],
+)
+def test_the_rule(better, worse, margin, verdict):
+    rng = np.random.default_rng(0)
+    outcomes = {name: outcome(*rng.normal(mean, 0.5, 10)) for name, mean in (("ten", 10), ("zero", 0), ("nought", 0))}
+    asked = recipe(arms=dict.fromkeys(outcomes, normal), predictions=(Prediction("score", better, worse, margin),))
+    found, (row,) = judge(asked, outcomes)
+    assert found == row["verdict"] == verdict
+    low, high = row["ci95"]
+    assert low <= row["difference"] <= high
+
+
+def test_a_claim_holds_only_if_all_of_it_does():
+    outcomes = {"ten": outcome(*range(10, 20)), "zero": outcome(*range(10))}
+    up, down, even = Prediction("score", "ten", "zero"), Prediction("score", "zero", "ten"), Prediction("score", "ten", 14.5)
+    assert judge(recipe(predictions=(up,)), outcomes)[0] == "holds"
+    assert judge(recipe(predictions=(up, even)), outcomes)[0] == "undecided"
+    assert judge(recipe(predictions=(up, even, down)), outcomes)[0] == "does not hold"
+
+
+def test_missing_values_are_never_dropped():
+    with pytest.raises(RLJaxError, match="no finite 'score' for every run"):
+        judge(recipe(), {"ten": outcome(*[np.nan, *range(9)]), "zero": outcome(*range(10))})
+    with pytest.raises(RLJaxError, match="did not measure"):
+        judge(recipe(), {"ten": Outcome({}), "zero": outcome(*range(10))})
+
+
+def test_recipes_that_cannot_be_judged_are_refused_before_they_run():
+    for changes, message in (
+        ({"seeds": (100,)}, "at least 10 seeds"),
+        ({"tuning_seeds": (100,)}, "chosen on reported seeds"),
+        ({"predictions": ()}, "nothing is predicted"),
+        ({"predictions": (Prediction("length", "ten", "zero"),)}, "is no measure"),
+        ({"predictions": (Prediction("score", "ten", "eleven"),)}, "no arm 'eleven'"),
+        ({"predictions": (Prediction("score", 1.0, 2.0),)}, "compares two numbers"),
+    ):
+        with pytest.raises(RLJaxError, match=message):
+            recipe(**changes).check()
+
+
+def test_difference_interval():
+    x, y = np.random.default_rng(0).normal(3, 1, 40), np.random.default_rng(1).normal(0, 1, 40)
+    low, high = difference_interval(x, y)
+    assert low < iqm(x) - iqm(y) < high
+    assert 0.5 < high - low < 1.6  # the standard error of a mean's difference is 0.22; a trimmed mean's is a little more
+    assert difference_interval(x, [1.0]) == pytest.approx(difference_interval(x - 1.0, [0.0]))
+    assert difference_interval([2.0], [0.5]) == (1.5, 1.5)
+    flipped = difference_interval(y, x)
+    assert flipped[0] < 0 > flipped[1]
+
+
+def test_difference_intervals_cover():
+    """Ninety-five in a hundred, a little less with few runs."""
+    hits, rounds = 0, 200
+    for i in range(rounds):
+        rng = np.random.default_rng(i)
+        low, high = difference_interval(rng.normal(1, 1, 12), rng.normal(0, 1, 12), samples=400)
+        hits += low <= 1 <= high
+    assert 0.86 <= hits / rounds <= 0.99
+
+
+def test_performance_profile_by_definition():
+    scores = np.asarray([[0.1, 0.9], [0.5, 0.5]])
+    np.testing.assert_allclose(performance_profile(scores, [0.0, 0.1, 0.5, 0.7, 1.0]), [1.0, 0.75, 0.25, 0.25, 0.0])
+    with pytest.raises(RLJaxError, match="list of scores"):
+        performance_profile(scores, 0.5)
+
+
+def test_a_run_writes_everything_and_the_same_seeds_give_the_same_numbers():
+    first, again = run(recipe(), quiet=True), run(recipe(), quiet=True)
+    assert first["verdict"] == "holds"
+    assert first["seeds"] == list(range(100, 110))
+    assert first["arms"]["ten"]["values"] == again["arms"]["ten"]["values"]
+    assert first["arms"]["ten"]["steps"] == 10
+    assert first["curves"]["line"]["arms"]["zero"]["x"] == [1.0, 2.0]
+    json.dumps(first, allow_nan=False)
+    text = table(first)
+    assert "HOLDS" in text
+    assert "P(improvement) 1.00" in text
+
+
+def test_a_quick_slice_judges_nothing_and_stays_off_the_reported_seeds():
+    result = run(recipe(), quick=True, quiet=True)
+    assert result["verdict"] == "not judged"
+    assert result["seeds"] == [0, 1]
+    assert not result["predictions"]
+
+
+def toy_trainer(quick, gamma=0.9, learning_rate=1e-2):
+    made = PPOConfig(num_envs=4, rollout_length=8, hidden=(8,), gamma=gamma, learning_rate=learning_rate)
+    return made.trainer(rl.make("probe/observed-action"))
+
+
+def test_trained_runs_are_those_of_the_seeds_alone():
+    arm = Trained(toy_trainer, 512, 64, finals=("episode/return",), rows=4)
+    words = []
+    with unchecked():
+        both = arm(Work((3, 5), False, lambda share, text: words.append((share, text))))
+    one = arm(Work((5,), False, lambda share, text: None))
+    assert both.steps == 512
+    assert words[-1][0] == 1.0
+    assert both.curves["episode/return"].y.shape == (2, 4)
+    np.testing.assert_allclose(both.values["return"][1], one.values["return"][0], atol=1e-5)
+    np.testing.assert_allclose(both.curves["episode/return"].y[1], one.curves["episode/return"].y[0], atol=1e-5)
+
+
+def test_questions_give_measures_and_curves():
+    def question(trainer, state, key):
+        return {"one": jax.numpy.float32(1.0), "ramp": jax.numpy.arange(3.0)}
+
+    with unchecked():
+        found = Trained(toy_trainer, 64, 64, question)(Work((0, 1), False, lambda share, text: None))
+    np.testing.assert_array_equal(found.values["one"], [1.0, 1.0])
+    np.testing.assert_array_equal(found.curves["ramp"].y, [[0, 1, 2]] * 2)
+    np.testing.assert_array_equal(found.curves["ramp"].x, [1, 2, 3])
+
+
+def test_broken_runs_are_not_reported():
+    broken = Trained(partial(toy_trainer, learning_rate=1e38), 64, 64)
+    with pytest.raises(NonFinite, match="seed 7"):
+        broken(Work((7,), False, lambda share, text: None))
+
+
+FILE = """
+import numpy as np
+from rl_jax.run.claims import Outcome, Prediction, Recipe
+
+def arm(work):
+    return Outcome({"score": np.asarray(work.seeds, float)}, steps=1)
+
+def more(work):
+    return Outcome({"score": np.asarray(work.seeds, float) + 100}, steps=1)
+
+RECIPE = Recipe(slug="mine", title="Mine", paper="Me", claim="More is more.", environment="none", arms={"arm": arm, "more": more},
+                measures={"score": "a number"}, predictions=(Prediction("score", "more", "arm"),))
+"""
+
+
+def test_the_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "experiments" / "family" / "mine.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(FILE)
+    listed = call("reproduce", "--list")
+    assert "mine" in listed.out
+    assert "not run yet" in listed.out
+    done = call("reproduce", "mine", "--record")
+    assert done.status == 0, done.err
+    assert "MINE: HOLDS" in done.err.upper()
+    assert done.result["verdict"] == "holds"
+    result = json.loads((tmp_path / "experiments" / "results" / "mine.json").read_text())
+    assert result["family"] == "family"
+    assert (tmp_path / "docs" / "assets" / "claims" / "mine.png").stat().st_size > 1000
+    assert (tmp_path / "runs" / "reproduce" / "mine" / "plot.png").exists()
+    again = call("reproduce", str(path))
+    assert "the numbers are exactly those of mine.json" in again.err
+    assert "holds" in call("reproduce", "--list").out
+    for args, words in (
+        (["mien"], "did you mean mine"),
+        ([], "name recipes, or give --all"),
+        (["mine", "--all"], "name recipes, or give --all"),
+        (["mine", "--quick", "--record"], "a quick slice is no result"),
+        (["other.py"], "there is no file other.py"),
+    ):
+        refused = call("reproduce", *args)
+        assert refused.status == 2
+        assert words in refused.err
+
+
+@pytest.mark.parametrize("slug", RECIPES)
+def test_every_recipe_can_be_judged(slug):
+    made, path = library.load(slug)
+    assert made.slug == slug
+    assert made.departures
+    assert path.parents[1].name == "experiments"
+
+
+@pytest.mark.parametrize("slug", RECIPES)
+def test_every_recipe_runs_small(slug, tmp_path):
+    done = call("reproduce", slug, "--quick", "--out", str(tmp_path))
+    assert done.status == 0, done.err
+    result = json.loads((tmp_path / slug / "result.json").read_text())
+    made, _ = library.load(slug)
+    for prediction in made.predictions:
+        for side in (prediction.better, prediction.worse):
+            if isinstance(side, str):
+                assert np.isfinite(result["arms"][side]["values"][prediction.measure]).all()
+    assert set(result["curves"]) == set(made.curves)
+    assert all(result["curves"][name]["arms"] for name in made.curves)
+    assert (tmp_path / slug / "plot.png").stat().st_size > 1000
