@@ -1,6 +1,11 @@
 """Experience transforms: small pure functions over rollouts, each with an explicit state, chained."""
 
+from rl_jax.experience.counts import EpisodicCount, LifetimeCount, hashed, observed, reported
+from rl_jax.experience.e3b import E3B
 from rl_jax.experience.gae import GAE, StandardizeAdvantage, gae, standardize_advantage
+from rl_jax.experience.icm import ICM
+from rl_jax.experience.intrinsic import Bonus, Intrinsic, Product, Sum, intrinsic
+from rl_jax.experience.inverse_dynamics import InverseDynamics
 from rl_jax.experience.normalize import (
     ClipReward,
     NormalizeObs,
@@ -10,24 +15,40 @@ from rl_jax.experience.normalize import (
     normalize_obs,
     normalize_reward,
 )
+from rl_jax.experience.rnd import RND, NovelD
 from rl_jax.experience.transform import Chain, Transform, chain
 from rl_jax.experience.trial import TrialGAE, trial_gae
 
 __all__ = [
+    "E3B",
     "GAE",
+    "ICM",
+    "RND",
+    "Bonus",
     "Chain",
     "ClipReward",
+    "EpisodicCount",
+    "Intrinsic",
+    "InverseDynamics",
+    "LifetimeCount",
     "NormalizeObs",
     "NormalizeReward",
+    "NovelD",
+    "Product",
     "RunningMoments",
     "StandardizeAdvantage",
+    "Sum",
     "Transform",
     "TrialGAE",
     "chain",
     "clip_reward",
     "gae",
+    "hashed",
+    "intrinsic",
     "normalize_obs",
     "normalize_reward",
+    "observed",
+    "reported",
     "standardize_advantage",
     "trial_gae",
 ]

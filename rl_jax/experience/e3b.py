@@ -1,0 +1,72 @@
+"""E3B: an episodic bonus for continuous observations, the elliptical counterpart of a count."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from rl_jax.experience.fit import Model
+from rl_jax.experience.inverse_dynamics import InverseDynamics
+from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
+
+
+class Ellipse(NamedTuple):
+    """The encoder, and the inverse of each episode's ``C = ridge * I + sum phi phi^T`` so far ``[N, D, D]``."""
+
+    encoder: Model
+    inverse: jax.Array
+
+
+@struct.dataclass
+class E3B:
+    """``phi(o')^T C^{-1} phi(o')``, where ``C`` gathers the features of the episode so far.
+
+    Exploration via elliptical episodic bonuses (Henaff et al. 2022, arXiv:2210.05805, eq. 2).
+
+    With one-hot features it is ``1 / (ridge + N)`` of an episodic count ``N`` of the visits before. The inverse is updated by the
+    Sherman-Morrison formula, ``C^{-1} <- C^{-1} - u u^T / (1 + b)`` with ``u = C^{-1} phi`` and ``b`` the bonus. The first step of an
+    episode gets nothing, as in the authors' code, and is gathered all the same.
+
+    Attributes:
+        encoder: the features; learns after each rollout.
+        ridge: of an empty episode's ``C``.
+    """
+
+    encoder: InverseDynamics
+    ridge: Any = 0.1
+
+    def init(self, key: Key, spec: Spec) -> Ellipse:
+        """A random encoder, empty episodes."""
+        return Ellipse(self.encoder.init(key), jnp.broadcast_to(self._empty(), (spec.num_envs, *self._empty().shape)))
+
+    def _empty(self) -> jax.Array:
+        return jnp.eye(self.encoder.features, dtype=jnp.float32) / self.ridge
+
+    def bonus(self, state: Ellipse, rollout: Rollout, context: Context) -> tuple[PyTree, jax.Array, Metrics]:
+        """Gathered step after step; then the encoder learns."""
+        phi = self.encoder.phi(state.encoder, rollout.next_obs)
+        inverse, bonus = elliptical(state.inverse, phi, rollout.first, self._empty())
+        encoder, loss = self.encoder.learn(state.encoder, rollout, context.key)
+        return Ellipse(encoder, inverse), bonus, {"bonus/inverse_loss": loss}
+
+
+def elliptical(inverse: jax.Array, phi: jax.Array, first: jax.Array, empty: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Bonuses ``[T, N]`` of features ``[T, N, D]``, and the inverses ``[N, D, D]`` after them.
+
+    Args:
+        inverse: ``[N, D, D]`` before the first step.
+        phi: features of what each step led to.
+        first: ``[T, N]``, whether the step is the first of its episode.
+        empty: ``[D, D]`` of a fresh episode.
+    """
+
+    def step(inverse: jax.Array, now: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        phi, first = now
+        inverse = jnp.where(first[:, None, None], empty, inverse)
+        u = jnp.einsum("nij,nj->ni", inverse, phi)
+        b = jnp.sum(phi * u, axis=-1)
+        inverse = inverse - u[:, :, None] * u[:, None, :] / (1.0 + b)[:, None, None]
+        return inverse, jnp.where(first, 0.0, b)
+
+    return jax.lax.scan(step, inverse, (phi, first))

@@ -1,0 +1,82 @@
+"""Small models that bonuses learn on the side: an embedding of observations, and a pass of Adam over a rollout."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import optax
+from flax import struct
+
+from rl_jax.networks.torsos import CNN, MLP, Dense, Identity
+from rl_jax.ops import permutation
+from rl_jax.spaces import Box, Space
+from rl_jax.types import Key, PyTree, Rollout
+
+
+class Embedding(nn.Module):
+    """Observations ``[..., space]`` to features ``[..., features]``: a CNN for images, hidden layers, a linear layer.
+
+    Attributes:
+        space: of the observations.
+        features: outputs.
+        hidden: widths of the hidden ReLU layers.
+    """
+
+    space: Space
+    features: int = 64
+    hidden: tuple[int, ...] = (64,)
+
+    @nn.compact
+    def __call__(self, obs: jax.Array) -> jax.Array:
+        image = isinstance(self.space, Box) and len(self.space.shape) == 3
+        x = CNN(self.space, width=None)(obs) if image else Identity(self.space)(obs)
+        return Dense(self.features, 1.0)(MLP(self.hidden, nn.relu)(x))
+
+
+def apply(network: nn.Module, params: PyTree, *inputs: jax.Array, method: str = "__call__") -> jax.Array:
+    """What a network with one output says."""
+    return network.apply(params, *inputs, method=method)  # type: ignore[return-value]
+
+
+@struct.dataclass
+class Model:
+    """Parameters and Adam's state."""
+
+    params: PyTree
+    opt_state: PyTree
+
+    @classmethod
+    def start(cls, params: PyTree) -> "Model":
+        """Nothing learned yet."""
+        return cls(params, optax.scale_by_adam().init(params))
+
+    def fit(
+        self, loss: Callable[[PyTree, Any], jax.Array], data: PyTree, key: Key, learning_rate: Any, minibatches: int
+    ) -> tuple["Model", jax.Array]:
+        """One pass of Adam over ``data``, leaves ``[items, ...]``, in shuffled minibatches; the mean loss too.
+
+        ``minibatches`` must divide the items.
+        """
+        items = jax.tree.leaves(data)[0].shape[0]
+        order = permutation(key, items).reshape(minibatches, -1)
+
+        def step(model: "Model", rows: jax.Array) -> tuple["Model", jax.Array]:
+            batch = jax.tree.map(lambda x: x[rows], data)
+            value, grads = jax.value_and_grad(loss)(model.params, batch)
+            updates, opt_state = optax.scale_by_adam().update(grads, model.opt_state)
+            params = jax.tree.map(lambda p, u: p - learning_rate * u, model.params, updates)
+            return Model(params, opt_state), value
+
+        model, losses = jax.lax.scan(step, self, order)
+        return model, losses.mean()
+
+
+def flat(x: jax.Array) -> jax.Array:
+    """``[T, N, ...]`` as ``[T * N, ...]``."""
+    return x.reshape(-1, *x.shape[2:])
+
+
+def transitions(rollout: Rollout) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Observation, action and next observation of every step, ``[T * N, ...]``."""
+    return flat(rollout.obs), flat(rollout.action), flat(rollout.next_obs)
