@@ -2,10 +2,20 @@
 
 from rl_jax.networks.actor_critic import ActorCritic, Outputs, PolicyHead, actor_critic
 from rl_jax.networks.distributions import Categorical, DiagonalGaussian, Distribution, MultiCategorical
-from rl_jax.networks.initializers import orthogonal
+from rl_jax.networks.initializers import orthogonal, sparse
 from rl_jax.networks.memory import GRU, NoMemory
 from rl_jax.networks.noisy import NoisyDense
 from rl_jax.networks.q_network import QNetwork, QOutputs, q_network
+from rl_jax.networks.streaming import (
+    StreamActor,
+    StreamBody,
+    StreamQNetwork,
+    StreamValue,
+    stream_actor,
+    stream_body,
+    stream_q_network,
+    stream_value,
+)
 from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Conv, Dense, Identity, to_float, to_vector
 
 __all__ = [
@@ -27,9 +37,18 @@ __all__ = [
     "PolicyHead",
     "QNetwork",
     "QOutputs",
+    "StreamActor",
+    "StreamBody",
+    "StreamQNetwork",
+    "StreamValue",
     "actor_critic",
     "orthogonal",
     "q_network",
+    "sparse",
+    "stream_actor",
+    "stream_body",
+    "stream_q_network",
+    "stream_value",
     "to_float",
     "to_vector",
 ]

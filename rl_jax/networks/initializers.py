@@ -1,4 +1,4 @@
-"""Orthogonal initialisation from matrix products alone."""
+"""Initialisers: orthogonal from matrix products alone, and sparse."""
 
 import math
 from collections.abc import Callable
@@ -41,3 +41,30 @@ def _orthonormal_rows(key: jax.Array, short: int, long: int) -> jax.Array:
         return basis.at[k].set(vector * jax.lax.rsqrt(jnp.sum(vector**2)))
 
     return jax.lax.fori_loop(0, short, orthonormalise, jnp.zeros_like(columns))
+
+
+def sparse(sparsity: float = 0.9, fewest: int = 1) -> Callable[..., jax.Array]:
+    """Each unit hears few inputs: ``ceil(sparsity * rows)`` of its weights are zero, the others uniform in ``+-1 / sqrt(rows)``.
+
+    Elsayed et al. 2024 (arXiv 2410.14606), Algorithm 1, rounded up as in its published code. There, all weights of a unit are
+    zero if it has fewer than ``1 / (1 - sparsity)`` inputs, such as four; here ``fewest`` of them are not.
+
+    Args:
+        sparsity: share of zeros; 0 for none.
+        fewest: weights of each unit that are not zero, whatever ``sparsity`` says.
+
+    Returns:
+        An initialiser ``(key, (rows, columns), dtype) -> array``; a unit is a column.
+    """
+
+    def init(key: jax.Array, shape: tuple[int, int], dtype: Any = jnp.float32) -> jax.Array:
+        rows = shape[0]
+        # The product of such a share with a number of inputs may lie a rounding error above a whole number.
+        zeros = max(0, min(math.ceil(round(sparsity * rows, 6)), rows - fewest))
+        key_value, key_place = jax.random.split(key)
+        weights = jax.random.uniform(key_value, shape, jnp.float32, -1.0, 1.0) / math.sqrt(rows)
+        kept = jnp.broadcast_to((jnp.arange(rows) >= zeros)[:, None], shape)
+        kept = jax.random.permutation(key_place, kept, axis=0, independent=True) if zeros else kept
+        return jnp.where(kept, weights, 0.0).astype(dtype)
+
+    return init

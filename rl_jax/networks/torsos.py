@@ -35,7 +35,7 @@ def to_vector(obs: jax.Array, space: Space) -> jax.Array:
 
 
 class Dense(nn.Module):
-    """A linear layer over any leading axes, with orthogonal initialisation (Saxe et al. 2014) and zero bias.
+    """A linear layer over any leading axes, with orthogonal initialisation (Saxe et al. 2014) or another, and zero bias.
 
     The product is taken over *one* flat leading axis: with several, the gradient of the kernel contracts several axes at once,
     which XLA's CPU backend does not hand to its fast matrix product (2.2 times slower for ``[1, 2048, 64]``).
@@ -44,16 +44,19 @@ class Dense(nn.Module):
         features: outputs.
         scale: of the initial kernel.
         dtype: in which it computes, and of what it returns; parameters are ``float32``.
+        kernel_init: another initialiser ``(key, (inputs, features), dtype)``; then ``scale`` is not used.
     """
 
     features: int
     scale: float = math.sqrt(2)
     dtype: str = "float32"
+    kernel_init: Callable[..., jax.Array] | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         *lead, size = x.shape
-        kernel = self.param("kernel", orthogonal(self.scale), (size, self.features), jnp.float32)
+        initial = self.kernel_init or orthogonal(self.scale)
+        kernel = self.param("kernel", initial, (size, self.features), jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         flat = product(x.reshape(math.prod(lead), size).astype(self.dtype), kernel.astype(self.dtype)) + bias.astype(self.dtype)
         return flat.reshape(*lead, self.features)
@@ -64,11 +67,19 @@ class LayerNorm(nn.Module):
 
     Over *one* flat leading axis, as in :class:`Dense`: with a second one, even of length 1, XLA's CPU backend takes ten times as
     long for the sums of the gradient.
+
+    Attributes:
+        epsilon: added to the variance.
+        affine: learn a scale and an offset per feature.
     """
+
+    epsilon: float = 1e-6
+    affine: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        return nn.LayerNorm(name="norm", dtype=x.dtype)(x.reshape(-1, x.shape[-1])).reshape(x.shape)
+        norm = nn.LayerNorm(self.epsilon, x.dtype, use_bias=self.affine, use_scale=self.affine, name="norm")
+        return norm(x.reshape(-1, x.shape[-1])).reshape(x.shape)
 
 
 class Identity(nn.Module):
@@ -115,12 +126,14 @@ class Conv(nn.Module):
         features: filters.
         size, stride: of the square kernel.
         dtype: in which it computes.
+        kernel_init: as of :class:`Dense`; its inputs are those of one patch.
     """
 
     features: int
     size: int = 3
     stride: int = 1
     dtype: str = "float32"
+    kernel_init: Callable[..., jax.Array] | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -132,7 +145,7 @@ class Conv(nn.Module):
             for i in range(self.size)
             for j in range(self.size)
         ]
-        return Dense(self.features, dtype=self.dtype)(jnp.concatenate(patches, axis=-1))
+        return Dense(self.features, dtype=self.dtype, kernel_init=self.kernel_init)(jnp.concatenate(patches, axis=-1))
 
 
 class CNN(nn.Module):

@@ -1,0 +1,124 @@
+"""Networks of streaming agents: sparse at first, with normalised layers, and small. Feed-forward; actor and critic share nothing.
+
+Elsayed et al. 2024, "Streaming Deep Reinforcement Learning Finally Works" (arXiv 2410.14606), section 3: layer normalisation that
+learns nothing before each leaky ReLU, and sparse first weights in every layer, the last one included.
+"""
+
+import math
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from rl_jax.networks.distributions import Categorical, DiagonalGaussian, Distribution, MultiCategorical
+from rl_jax.networks.initializers import sparse
+from rl_jax.networks.q_network import QOutputs
+from rl_jax.networks.torsos import Conv, Dense, LayerNorm, to_float, to_vector
+from rl_jax.spaces import Box, Discrete, MultiDiscrete, Space
+from rl_jax.types import Spec
+
+#: Where the number behind a standard deviation stops: far below, the deviation would be zero and its gradient infinite.
+LEAST = -20.0
+
+
+class StreamBody(nn.Module):
+    """Observations ``[..., obs]`` to as many numbers as are asked for ``[..., outputs]``.
+
+    Vectors pass through layers of the given widths. Image-like observations (three axes) pass through 16 filters of 3x3, normalised
+    over all places and filters together, and one layer of 128, as in the published code for MinAtar.
+
+    Attributes:
+        space: of the observations.
+        hidden: widths of the layers.
+        sparsity: share of first weights that are zero; see :func:`~rl_jax.networks.sparse`.
+        normalize: layer normalisation before each activation.
+    """
+
+    space: Space
+    hidden: tuple[int, ...] = (128, 128)
+    sparsity: float = 0.9
+    normalize: bool = True
+
+    @nn.compact
+    def __call__(self, obs: jax.Array, outputs: int) -> jax.Array:
+        first = sparse(self.sparsity)
+
+        def activated(x: jax.Array) -> jax.Array:
+            return nn.leaky_relu(LayerNorm(1e-5, affine=False)(x) if self.normalize else x)
+
+        image = isinstance(self.space, Box) and len(self.space.shape) == 3
+        if image:
+            x = Conv(16, kernel_init=first)(to_float(obs, self.space))
+            x = activated(x.reshape(*x.shape[:-3], -1))
+        else:
+            x = to_vector(obs, self.space)
+        for width in (128,) if image else self.hidden:
+            x = activated(Dense(width, kernel_init=first)(x))
+        return Dense(outputs, kernel_init=first)(x)
+
+
+class StreamValue(nn.Module):
+    """State values ``[...]`` of observations."""
+
+    body: StreamBody
+
+    @nn.compact
+    def __call__(self, obs: jax.Array) -> jax.Array:
+        return self.body(obs, 1)[..., 0]
+
+
+class StreamQNetwork(nn.Module):
+    """Action values: ``(carry, obs [T, N, ...], first [T, N]) -> (carry, QOutputs)``, without memory."""
+
+    body: StreamBody
+    actions: int
+
+    @nn.compact
+    def __call__(self, carry: Any, obs: jax.Array, first: jax.Array) -> tuple[Any, QOutputs]:
+        q = self.body(obs, self.actions)
+        return carry, QOutputs(q[..., None], q)
+
+    @nn.nowrap
+    def initial_carry(self, num_envs: int) -> tuple[()]:
+        """No memory."""
+        return ()
+
+
+class StreamActor(nn.Module):
+    """Observations to a policy; in a box, mean *and* deviation (a softplus) depend on the observation."""
+
+    body: StreamBody
+    action_space: Space
+
+    @nn.compact
+    def __call__(self, obs: jax.Array) -> Distribution:
+        space = self.action_space
+        if isinstance(space, Discrete):
+            return Categorical(self.body(obs, space.n))
+        if isinstance(space, MultiDiscrete):
+            return MultiCategorical(self.body(obs, sum(space.nvec)), space.nvec)
+        mean, deviation = jnp.split(self.body(obs, 2 * math.prod(space.shape)), 2, axis=-1)
+        shape = (*mean.shape[:-1], *space.shape)
+        log_std = jnp.log(nn.softplus(jnp.maximum(deviation, LEAST)))
+        return DiagonalGaussian(mean.reshape(shape), log_std.reshape(shape), len(space.shape))
+
+
+def stream_body(spec: Spec, hidden: tuple[int, ...] = (128, 128), sparsity: float = 0.9, normalize: bool = True) -> StreamBody:
+    """The network that all streaming agents use, without its meaning."""
+    return StreamBody(spec.obs_space, hidden, sparsity, normalize)
+
+
+def stream_value(spec: Spec, **options: Any) -> StreamValue:
+    """The usual critic; ``options`` are those of :func:`stream_body`."""
+    return StreamValue(stream_body(spec, **options))
+
+
+def stream_q_network(spec: Spec, atoms: int = 1, **options: Any) -> StreamQNetwork:
+    """The usual Q-network; ``options`` are those of :func:`stream_body`, and there is one number per action."""
+    return StreamQNetwork(stream_body(spec, **options), spec.action_space.n)  # type: ignore[union-attr]
+
+
+def stream_actor(spec: Spec, **options: Any) -> StreamActor:
+    """The usual policy; ``options`` are those of :func:`stream_body`."""
+    return StreamActor(stream_body(spec, **options), spec.action_space)
