@@ -15,6 +15,12 @@ from rl_jax.experience.normalize import (
     normalize_obs,
     normalize_reward,
 )
+from rl_jax.experience.online import (
+    NormalizeObsOnline,
+    NormalizeRewardOnline,
+    normalize_obs_online,
+    normalize_reward_online,
+)
 from rl_jax.experience.rnd import RND, NovelD
 from rl_jax.experience.transform import Chain, Transform, chain
 from rl_jax.experience.trial import TrialGAE, trial_gae
@@ -32,7 +38,9 @@ __all__ = [
     "InverseDynamics",
     "LifetimeCount",
     "NormalizeObs",
+    "NormalizeObsOnline",
     "NormalizeReward",
+    "NormalizeRewardOnline",
     "NovelD",
     "Product",
     "RunningMoments",
@@ -46,7 +54,9 @@ __all__ = [
     "hashed",
     "intrinsic",
     "normalize_obs",
+    "normalize_obs_online",
     "normalize_reward",
+    "normalize_reward_online",
     "observed",
     "reported",
     "standardize_advantage",
