@@ -2,6 +2,7 @@
 
 from rl_jax.ops.branch import any_true, shared
 from rl_jax.ops.mesh import devices_of_envs, per_device, spread
+from rl_jax.ops.obgd import obgd
 from rl_jax.ops.permutation import permutation
 from rl_jax.ops.random_index import random_index
 from rl_jax.ops.returns import discounted_sum
@@ -18,6 +19,7 @@ __all__ = [
     "devices_of_envs",
     "discounted_sum",
     "linear",
+    "obgd",
     "per_device",
     "permutation",
     "polyak",
