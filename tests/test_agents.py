@@ -83,6 +83,7 @@ AC = dict(
     num_envs=8, rollout_length=1, buffer_size=2000, batch_size=64, learning_starts=100, random_steps=500, learning_rate=5e-3,
     hidden=(16,), tau=0.05,
 )  # fmt: skip
+STREAM = dict(hidden=(16,), normalize_obs=False, normalize_reward=False)
 #: id -> (agent, its numbers, environment steps, continuous actions, tolerance of values)
 AGENTS = {
     "ppo": ("ppo", ON | MINI | PLAIN, 16_000, False, 0.15),
@@ -107,6 +108,9 @@ AGENTS = {
     "td3": ("td3", AC | dict(actor_learning_rate=5e-3), 4000, True, 0.15),
     "ddpg": ("ddpg", AC | dict(actor_learning_rate=5e-3), 4000, True, 0.15),
     "rainbow": ("rainbow", Q | C51, 4000, False, 0.2),
+    "stream-q": ("stream-q", STREAM | dict(epsilon_end=0.2, epsilon_steps=2000), 20_000, False, 0.15),
+    "stream-ac": ("stream-ac", STREAM, 20_000, False, 0.15),
+    "stream-ac-continuous": ("stream-ac", STREAM, 40_000, True, 0.15),
 }  # fmt: skip
 
 

@@ -11,6 +11,9 @@ from rl_jax.agents.q_learning import QLearning
 from rl_jax.agents.q_policy import QPolicy
 from rl_jax.agents.r2d2 import R2D2Config
 from rl_jax.agents.sac import SACConfig, sac
+from rl_jax.agents.stream_ac import StreamAC, StreamACConfig
+from rl_jax.agents.stream_q import StreamQ, StreamQConfig
+from rl_jax.agents.stream_td import StreamTD
 from rl_jax.agents.td3 import DDPGConfig, TD3Config, ddpg, td3
 
 #: Agents that the command line knows, by name.
@@ -26,6 +29,8 @@ CONFIGS = {
     "td3": TD3Config,
     "ddpg": DDPGConfig,
     "mdpo-off-policy": MDPOOffPolicyConfig,
+    "stream-q": StreamQConfig,
+    "stream-ac": StreamACConfig,
 }
 
 __all__ = [
@@ -45,6 +50,11 @@ __all__ = [
     "R2D2Config",
     "RainbowConfig",
     "SACConfig",
+    "StreamAC",
+    "StreamACConfig",
+    "StreamQ",
+    "StreamQConfig",
+    "StreamTD",
     "TD3Config",
     "a2c",
     "ddpg",

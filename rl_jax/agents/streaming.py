@@ -1,0 +1,234 @@
+"""What streaming agents share: one step at a time, eligibility traces, and steps along them that are bounded, or not."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from rl_jax.agents.checks import not_negative, positive, widths, within
+from rl_jax.agents.continuous import single_steps
+from rl_jax.errors import RLJaxError
+from rl_jax.experience import Chain, chain, normalize_obs_online, normalize_reward_online
+from rl_jax.loop import Trainer
+from rl_jax.losses import td_target
+from rl_jax.ops.obgd import along, obgd
+from rl_jax.types import Context, Environment, Metrics, PyTree, Rollout, Sample, Spec
+
+StepRule = Literal["obgd", "sgd", "adam"]
+
+
+def check_stream(name: str, spec: Spec) -> None:
+    """Refuse anything but one step of one environment.
+
+    Raises:
+        RLJaxError: ``num_envs`` or ``rollout_length`` is not 1.
+    """
+    if (spec.num_envs, spec.rollout_length) != (1, 1):
+        raise RLJaxError(
+            f"{name} learns from each step of one stream as it arrives, and its traces are of that stream; num_envs="
+            f"{spec.num_envs} and rollout_length={spec.rollout_length} would be another algorithm, with averaged gradients: use "
+            "num_envs=1 and rollout_length=1, and vmap over keys (rl-jax: --seeds) for many independent streams"
+        )
+
+
+def one_step(name: str, sample: Sample) -> Rollout:
+    """The step just taken, with leaves ``[1, ...]``.
+
+    Raises:
+        RLJaxError: the batch is not one step of one environment, in order.
+    """
+    if sample.batch.reward.shape != (1, 1) or sample.indices is not None:
+        raise RLJaxError(
+            f"{name} learns from each step once, in order: leave out replay (the default is rl_jax.replay.OnPolicy)"
+        )
+    return single_steps(sample)
+
+
+def td_error(step: Rollout, gamma: Any, value: jax.Array, following: jax.Array) -> jax.Array:
+    """``reward + gamma (1 - terminated) V(next_obs) - V(obs)``: a truncated step bootstraps from the true next observation.
+
+    (The paper's code takes a truncation for a termination, and shows its agents the time within the episode instead.)
+    """
+    return td_target(step.with_extras(discount=jnp.asarray(gamma, jnp.float32)), following) - value
+
+
+class Traced(NamedTuple):
+    """The memory of a network that learns along its trace.
+
+    Attributes:
+        trace: ``z`` as it was stepped along, of the parameters' structure.
+        keep: 0 if nothing of it is left for the next step, else 1; ``float32``. (Clearing it at once would be one more pass.)
+        adam: Adam's state or ``()``.
+    """
+
+    trace: PyTree
+    keep: jax.Array
+    adam: PyTree
+
+
+@struct.dataclass
+class TraceStep:
+    """Accumulates gradients into a trace and moves parameters along it, times the TD error.
+
+    Attributes:
+        learning_rate: ``alpha``.
+        kappa: of :func:`rl_jax.ops.obgd`.
+        rule: ``obgd``; or the classic ``sgd``, ``w + alpha delta z``; or ``adam``, to which ``-delta z`` is the gradient.
+    """
+
+    learning_rate: Any = 1.0
+    kappa: Any = 2.0
+    rule: StepRule = struct.field(pytree_node=False, default="obgd")
+
+    def init(self, params: PyTree) -> Traced:
+        """An empty trace."""
+        adam = optax.scale_by_adam().init(params) if self.rule == "adam" else ()
+        return Traced(jax.tree.map(jnp.zeros_like, params), jnp.ones((), jnp.float32), adam)
+
+    def step(
+        self, params: PyTree, state: Traced, grads: PyTree, delta: jax.Array, decay: Any, end: jax.Array
+    ) -> tuple[PyTree, Traced, jax.Array]:
+        """``z <- decay z + grads``; move; and if this is the ``end``, the next ``z`` starts from zero.
+
+        Args:
+            params, state: of the network.
+            grads: gradient of its value (not of a loss) at this step.
+            delta: TD error, a scalar.
+            decay: ``gamma lambda``.
+            end: whether what follows owes nothing to what was before, a scalar.
+
+        Returns:
+            Parameters, memory, and the step size (of Adam: the learning rate).
+        """
+        decay = decay * state.keep
+        trace = jax.tree.map(lambda z, g: (decay * z + g).astype(z.dtype), state.trace, grads)
+        adam, size = state.adam, jnp.asarray(self.learning_rate, jnp.float32)
+        if self.rule == "obgd":
+            params, size = obgd(params, trace, delta, self.learning_rate, self.kappa)
+        elif self.rule == "sgd":
+            params = along(params, trace, size * delta)
+        else:
+            direction, adam = optax.scale_by_adam().update(jax.tree.map(lambda z: delta * z, trace), adam)
+            params = along(params, direction, size)
+        return params, Traced(trace, 1.0 - end.astype(jnp.float32), adam), size
+
+
+def td_step(
+    rule: TraceStep,
+    params: PyTree,
+    state: Traced,
+    step: Rollout,
+    value: Callable[[PyTree], tuple[jax.Array, jax.Array]],
+    following: Callable[[PyTree], jax.Array],
+    gamma: Any,
+    lam: Any,
+    overshoot: bool,
+) -> tuple[PyTree, Traced, jax.Array, Metrics]:
+    """One update of a value by TD(lambda).
+
+    The trace is cleared, after the update, where the episode ends, for whichever reason.
+
+    Args:
+        rule, params, state: of the value's network.
+        step: the step just taken, ``[1, ...]``.
+        value: parameters to the value that the step is about, and whether the trace must be cleared after it; scalars.
+        following: parameters to the value ``[1]`` of what follows, unless the step terminated.
+        gamma, lam: discount, and decay of the trace besides it.
+        overshoot: report whether the error has the other sign after the update, everything in it computed anew.
+
+    Returns:
+        Parameters, memory, the TD error before the update, and metrics.
+    """
+    (now, cut), grads = jax.value_and_grad(value, has_aux=True)(params)
+
+    def error(params: PyTree, now: jax.Array) -> jax.Array:
+        return td_error(step, gamma, now, following(params))[0]
+
+    delta = error(params, now)
+    after, state, size = rule.step(params, state, grads, delta, gamma * lam, step.done[0] | cut)
+    metrics = {"value/mean": now, "value/td_error": jnp.abs(delta), "stream/step_size": size}
+    if overshoot:
+        metrics["stream/overshoot"] = error(after, value(after)[0]) * delta < 0.0
+    return after, state, delta, metrics
+
+
+class Memoryless:
+    """What agents do alike that remember nothing within an episode, change nothing over a run, and whose state has ``params``."""
+
+    def initial_carry(self, num_envs: int) -> PyTree:
+        """No memory."""
+        return ()
+
+    def prepare(self, state: Any, context: Context) -> Any:
+        """Nothing changes over the run."""
+        return state
+
+    def refresh(self, state: Any, carry: PyTree) -> PyTree:
+        """No memory."""
+        return carry
+
+    def params(self, state: Any) -> PyTree:
+        """All networks' parameters."""
+        return state.params
+
+
+@dataclass(frozen=True)
+class StreamConfig:
+    """An agent that learns from one stream, step by step. Subclasses add the agent and its numbers."""
+
+    learning_rate: float = 1.0
+    """Largest step size; obgd makes smaller ones of it, sgd and adam take it as it is (and need a far smaller one)."""
+    gamma: float = 0.99
+    """Discount per step."""
+    td_lambda: float = 0.8
+    """Decay of the traces, besides the discount: 0 is one-step learning."""
+    step_rule: StepRule = "obgd"
+    """How to step along the traces: bounded, or with a fixed step size by sgd or adam."""
+    sparsity: float = 0.9
+    """Share of first weights that are zero."""
+    layer_norm: bool = True
+    """Normalise layers before each activation."""
+    normalize_obs: bool = True
+    """Normalise observations by running statistics."""
+    normalize_reward: bool = True
+    """Divide rewards by the running spread of returns."""
+    hidden: tuple[int, ...] = (128, 128)
+    """Widths of the hidden layers (images: the MinAtar network instead)."""
+    overshoot: bool = False
+    """Measure how often an update turns its own error's sign (two more passes per step)."""
+
+    def check(self) -> None:
+        """Refuse numbers that cannot be.
+
+        Raises:
+            RLJaxError: with the option's name and the values it takes.
+        """
+        positive(self, "learning_rate")
+        within(self, 0, 1, "gamma", "td_lambda", "sparsity")
+        not_negative(self, *(name for name in ("kappa", "actor_kappa", "critic_kappa") if hasattr(self, name)))
+        widths(self)
+
+    def layers(self) -> dict[str, Any]:
+        """What all functions that make networks are told about them."""
+        return {"hidden": self.hidden, "sparsity": self.sparsity, "normalize": self.layer_norm}
+
+    def agent(self) -> Any:
+        """The agent alone."""
+        raise NotImplementedError
+
+    def experience(self) -> Chain:
+        """The chain that it learns from: the normalisations that are asked for."""
+        scaling: list[Any] = [normalize_obs_online()] if self.normalize_obs else []
+        scaling += [normalize_reward_online(self.gamma)] if self.normalize_reward else []
+        return chain(*scaling)
+
+    def trainer(self, env: Environment, **options: Any) -> Trainer:
+        """The whole run; ``options`` are further arguments of :meth:`rl_jax.Trainer.create`."""
+        self.check()
+        return Trainer.create(
+            env=env, agent=self.agent(), experience=self.experience(), num_envs=1, rollout_length=1, **options
+        )
