@@ -183,6 +183,11 @@ def test_broken_runs_are_not_reported():
         broken(Work((7,), False, lambda share, text: None))
 
 
+def test_where_divergence_is_a_finding_it_has_a_value():
+    broken = Trained(partial(toy_trainer, learning_rate=1e38), 64, 64, diverged={"return": -1.0})
+    assert broken(Work((7,), False, lambda share, text: None)).values["return"].tolist() == [-1.0]
+
+
 FILE = """
 import numpy as np
 from rl_jax.run.claims import Outcome, Prediction, Recipe

@@ -33,6 +33,7 @@ class Trained:
             too, if ``finals`` has it.
         finals: measures taken from the end of training: the mean of the metric's last tenth.
         rows: points of these curves.
+        diverged: measures of runs whose parameters are no longer finite, where that is a finding and not a mistake; ``None``: refuse.
     """
 
     make: Callable[[bool], Trainer]
@@ -42,6 +43,7 @@ class Trained:
     metrics: tuple[str, ...] = ("episode/return",)
     finals: tuple[str, ...] = ()
     rows: int = 50
+    diverged: dict[str, float] | None = None
 
     def __call__(self, work: Work) -> Outcome:
         """Train and ask.
@@ -65,7 +67,8 @@ class Trained:
             shown = {name: metrics[name] for name in self.metrics[:1] if np.isfinite(metrics[name]).any()}
             words = "".join(f"  {name} {np.nanmean(value):.4g}" for name, value in shown.items())
             work.progress(end / edges[-1], f"{rate / 1e3:.3g}k steps/s{words}")
-        if not (good := job.finite(state)).all():
+        good = job.finite(state)
+        if not good.all() and self.diverged is None:
             seed = work.seeds[int(np.argmin(good))]
             raise NonFinite(f"seed {seed}: parameters are not all finite after training; lower the learning rate")
         x = np.asarray(edges[1:], np.float64) * trainer.steps_per_update
@@ -78,6 +81,7 @@ class Trained:
                 values[name] = answer
             else:
                 curves[name] = Curve(np.arange(1.0, answer.shape[1] + 1), answer)
+        values = {name: np.where(good, x, (self.diverged or {}).get(name, np.nan)) for name, x in values.items()}
         return Outcome(values, curves, edges[-1] * trainer.steps_per_update, job.seconds_compile)
 
 
