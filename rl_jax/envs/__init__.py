@@ -1,9 +1,10 @@
-"""Environments: one protocol, adapters for gymnax and brax, probes with known answers, and names for all of them."""
+"""Environments: one protocol, adapters for gymnax and brax, probes with known answers, grid worlds, and names for all of them."""
 
 from rl_jax.envs.adapt import TupleEnv, adapt
 from rl_jax.envs.bandit import Bandit
 from rl_jax.envs.brax import BraxEnv
 from rl_jax.envs.check import check_env
+from rl_jax.envs.grid import GRIDS, DarkKeyDoor, Darkroom, KeyCorridor, KeyMaze, MultiRoom, NoisyTV, Rooms
 from rl_jax.envs.gymnax import GymnaxEnv
 from rl_jax.envs.probes import PROBES, Probe
 from rl_jax.envs.registry import make, names, register
@@ -11,14 +12,22 @@ from rl_jax.envs.trial import Trial
 from rl_jax.spaces import Box, Discrete, MultiDiscrete, Space, describe, to_env_action, to_unit_action
 
 __all__ = [
+    "GRIDS",
     "PROBES",
     "Bandit",
     "Box",
     "BraxEnv",
+    "DarkKeyDoor",
+    "Darkroom",
     "Discrete",
     "GymnaxEnv",
+    "KeyCorridor",
+    "KeyMaze",
     "MultiDiscrete",
+    "MultiRoom",
+    "NoisyTV",
     "Probe",
+    "Rooms",
     "Space",
     "Trial",
     "TupleEnv",

@@ -1,4 +1,4 @@
-"""Environments by name: gymnax's names, ``brax/...``, ``probe/...``, those registered here, and ``module:factory``."""
+"""Environments by name: gymnax's names, ``brax/...``, ``probe/...``, ``grid/...``, those registered here, and ``module:factory``."""
 
 import contextlib
 import difflib
@@ -14,6 +14,7 @@ from rl_jax.envs import brax
 from rl_jax.envs.adapt import adapt
 from rl_jax.envs.bandit import Bandit
 from rl_jax.envs.dtypes import single_width
+from rl_jax.envs.grid import GRIDS
 from rl_jax.envs.gymnax import GymnaxEnv
 from rl_jax.envs.probes import PROBES
 from rl_jax.envs.trial import Trial
@@ -35,7 +36,12 @@ def trial_of(inner: Callable[..., Environment], **usual: Any) -> Callable[..., T
 
 
 #: Environments of this library, beside the probes.
-OWN: dict[str, Callable[..., Any]] = {"trial/bandit": trial_of(Bandit, episodes=100)}
+OWN: dict[str, Callable[..., Any]] = {
+    **GRIDS,
+    "trial/bandit": trial_of(Bandit, episodes=100),
+    "trial/darkroom": trial_of(GRIDS["grid/darkroom"], episodes=5),
+    "trial/dark-key-door": trial_of(GRIDS["grid/dark-key-door"], episodes=5),
+}
 
 _registered: dict[str, Callable[..., Any]] = {}
 _made: dict[Any, Environment] = {}
