@@ -1,6 +1,6 @@
 """Pictures of single environment states as arrays: grids as coloured cells, points in the plane as discs.
 
-Every drawer takes ``(env, params, state)``, the gymnax object, its parameters and one state, and returns
+Every drawer takes ``(env, params, state)``, the innermost environment, its parameters and one state, and returns
 ``uint8[H, W, 3]``.
 """
 
@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
+
+from rl_jax.run import draw_grid
 
 Drawer = Callable[[Any, Any, Any], np.ndarray]
 
@@ -104,6 +106,12 @@ DRAWERS: dict[str, Drawer] = {
     "PointRobot-misc": _point_robot,
     "Reacher-misc": _reacher,
     "Swimmer-misc": _swimmer,
+    "grid/multi-room": draw_grid.world,
+    "grid/key-corridor": draw_grid.world,
+    "grid/key-maze": draw_grid.world,
+    "grid/darkroom": draw_grid.dark,
+    "grid/darkroom-hard": draw_grid.dark,
+    "grid/dark-key-door": draw_grid.dark,
 }
 CONTINUOUS = ("PointRobot-misc", "Reacher-misc", "Swimmer-misc")
 

@@ -1,4 +1,4 @@
-"""Moving pictures of an episode: GIF for gymnax environments, an interactive page for brax."""
+"""Moving pictures of an episode: GIF for gymnax environments and grid worlds, an interactive page for brax."""
 
 import os
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from rl_jax.run import draw
 CLASSIC_CONTROL = ("Acrobot-v1", "CartPole-v1", "Pendulum-v1", "MountainCar-v0", "MountainCarContinuous-v0")
 CAN_RENDER = (
     "classic control (needs the extra 'render'), MinAtar, Catch, DeepSea, MNISTBandit, Pong, FourRooms, MetaMaze, "
-    "FrozenLake, PointRobot, Reacher, Swimmer, any gymnax environment whose observations are images, and brax"
+    "FrozenLake, PointRobot, Reacher, Swimmer, the grid worlds, any gymnax environment whose observations are images, and brax"
 )
 BAR = 30  # pixels under the picture, for the step and the return
 HOLD = 1000  # milliseconds for which the last picture stays
@@ -37,11 +37,11 @@ def render_episode(
     A brax page holds the whole trajectory, and fetches the viewer's scripts from the network when it is opened.
 
     Args:
-        env: the environment, an adapter whose ``env`` is the gymnax or brax object (or that object itself).
+        env: the environment: one of this library, or an adapter whose ``env`` is the gymnax or brax object (or that itself).
         params: the episode's parameters.
         states: ``T`` environment states in order, a list or a pytree with leaves ``[T, ...]``.
         rewards: reward of each step taken, ``[T]`` or ``[T - 1]``; the picture of a state shows the sum before it.
-        path: where to write; its folder is created. It ends in ``.gif`` for gymnax and in ``.html`` for brax.
+        path: where to write; its folder is created. It ends in ``.html`` for brax and in ``.gif`` for all others.
         fps: pictures per second, by default the environment's own rate (10 for grids). GIF has steps of 10 ms.
 
     Returns:
