@@ -101,8 +101,8 @@ class Job:
     ) -> Any:
         if name not in self._programs:
             start = time.perf_counter()
+            jitted = self._jit(name, function, takes, gives, donate)
             with self.devices.tracing():
-                jitted = self._jit(name, function, takes, gives, donate)
                 program = jitted.lower(self._trainer(), *shapes).compile(compiler_options())
             check_compiled(program, name)
             self._programs[name] = program
@@ -130,8 +130,9 @@ class Job:
     def state_shape(self) -> PyTree:
         """The training state's shapes, dtypes and places."""
         if self._shape is None:
+            begin = self._jit("init", self._begin, ("runs",), "state")
             with self.devices.tracing():
-                shape = self._jit("init", self._begin, ("runs",), "state").eval_shape(self._trainer(), self.keys())
+                shape = begin.eval_shape(self._trainer(), self.keys())
             self._shape = self.devices.placed_shape(shape, self._place("state"))
         return self._shape
 
