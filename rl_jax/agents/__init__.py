@@ -10,6 +10,7 @@ from rl_jax.agents.pqn import PQN, PQNConfig
 from rl_jax.agents.q_learning import QLearning
 from rl_jax.agents.q_policy import QPolicy
 from rl_jax.agents.r2d2 import R2D2Config
+from rl_jax.agents.random_repeat import RandomRepeat
 from rl_jax.agents.sac import SACConfig, sac
 from rl_jax.agents.stream_ac import StreamAC, StreamACConfig
 from rl_jax.agents.stream_q import StreamQ, StreamQConfig
@@ -47,6 +48,7 @@ __all__ = [
     "PolicyGradient",
     "QLearning",
     "QPolicy",
+    "RandomRepeat",
     "R2D2Config",
     "RainbowConfig",
     "SACConfig",

@@ -1,6 +1,18 @@
 """Curricula: which task or level the next episode starts in, and from which state."""
 
+from rl_jax.curricula.backward import Backward, Demonstration, demonstration, pad_demonstrations
 from rl_jax.curricula.basic import FixedTask, TaskSet
+from rl_jax.curricula.go_explore import Archive, GoExplore
 from rl_jax.curricula.pooled import PooledStarts
 
-__all__ = ["FixedTask", "PooledStarts", "TaskSet"]
+__all__ = [
+    "Archive",
+    "Backward",
+    "Demonstration",
+    "FixedTask",
+    "GoExplore",
+    "PooledStarts",
+    "TaskSet",
+    "demonstration",
+    "pad_demonstrations",
+]

@@ -1,0 +1,81 @@
+"""An agent that acts at random and repeats its actions: the explorer of Go-Explore's first phase."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from rl_jax.errors import RLJaxError
+from rl_jax.spaces import Box, Discrete, MultiDiscrete, Space, check_supported
+from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
+
+
+@struct.dataclass
+class RandomRepeat:
+    """Does the last action again with probability ``repeat``, else a uniformly random one. It learns nothing.
+
+    Ecoffet et al. 2019 (arXiv:1901.10995), section 2.1.4. The memory ``[N, ...]`` is the last action; the first action of an
+    episode is always drawn. A :class:`~rl_jax.spaces.Box` is drawn from in unit coordinates, ``[-1, 1]``.
+
+    Attributes:
+        repeat: probability of the same action again.
+        space: the action space, which :meth:`bind` fills in.
+    """
+
+    repeat: Any = 0.95
+    space: Space | None = struct.field(pytree_node=False, default=None)
+
+    def bind(self, spec: Spec) -> "RandomRepeat":
+        """Fit the agent to the action space.
+
+        Raises:
+            RLJaxError: ``repeat`` is no probability.
+        """
+        check_supported("RandomRepeat", spec.action_space, (Discrete, MultiDiscrete, Box))
+        if not isinstance(self.repeat, jax.Array) and not 0 <= self.repeat <= 1:
+            raise RLJaxError(f"repeat is a probability and must lie between 0 and 1, not {self.repeat}")
+        return self.replace(space=spec.action_space)  # type: ignore[attr-defined, no-any-return]
+
+    def init(self, key: Key, spec: Spec) -> PyTree:
+        """No state."""
+        return ()
+
+    def initial_carry(self, num_envs: int) -> jax.Array:
+        """The last actions ``[N, ...]``: none yet."""
+        shape, dtype = self.space.shape, self.space.dtype  # type: ignore[union-attr]
+        return jnp.zeros((num_envs, *shape), jnp.float32 if isinstance(self.space, Box) else dtype)
+
+    def prepare(self, state: PyTree, context: Context) -> PyTree:
+        """Nothing depends on the time."""
+        return state
+
+    def act(
+        self, state: PyTree, carry: jax.Array, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False
+    ) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
+        """Actions ``[N, ...]``, which are the new memory as well; ``greedy`` makes no difference."""
+        key_action, key_repeat = jax.random.split(key)
+        if isinstance(self.space, Box):
+            action = jax.random.uniform(key_action, carry.shape, carry.dtype, -1.0, 1.0)
+        else:
+            count = self.space.n if isinstance(self.space, Discrete) else jnp.asarray(self.space.nvec)  # type: ignore[union-attr]
+            action = jax.random.randint(key_action, carry.shape, 0, count, carry.dtype)
+        again = ~first & (jax.random.uniform(key_repeat, first.shape, jnp.float32) < self.repeat)
+        action = jnp.where(again.reshape(again.shape + (1,) * (carry.ndim - 1)), carry, action)
+        return action, action, {}
+
+    def value(self, state: PyTree, carry: PyTree, obs: jax.Array, first: jax.Array) -> jax.Array:
+        """Zeros ``[N]``: nothing is known."""
+        return jnp.zeros(first.shape, jnp.float32)
+
+    def learn(self, state: PyTree, sample: Sample, context: Context) -> tuple[PyTree, Metrics, None]:
+        """Nothing."""
+        return state, {}, None
+
+    def refresh(self, state: PyTree, carry: PyTree) -> PyTree:
+        """The memories as they are."""
+        return carry
+
+    def params(self, state: PyTree) -> PyTree:
+        """None."""
+        return ()
