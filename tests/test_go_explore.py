@@ -204,7 +204,7 @@ def test_restored_states_are_exactly_those_stored():
     collect, train_step, starts = jax.jit(trainer.collect), jax.jit(trainer.train_step), 0
     for _ in range(20):
         archive, rollout = state.curriculum, collect(state)[1]
-        where = np.argwhere(np.asarray(rollout.first)[1:]) + [1, 0]
+        where = np.argwhere(np.asarray(rollout.first)[1:]) + np.array([1, 0])
         for t, n in where:
             cell = rollout.level.cell[t, n]
             here = jax.tree.map(lambda x, t=t, n=n: x[t, n], (rollout.env_state, rollout.obs))

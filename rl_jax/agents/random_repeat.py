@@ -35,7 +35,7 @@ class RandomRepeat:
         check_supported("RandomRepeat", spec.action_space, (Discrete, MultiDiscrete, Box))
         if not isinstance(self.repeat, jax.Array) and not 0 <= self.repeat <= 1:
             raise RLJaxError(f"repeat is a probability and must lie between 0 and 1, not {self.repeat}")
-        return self.replace(space=spec.action_space)  # type: ignore[attr-defined, no-any-return]
+        return self.replace(space=spec.action_space)  # type: ignore[attr-defined]
 
     def init(self, key: Key, spec: Spec) -> PyTree:
         """No state."""

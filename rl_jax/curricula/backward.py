@@ -69,7 +69,7 @@ def pad_demonstrations(demonstrations: Sequence[Demonstration]) -> Demonstration
     def stack(*leaves: jax.Array) -> jax.Array:
         return jnp.stack([jnp.concatenate([jnp.repeat(leaf[:1], most - len(leaf), axis=0), leaf]) for leaf in leaves])
 
-    return jax.tree.map(stack, *demonstrations)  # type: ignore[no-any-return]
+    return jax.tree.map(stack, *demonstrations)
 
 
 class Stage(NamedTuple):

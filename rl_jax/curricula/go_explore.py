@@ -113,8 +113,8 @@ class GoExplore:
         zero, none = full(0, jnp.int32), full(EMPTY, jnp.int32)
         running = Running(*(jnp.zeros((envs,), dtype) for dtype in (jnp.int32, jnp.int32, jnp.float32, jnp.int32)))
         score = full(-jnp.inf, jnp.float32).at[at].set(0.0)
-        stored = jax.tree.map(repeat, (env_state, obs))
-        return Archive(*stored, score, none.at[at].set(0), none, zero, zero, zero, running)
+        states, observations = jax.tree.map(repeat, (env_state, obs))
+        return Archive(states, observations, score, none.at[at].set(0), none, zero, zero, zero, running)
 
     def _cell(self, env_state: PyTree) -> jax.Array:
         """The cell of one state, ``int32``; what is out of range becomes a number that scattering drops."""
