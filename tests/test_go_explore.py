@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from toy import context, leaves_equal, rollout_of
+from toy import context, leaves_equal, rollout_of, unchecked
 
 import rl_jax as rl
 from rl_jax.agents import RandomRepeat
@@ -280,3 +280,30 @@ def test_actions_are_repeated_as_often_as_said():
         now = agent.act((), carry, obs, first if i == 0 else ~first, jax.random.key(i))[1]
         same = float(jnp.mean(now == carry))
         assert abs(same - want) < 0.01 and now.dtype == jnp.int32
+
+
+class Far(Line):
+    """The line with no reward but that of the end."""
+
+    def step(self, key, state, action, params):
+        out = super().step(key, state, action, params)
+        return out._replace(reward=jnp.where(out.terminated, 5.0, 0.0))
+
+
+@pytest.mark.parametrize("x64", [False, True])
+def test_both_phases_train_and_vmap(x64):
+    """The whole of it, for two seeds at once: a demonstration found on the line, and walked back to its start."""
+
+    def train(curriculum):
+        trainer = trainer_of(curriculum, Far())
+        return jax.jit(jax.vmap(lambda key: trainer.train(key, 1000, 2)))(jax.random.split(jax.random.key(0), 2))
+
+    with jax.enable_x64(x64), unchecked():
+        state, metrics = train(GoExplore(Far(), cell_of=lambda state: state.place, cells=CELLS))
+        assert metrics["go_explore/cells"].shape == (2, 2) and (metrics["go_explore/ended"][:, 1] > 0).all()
+        archives = [jax.tree.map(lambda x, i=i: x[i], state.curriculum) for i in range(2)]
+        both = pad_demonstrations([demonstration(archive) for archive in archives])
+        assert both.states.place.tolist() == [[2, 3, 4, 5, 6]] * 2 and both.returns.tolist() == [[5.0] * 5] * 2
+        state, metrics = train(Backward(Far(), *both, success_rate=0.1, episodes=4))
+        places = np.asarray(metrics["backward/place"])
+        assert (places[:, 1] < places[:, 0]).all() and (np.asarray(state.curriculum.place) < 3).all()
