@@ -15,7 +15,7 @@ from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
 class RandomRepeat:
     """Does the last action again with probability ``repeat``, else a uniformly random one. It learns nothing.
 
-    Ecoffet et al. 2019 (arXiv:1901.10995), section 2.1.4. The memory ``[N, ...]`` is the last action; the first action of an
+    Ecoffet et al. 2019 (arXiv:1901.10995). The memory ``[N, ...]`` is the last action; the first action of an
     episode is always drawn. A :class:`~rl_jax.spaces.Box` is drawn from in unit coordinates, ``[-1, 1]``.
 
     Attributes:

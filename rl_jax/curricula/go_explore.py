@@ -68,8 +68,8 @@ class GoExplore:
 
     Differences: the archive is brought up to date after a rollout, not after an episode. An episode that spans several rollouts
     is counted as seen once in each. The state in which an episode is truncated is not looked at (so a time limit of ``k + 1``
-    archives ``k`` states). Counts are set to zero when a cell's way is replaced, ``chosen`` and ``since_new``, as the paper says;
-    in the reference code that is an option.
+    archives ``k`` states). Counts are set to zero when a cell's way is replaced, ``chosen`` and ``since_new``; in the
+    reference code that is an option.
 
     It is assumed that resets always give the same state, and that a state can be gone on from as often as one likes.
 
@@ -78,7 +78,7 @@ class GoExplore:
         cell_of: ``env_state -> int32`` in ``[0, cells)``; states outside this range are left out.
         cells: how many cells there are.
         weights, powers: of the counts ``chosen``, ``since_new`` and ``seen``; weights of zero make the choice uniform.
-        base: added to every cell's weight. 1 in the paper's equation, 0 in the reference code without domain knowledge.
+        base: added to every cell's weight; the authors' code without domain knowledge adds nothing.
         task: the environment's ``params``.
     """
 
