@@ -1,5 +1,6 @@
 """The plot of a claim: its curves, and each measure with its interval, arm by arm."""
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ VERDICT_COLOURS = {"holds": "#009E73", "does not hold": "#D55E00", "undecided": 
 def draw(result: dict[str, Any], path: Path) -> Path:
     """Draw a result of :func:`rl_jax.run.claims.command.run`: one panel for each curve, one for each judged measure."""
     judged = list(dict.fromkeys(row["measure"] for row in result["predictions"])) or list(result["measures"])
-    panels = [*result["curves"], *judged]
-    columns = min(3, len(panels))
+    panels = [(name, True) for name in result["curves"]] + [(name, False) for name in judged]
+    columns = 2 if len(panels) == 4 else min(3, len(panels))
     rows = -(-len(panels) // columns)
     look: dict[str, tuple[str, Any]] = {
         name: (COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)]) for i, name in enumerate(result["arms"])
@@ -29,8 +30,8 @@ def draw(result: dict[str, Any], path: Path) -> Path:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.6 * columns + 0.6, 3.7 * rows + 1.1), layout="constrained")
         grid = figure.subplots(rows, columns, squeeze=False)
-        for axes, name in zip(grid.flat, panels, strict=False):
-            if name in result["curves"]:
+        for axes, (name, curve) in zip(grid.flat, panels, strict=False):
+            if curve:
                 _curve(axes, result["curves"][name], look)
             else:
                 _measure(axes, result, name, look)
@@ -75,4 +76,4 @@ def _measure(axes: Axes, result: dict[str, Any], measure: str, look: dict[str, t
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
-    axes.set_xlabel(f"{measure}: {result['measures'][measure]}", wrap=True)
+    axes.set_xlabel(textwrap.fill(f"{measure}: {result['measures'][measure]}", 46))
