@@ -1,6 +1,6 @@
 """rl_jax: what optax is for gradients, rl_jax is for experience."""
 
-from rl_jax import agents, curricula, envs, experience, losses, networks, ops, replay
+from rl_jax import agents, curricula, envs, experience, losses, meta, networks, ops, replay
 from rl_jax.envs import make
 from rl_jax.errors import MissingExtra, NonFinite, ProtocolError, RLJaxError, UnsupportedSpace
 from rl_jax.experience import chain
@@ -31,6 +31,7 @@ __all__ = [
     "experience",
     "losses",
     "make",
+    "meta",
     "networks",
     "ops",
     "play",

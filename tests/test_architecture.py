@@ -40,7 +40,7 @@ def test_only_the_run_room_imports_the_run_room():
 def test_rooms_below_do_not_look_up():
     """Ingredients know nothing of agents, agents nothing of each other's assembly line."""
     lower = ("ops", "losses", "networks", "experience", "replay", "curricula", "envs", "types.py", "spaces.py", "errors.py")
-    upper = ("rl_jax.agents", "rl_jax.loop")
+    upper = ("rl_jax.agents", "rl_jax.loop", "rl_jax.meta")
     guilty = [
         f"{name(p)}: {module}" for p in FILES if name(p).startswith(lower) for module in imports(p) if module.startswith(upper)
     ]
