@@ -43,7 +43,7 @@ class Coverage(NamedTuple):
 
 def in_task(trainer: Trainer, task: PyTree) -> Trainer:
     """The same run in another task."""
-    return trainer.replace(curriculum=FixedTask(trainer.env, task))  # type: ignore[attr-defined, no-any-return]
+    return trainer.replace(curriculum=FixedTask(trainer.env, task))  # type: ignore[attr-defined]
 
 
 def transfer_matrix(
@@ -119,7 +119,7 @@ class GaussianProcess:
 
     def _factor(self, x: Array, y: Array) -> tuple[Array, Array]:
         root = np.linalg.cholesky(self.covariance(x, x) + self.noise**2 * np.eye(len(x)))
-        return root, np.linalg.solve(root, y)
+        return np.asarray(root, np.float64), np.asarray(np.linalg.solve(root, y), np.float64)
 
     def log_likelihood(self, x: Array, y: Array) -> float:
         """Of the observations ``y`` ``[n]`` at ``x`` ``[n]``, the function integrated out."""
