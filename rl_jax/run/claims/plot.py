@@ -76,4 +76,4 @@ def _measure(axes: Axes, result: dict[str, Any], measure: str, look: dict[str, t
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
-    axes.set_xlabel(textwrap.fill(f"{measure}: {result['measures'][measure]}", 46))
+    axes.set_xlabel(textwrap.fill(f"{measure}: {result['measures'][measure]}", 38))
