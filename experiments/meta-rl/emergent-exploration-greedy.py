@@ -12,7 +12,7 @@ from rl_jax.envs import Bandit, Trial
 from rl_jax.run.claims import Axes, Outcome, Prediction, Recipe, Trained, Work
 from rl_jax.run.claims.recipe import Curve
 
-PULLS, EARLY, SAFE, GOOD = 20, 5, 0.35, 0.9
+PULLS, EARLY, SAFE, GOOD = 20, 5, 0.4, 0.9
 COSTLY = Bandit(arms=5, safe=SAFE, good=GOOD)
 EQUAL = Bandit(arms=4, good=GOOD)
 
@@ -58,22 +58,22 @@ def measures(action: jax.Array, reward: jax.Array, bandit: Bandit) -> dict[str, 
 
 
 def thompson(work: Work, bandit: Bandit) -> Outcome:
-    """Thompson sampling with the right prior: what posterior sampling does on the same tasks."""
+    """Thompson sampling with the right prior: draw which arm is the good one from the posterior, and pull it."""
+    hidden = jnp.arange(bandit.arms) >= (0 if bandit.safe is None else 1)
 
     def pull(carry: tuple, key: jax.Array) -> tuple:
-        wins, losses, means = carry
+        evidence, means = carry
         key_draw, key_pay = jax.random.split(key)
-        belief = jax.random.beta(key_draw, 1 + wins, 1 + losses)
-        belief = belief if bandit.safe is None else belief.at[0].set(bandit.safe)
-        action = jnp.argmax(belief)
+        action = jax.random.categorical(key_draw, jnp.where(hidden, evidence, -jnp.inf))
         reward = bandit.step(key_pay, None, action, means).reward
-        won = jax.nn.one_hot(action, bandit.arms)
-        return (wins + won * reward, losses + won * (1 - reward), means), (action, reward)
+        # A win speaks for this arm by good / (1 - good), a loss against it by as much.
+        weight = jnp.log(bandit.good / (1 - bandit.good)) * (2 * reward - 1)
+        return (evidence + weight * jax.nn.one_hot(action, bandit.arms), means), (action, reward)
 
     def trial(key: jax.Array) -> tuple:
-        zero = jnp.zeros((bandit.arms,))
         key_task, key_pulls = jax.random.split(key)
-        return jax.lax.scan(pull, (zero, zero, bandit.sample_task(key_task)), jax.random.split(key_pulls, PULLS))[1]
+        start = (jnp.zeros((bandit.arms,)), bandit.sample_task(key_task))
+        return jax.lax.scan(pull, start, jax.random.split(key_pulls, PULLS))[1]
 
     @jax.jit
     def run(seed: jax.Array) -> dict[str, jax.Array]:
@@ -89,7 +89,7 @@ def thompson(work: Work, bandit: Bandit) -> Outcome:
 
 def arm(bandit: Bandit = COSTLY, **options: object) -> Trained:
     """Trained on trials of ``bandit``, then looked at."""
-    return Trained(partial(trainer, bandit=bandit, **options), steps=1_000_000, quick_steps=1024, question=look)
+    return Trained(partial(trainer, bandit=bandit, **options), steps=800_000, quick_steps=1024, question=look)
 
 
 FULL, NO_CREDIT = "structure and memory", "no long-horizon credit"
@@ -99,8 +99,9 @@ RECIPE = Recipe(
     paper="Rentschler & Roberts 2025, Exploitation Is All You Need... for Exploration, arXiv:2508.01287",
     claim="An agent that is trained on reward alone, without any bonus, and acts greedily, explores if tasks recur and it "
     "remembers; it does not if either is missing.",
-    environment=f"Bernoulli bandits, {PULLS} pulls of one hidden task: five arms with means uniform in [0, 1] and a known arm that "
-    f"pays {SAFE}, so that every pull of an untried arm costs 0.1 at once and pays only by what it teaches.",
+    environment=f"Bernoulli bandits, {PULLS} pulls of one hidden task: of four arms one, each with the same chance, pays with "
+    f"probability {GOOD} and the others with {1 - GOOD:.1f}; a fifth, known arm always pays {SAFE}. So every pull of an untried arm "
+    "costs 0.1 at once and pays only by what it teaches. Beside it the same without the known arm.",
     arms={
         FULL: arm(),
         "no structure": arm(redraw=1.0),
