@@ -8,7 +8,8 @@ import numpy as np
 from flax import struct
 
 from rl_jax.errors import RLJaxError
-from rl_jax.spaces import Box, Discrete, MultiDiscrete, Space
+from rl_jax.networks.torsos import to_vector
+from rl_jax.spaces import Box, Discrete, Space
 from rl_jax.types import Environment, Key, PyTree, Step
 
 
@@ -92,12 +93,7 @@ class Trial:
 
     def _look(self, obs: jax.Array, feedback: jax.Array) -> jax.Array:
         space = self.inner.observation_space(self._inner_params())
-        if isinstance(space, Discrete):
-            flat = jax.nn.one_hot(obs, space.n, dtype=jnp.float32)
-        elif isinstance(space, MultiDiscrete):
-            flat = jnp.concatenate([jax.nn.one_hot(obs[i], n, dtype=jnp.float32) for i, n in enumerate(space.nvec)])
-        else:
-            flat = obs.astype(jnp.float32).reshape(-1)
+        flat = obs.astype(jnp.float32).reshape(-1) if isinstance(space, Box) else to_vector(obs, space)
         return jnp.concatenate([flat, feedback])
 
     def _feedback(self, action: jax.Array | None, reward: Any = 0.0, done: Any = False) -> jax.Array:

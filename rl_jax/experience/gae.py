@@ -61,6 +61,12 @@ def next_values(rollout: Rollout, context: Context) -> jax.Array:
     return jnp.where(rollout.terminated, 0.0, following)
 
 
+def advantages(rollout: Rollout, context: Context, discount: Any, lam: Any) -> jax.Array:
+    """Generalised advantages ``[T, N]`` of ``rollout.extras["value"]``, with a discount of all steps or of each ``[T, N]``."""
+    delta = rollout.reward + discount * next_values(rollout, context) - rollout.extras["value"]
+    return discounted_sum(delta, discount * lam * (1.0 - rollout.done.astype(delta.dtype)))
+
+
 @struct.dataclass
 class GAE(Transform):
     """Adds ``advantage`` and ``value_target`` ``[T, N]`` to ``extras``.
@@ -80,9 +86,7 @@ class GAE(Transform):
 
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
         value = rollout.extras["value"]
-        delta = rollout.reward + self.gamma * next_values(rollout, context) - value
-        decay = self.gamma * self.lam * (1.0 - rollout.done.astype(delta.dtype))
-        advantage = discounted_sum(delta, decay)
+        advantage = advantages(rollout, context, self.gamma, self.lam)
         target = advantage + value
         # One minus the share of the targets' variance that the values leave unexplained: 1 is perfect, 0 is a constant.
         explained = 1.0 - jnp.var(target - value) / (jnp.var(target) + 1e-8)

@@ -39,6 +39,10 @@ class RunningMoments:
         merged = self.var * (1 - share) + var * share + shift**2 * share * (1 - share)
         return RunningMoments(self.mean + shift * share, merged, jnp.minimum(total, max_count))
 
+    def standardize(self, x: jax.Array, clip: Any, epsilon: Any) -> jax.Array:
+        """``clip((x - mean) / std)`` of items ``[..., shape]``; ``epsilon`` is added to the variance."""
+        return jnp.clip((x.astype(jnp.float32) - self.mean) * jax.lax.rsqrt(self.var + epsilon), -clip, clip)
+
 
 @struct.dataclass
 class NormalizeObs(Transform):
@@ -63,8 +67,7 @@ class NormalizeObs(Transform):
     def observe(self, state: PyTree, obs: jax.Array) -> jax.Array:
         if state == ():
             return obs
-        scaled = (obs.astype(jnp.float32) - state.mean) * jax.lax.rsqrt(state.var + self.epsilon)
-        return jnp.clip(scaled, -self.clip, self.clip)
+        return state.standardize(obs, self.clip, self.epsilon)
 
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
         if state == ():

@@ -62,7 +62,7 @@ class RND:
     def _scaled(self, moments: RunningMoments | tuple[()], obs: jax.Array) -> jax.Array:
         if isinstance(moments, tuple):
             return obs
-        return jnp.clip((obs.astype(jnp.float32) - moments.mean) * jax.lax.rsqrt(moments.var + 1e-8), -5.0, 5.0)
+        return moments.standardize(obs, 5.0, 1e-8)
 
     def error(self, state: Distillation, obs: jax.Array) -> jax.Array:
         """The mean squared error of each observation ``[..., space]``."""

@@ -5,9 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.experience.gae import next_values
+from rl_jax.experience.gae import advantages
 from rl_jax.experience.transform import Transform
-from rl_jax.ops import discounted_sum
 from rl_jax.types import Context, Metrics, PyTree, Rollout
 
 
@@ -32,8 +31,7 @@ class TrialGAE(Transform):
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
         value = rollout.extras["value"]
         discount = jnp.where(rollout.info["inner_done"], self.gamma_trial, self.gamma).astype(value.dtype)
-        delta = rollout.reward + discount * next_values(rollout, context) - value
-        advantage = discounted_sum(delta, discount * self.lam * (1.0 - rollout.done.astype(delta.dtype)))
+        advantage = advantages(rollout, context, discount, self.lam)
         return state, rollout.with_extras(advantage=advantage, value_target=advantage + value), {"value/mean": jnp.mean(value)}
 
 

@@ -28,8 +28,13 @@ def cores_that_divide(runs: int) -> int:
 
 def count_cpu_devices(options: RunOptions, runs: int) -> None:
     """Tell jax, before it first looks, how many devices to make of a CPU: it makes one, and small programs use one core of it."""
-    number = options.devices or cores_that_divide(runs)
-    if number > 1 and not options.distributed and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+    if not options.distributed:
+        make_cpu_devices(options.devices or cores_that_divide(runs))
+
+
+def make_cpu_devices(number: int) -> None:
+    """Make ``number`` devices of a CPU, unless the user has said how many, or jax has looked already."""
+    if number > 1 and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         with contextlib.suppress(RuntimeError):  # it has looked: this is no fresh process
             jax.config.update("jax_num_cpu_devices", number)
 
@@ -38,6 +43,12 @@ def set_precision(options: RunOptions) -> None:
     """Tell jax how precise matrix products shall be; it is recorded with the run."""
     if options.matmul_precision:
         jax.config.update("jax_default_matmul_precision", options.matmul_precision)
+
+
+def devices_that_share(runs: int) -> int:
+    """How many devices share ``runs`` runs by default: a CPU's cores, where they were made devices, else one."""
+    cores = cores_that_divide(runs)
+    return cores if jax.default_backend() == "cpu" and jax.device_count() >= cores else 1
 
 
 def choose_devices(options: RunOptions, num_envs: int, runs: int) -> Devices:
@@ -50,9 +61,7 @@ def choose_devices(options: RunOptions, num_envs: int, runs: int) -> Devices:
     if number is None and options.distributed:
         number = jax.device_count()
     elif number is None:
-        cores = cores_that_divide(runs)
-        spread = shard == "seeds" and jax.default_backend() == "cpu" and jax.device_count() >= cores
-        number = cores if spread else 1
+        number = devices_that_share(runs) if shard == "seeds" else 1
     devices = Devices.choose(number, shard)
     if options.distributed and number % jax.process_count():
         raise RLJaxError(f"--devices {number} must be a multiple of the {jax.process_count()} processes; or leave it out")

@@ -8,11 +8,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from rl_jax.errors import RLJaxError
-from rl_jax.run.begin import cores_that_divide
+from rl_jax.run.begin import cores_that_divide, make_cpu_devices
 from rl_jax.run.claims import library
 from rl_jax.run.claims.judge import judge, summary
 from rl_jax.run.claims.recipe import Curve, Outcome, Recipe, Work
@@ -42,14 +41,13 @@ def reproduce(given: Any) -> None:
     for recipe, _ in chosen:
         check_writable(given.out / recipe.slug)
     runs = QUICK_SEEDS if given.quick else len(chosen[0][0].seeds)
-    if (number := cores_that_divide(runs)) > 1:
-        _count_devices(number)
+    make_cpu_devices(cores_that_divide(runs))
     summaries = []
     for recipe, path in chosen:
         result = run(recipe, given.quick, given.quiet)
         folder = given.out / recipe.slug
         write_json(folder / "result.json", result)
-        _draw(recipe, result, folder / "plot.png")
+        _draw(result, folder / "plot.png")
         compared = None if given.quick else _compare(recipe.slug, path, result)
         if given.record:
             _record(recipe, path, result)
@@ -60,13 +58,6 @@ def reproduce(given: Any) -> None:
         summaries.append({"slug": recipe.slug, "verdict": result["verdict"], "seconds": result["seconds"], "out": str(folder)})
     for line in summaries:
         print(json.dumps(line))
-
-
-def _count_devices(number: int) -> None:
-    from contextlib import suppress
-
-    with suppress(RuntimeError):  # jax has looked already
-        jax.config.update("jax_num_cpu_devices", number)
 
 
 def run(recipe: Recipe, quick: bool = False, quiet: bool = False) -> dict[str, Any]:
@@ -182,7 +173,7 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _draw(recipe: Recipe, result: dict[str, Any], path: Path) -> None:
+def _draw(result: dict[str, Any], path: Path) -> None:
     from rl_jax.run.claims.plot import draw
 
     draw(result, path)
@@ -208,7 +199,7 @@ def _record(recipe: Recipe, path: Path, result: dict[str, Any]) -> None:
     file = _committed(path, recipe.slug)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_json(file, {"family": library.family(path), **result})
-    _draw(recipe, result, path.resolve().parents[2] / "docs" / "assets" / "claims" / f"{recipe.slug}.png")
+    _draw(result, path.resolve().parents[2] / "docs" / "assets" / "claims" / f"{recipe.slug}.png")
 
 
 def _show_list() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from rl_jax.errors import NonFinite
 from rl_jax.loop import Trainer
-from rl_jax.run.begin import cores_that_divide
+from rl_jax.run.begin import devices_that_share
 from rl_jax.run.claims.recipe import Curve, Outcome, Work
 from rl_jax.run.devices import Devices
 from rl_jax.run.job import Job
@@ -53,9 +53,8 @@ class Trained:
         """
         trainer = self.make(work.quick)
         steps = self.quick_steps if work.quick else self.steps
-        runs, backend = len(work.seeds), jax.default_backend()
-        number = min(cores_that_divide(runs), jax.device_count()) if backend == "cpu" and runs > 1 else 1
-        devices = Devices.choose(number if runs % number == 0 else 1, "seeds")
+        runs = len(work.seeds)
+        devices = Devices.choose(devices_that_share(runs), "seeds")
         job = Job(trainer, list(work.seeds), steps, 64, rows=4 if work.quick else self.rows, devices=devices)
         job.compile(evaluation=False)
         state, rows, edges = job.init(), [], job.edges()
