@@ -128,7 +128,8 @@ RECIPE = Recipe(
         "untried": Axes("pull of the trial", "share of pulls to an untried arm"),
         "reward": Axes("pull of the trial", "reward"),
     },
-    departures="PPO with a GRU where the paper trains a transformer by Q-learning; the entropy bonus is zero. The arm without "
+    departures="Q-learning (PQN) with a GRU where the paper trains a transformer by Q-learning; while training it acts "
+    "at random at first, and in one step of twenty after the first quarter; what is measured acts greedily. The arm without "
     "long-horizon credit is reported as found and is not part of the verdict, as the paper finds that it need not matter: with "
     "equal arms trying an unknown one costs nothing, with a known arm it does.",
     minutes=10,

@@ -18,7 +18,7 @@ from rl_jax.run.claims.recipe import Curve
 SHORTEST, LONGEST = 0.02, 5.0
 TASKS, STEPS, EPISODES = 20, 100_000, 8
 FEW, SHARE, DRAWS = 3, 0.95, 100
-LOSS = 0.5  # from one end of the family to the other: the paper's 0.005 per task of 100
+LOSS = 2.0  # from one end of the family to the other; the paper: 0.005 per task of 100, so 0.5
 
 Array = NDArray[np.float64]
 
@@ -82,8 +82,8 @@ def each_its_own(transfer: Array, seed: int) -> Array:
     return np.full((1, len(transfer)), independent(transfer))
 
 
-def arm(work: Work, choose: Callable[[Array, int], Array]) -> Outcome:
-    """One strategy on every seed's matrix."""
+def arm(work: Work, choose: Callable[[Array, int], Array], trained: int = FEW) -> Outcome:
+    """One strategy on every seed's matrix; what it needs to know has cost the training of ``trained`` tasks."""
     curve, saved = [], []
     for i, seed in enumerate(work.seeds):
         table = found(seed, work.quick)
@@ -96,7 +96,7 @@ def arm(work: Work, choose: Callable[[Array, int], Array]) -> Outcome:
     scores = np.stack(curve)
     x = np.arange(1.0, scores.shape[1] + 1)
     values = {"coverage": scores[:, FEW - 1], "saved": np.asarray(saved)}
-    return Outcome(values, {"coverage": Curve(x, scores)}, FEW * STEPS, compiled(work.quick)[1])
+    return Outcome(values, {"coverage": Curve(x, scores)}, trained * STEPS, compiled(work.quick)[1])
 
 
 MODEL, CHANCE, SPACED, OWN = "MBTL", "random", "equidistant", "independent"
@@ -112,8 +112,8 @@ RECIPE = Recipe(
         MODEL: partial(arm, choose=by_model),
         CHANCE: partial(arm, choose=by_chance),
         SPACED: partial(arm, choose=by_distance),
-        OWN: partial(arm, choose=each_its_own),
-        "greedy oracle": partial(arm, choose=by_sight),
+        OWN: partial(arm, choose=each_its_own, trained=TASKS),
+        "greedy oracle": partial(arm, choose=by_sight, trained=TASKS),
     },
     measures={
         "coverage": f"mean over tasks of the best of {FEW} policies, share of the longest possible episode",
@@ -126,7 +126,9 @@ RECIPE = Recipe(
         Prediction("coverage", MODEL, OWN, 0.0, "a few well chosen policies do better than one for each task"),
     ),
     curves={"coverage": Axes("tasks trained on", "coverage")},
-    departures=f"{TASKS} tasks where the paper has 100, and the slope raised with their spacing; lengths evenly spaced in their "
+    departures=f"{TASKS} tasks where the paper has 100, and a slope of {LOSS} from end to end where the paper's is 0.5 (on the "
+    "tuning seeds the first three tasks covered 0.956 with it, and 0.90 to 0.96 with others between 0.1 and 3 and with the paper's "
+    "other weights of the uncertainty); lengths evenly spaced in their "
     "logarithm, where the paper's lie evenly from 0.05 to 5, among which policies transferred almost everywhere; 100,000 steps of "
     "PPO where the paper takes 5,000,000; hyper-parameters of the process from a grid. Even spacing knows each budget beforehand, "
     f"which makes it stronger than the paper's. Random is the mean of {DRAWS} orders. Training on every task by itself spends the "

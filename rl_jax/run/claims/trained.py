@@ -34,6 +34,7 @@ class Trained:
         finals: measures taken from the end of training: the mean of the metric's last tenth.
         rows: points of these curves.
         diverged: measures of runs whose parameters are no longer finite, where that is a finding and not a mistake; ``None``: refuse.
+        batched: the trainer's leaves have a leading axis, one entry for each seed: each run has settings of its own.
     """
 
     make: Callable[[bool], Trainer]
@@ -44,6 +45,7 @@ class Trained:
     finals: tuple[str, ...] = ()
     rows: int = 50
     diverged: dict[str, float] | None = None
+    batched: bool = False
 
     def __call__(self, work: Work) -> Outcome:
         """Train and ask.
@@ -55,7 +57,8 @@ class Trained:
         steps = self.quick_steps if work.quick else self.steps
         runs = len(work.seeds)
         devices = Devices.choose(devices_that_share(runs), "seeds")
-        job = Job(trainer, list(work.seeds), steps, 64, rows=4 if work.quick else self.rows, devices=devices)
+        rows_wanted = 4 if work.quick else self.rows
+        job = Job(trainer, list(work.seeds), steps, 64, self.batched, rows_wanted, devices=devices)
         job.compile(evaluation=False)
         state, rows, edges = job.init(), [], job.edges()
         for begin, end in pairwise(edges):
