@@ -234,12 +234,24 @@ def test_the_command(tmp_path, monkeypatch):
         assert words in refused.err
 
 
+def test_a_quick_slice_runs_the_first_prediction_and_every_other_kind_of_arm():
+    def other(work):
+        return normal(work)
+
+    more = {"ten": partial(normal, mean=10.0), "five": partial(normal, mean=5.0), "zero": partial(normal), "other": other}
+    assert list(run(recipe(arms=more), quick=True, quiet=True)["arms"]) == ["ten", "zero", "other"]
+    assert list(run(recipe(arms=more), quiet=True)["arms"]) == list(more)
+
+
 @pytest.mark.parametrize("slug", RECIPES)
 def test_every_recipe_can_be_judged(slug):
     made, path = library.load(slug)
     assert made.slug == slug
     assert made.departures
     assert path.parents[1].name == "experiments"
+    for arm in made.arms.values():
+        if isinstance(arm, Trained) and not arm.batched:
+            assert arm.make(True).steps_per_update <= arm.quick_steps
 
 
 @pytest.mark.parametrize("slug", RECIPES)
@@ -250,7 +262,7 @@ def test_every_recipe_runs_small(slug, tmp_path):
     made, _ = library.load(slug)
     for prediction in made.predictions:
         for side in (prediction.better, prediction.worse):
-            if isinstance(side, str):
+            if side in result["arms"]:
                 assert np.isfinite(result["arms"][side]["values"][prediction.measure]).all()
     assert set(result["curves"]) == set(made.curves)
     assert all(result["curves"][name]["arms"] for name in made.curves)

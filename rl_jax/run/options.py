@@ -101,7 +101,7 @@ class Reproduce:
     all: bool = False
     """Run every recipe."""
     quick: bool = False
-    """Run a small slice on two seeds, to try the machinery; nothing is judged."""
+    """Run a small slice of a few arms on two seeds, to try the machinery; nothing is judged."""
     out: Path = Path("runs/reproduce")
     """Folder of the results: RECIPE/result.json and RECIPE/plot.png."""
     record: bool = False

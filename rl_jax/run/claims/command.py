@@ -5,6 +5,7 @@ import math
 import sys
 import time
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from rl_jax.errors import RLJaxError
 from rl_jax.run.begin import cores_that_divide, make_cpu_devices
 from rl_jax.run.claims import library
 from rl_jax.run.claims.judge import judge, summary
-from rl_jax.run.claims.recipe import Curve, Outcome, Recipe, Work
+from rl_jax.run.claims.recipe import Arm, Curve, Outcome, Recipe, Work
+from rl_jax.run.claims.trained import Trained
 from rl_jax.run.config import write_json
 from rl_jax.run.progress import human_count, human_time
 from rl_jax.run.stats import bootstrap_band, iqm
@@ -63,13 +65,14 @@ def reproduce(given: Any) -> None:
 def run(recipe: Recipe, quick: bool = False, quiet: bool = False) -> dict[str, Any]:
     """All arms of a recipe over its seeds, judged: the content of the result file.
 
-    With ``quick`` two tuning seeds run a small slice, and the verdict is ``"not judged"``.
+    With ``quick`` two tuning seeds run a small slice of a few arms, and the verdict is ``"not judged"``.
     """
     seeds = recipe.tuning_seeds[:QUICK_SEEDS] if quick else recipe.seeds
+    chosen = few(recipe) if quick else recipe.arms
     begin, outcomes, arms = time.perf_counter(), {}, {}
-    for number, (name, arm) in enumerate(recipe.arms.items(), start=1):
+    for number, (name, arm) in enumerate(chosen.items(), start=1):
         tick = time.perf_counter()
-        show = _Progress(f"{recipe.slug} {number}/{len(recipe.arms)} {name}", quiet)
+        show = _Progress(f"{recipe.slug} {number}/{len(chosen)} {name}", quiet)
         outcome = arm(Work(tuple(seeds), quick, show))
         seconds = time.perf_counter() - tick
         show.done(seconds)
@@ -104,6 +107,23 @@ def run(recipe: Recipe, quick: bool = False, quiet: bool = False) -> dict[str, A
         "versions": about["versions"],
         "python": about["python"],
     }
+
+
+def few(recipe: Recipe) -> dict[str, Arm]:
+    """The arms of the first prediction, and the first of every further kind: made by another function, they are other machinery."""
+    first = {recipe.predictions[0].better, recipe.predictions[0].worse}
+    kinds: set[Any] = {_kind(arm) for name, arm in recipe.arms.items() if name in first}
+    arms = {}
+    for name, arm in recipe.arms.items():
+        if name in first or _kind(arm) not in kinds:
+            arms[name] = arm
+            kinds.add(_kind(arm))
+    return arms
+
+
+def _kind(arm: Any) -> Any:
+    made = arm.make if isinstance(arm, Trained) else arm
+    return made.func if isinstance(made, partial) else made
 
 
 def _curve(name: str, recipe: Recipe, outcomes: dict[str, Outcome]) -> dict[str, Any]:
