@@ -1,9 +1,10 @@
 """A batch of runs as three compiled programs: init, advance, evaluate."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,17 @@ from rl_jax.run.compiling import compiler_options
 from rl_jax.run.devices import Devices, Kind, on_host
 from rl_jax.run.memory import MOST, check_compiled
 from rl_jax.types import PyTree
+
+
+class Wanted(NamedTuple):
+    """A program to be compiled: of what, where its arguments and results lie, the arguments' shapes, and which are consumed."""
+
+    name: str
+    function: Any
+    takes: tuple[Kind, ...]
+    gives: PyTree
+    shapes: tuple[Any, ...]
+    donate: tuple[int, ...] = ()
 
 
 @dataclass
@@ -90,24 +102,19 @@ class Job:
             self._jitted[name] = self.devices.jit(self._lift(function, axes, bool(donate)), *places, donate)
         return self._jitted[name]
 
-    def _compile(
-        self,
-        name: str,
-        function: Any,
-        takes: tuple[Kind, ...],
-        gives: PyTree,
-        *shapes: Any,
-        donate: tuple[int, ...] = (),
-    ) -> Any:
-        if name not in self._programs:
-            start = time.perf_counter()
-            jitted = self._jit(name, function, takes, gives, donate)
-            with self.devices.tracing():
-                program = jitted.lower(self._trainer(), *shapes).compile(compiler_options())
-            check_compiled(program, name)
-            self._programs[name] = program
-            self.seconds_compile += time.perf_counter() - start
-        return self._programs[name]
+    def _compile(self, *wanted: "Wanted") -> None:
+        """Make the programs that are not there yet: traced one after the other, compiled side by side."""
+        start, made = time.perf_counter(), {}
+        with ThreadPoolExecutor() as threads:
+            for name, function, takes, gives, shapes, donate in wanted:
+                if name not in self._programs:
+                    jitted = self._jit(name, function, takes, gives, donate)
+                    with self.devices.tracing():
+                        made[name] = threads.submit(jitted.lower(self._trainer(), *shapes).compile, compiler_options())
+        for name, program in made.items():
+            check_compiled(program.result(), name)
+            self._programs[name] = program.result()
+        self.seconds_compile += time.perf_counter() - start
 
     def _trainer(self) -> Trainer:
         """The hyperparameters on all devices."""
@@ -138,13 +145,10 @@ class Job:
 
     def compile(self, fresh: bool = True, evaluation: bool = True) -> float:
         """Compile everything; seconds it took. A resumed run (not ``fresh``) needs no first state, and may have no room for one."""
-        state = self.state_shape()
-        if fresh:
-            self._compile("init", self._begin, ("runs",), "state", self.keys())
-        number = jax.ShapeDtypeStruct((), jnp.int32)
-        self._compile("advance", Trainer.advance, ("state", "whole"), ("state", "whole"), state, number, donate=(1,))
-        if evaluation:
-            self.compile_evaluation()
+        state, number = self.state_shape(), jax.ShapeDtypeStruct((), jnp.int32)
+        advance = Wanted("advance", Trainer.advance, ("state", "whole"), ("state", "whole"), (state, number), (1,))
+        begin = Wanted("init", self._begin, ("runs",), "state", (self.keys(),))
+        self._compile(advance, *[begin] * fresh, *[self._evaluation(True)] * evaluation)
         return self.seconds_compile
 
     def program(self, name: str) -> Any:
@@ -161,15 +165,19 @@ class Job:
         state, metrics = self._programs["advance"](self._trainer(), state, number)
         return state, {name: np.atleast_1d(np.asarray(value)) for name, value in metrics.items()}
 
-    def compile_evaluation(self, greedy: bool = True) -> Any:
-        """Compile an evaluation, so that playing it can be timed by itself."""
+    def _evaluation(self, greedy: bool) -> "Wanted":
         episodes = self.eval_episodes
 
         def play(trainer: Trainer, state: PyTree, key: jax.Array) -> Any:
             return evaluate(trainer, state, key, episodes, greedy)
 
-        name, state = f"evaluate {episodes} {greedy}", self.state_shape()
-        return self._compile(name, play, ("state", "runs"), "whole", state, self.keys())
+        return Wanted(f"evaluate {episodes} {greedy}", play, ("state", "runs"), "whole", (self.state_shape(), self.keys()))
+
+    def compile_evaluation(self, greedy: bool = True) -> Any:
+        """Compile an evaluation, so that playing it can be timed by itself."""
+        wanted = self._evaluation(greedy)
+        self._compile(wanted)
+        return self._programs[wanted.name]
 
     def evaluate(self, state: PyTree, stream: int, greedy: bool = True) -> "Scores":
         """Whole episodes of every run, from keys of their own: ``stream`` tells evaluations of one run apart."""
@@ -182,8 +190,9 @@ class Job:
 
     def ask(self, question: Any, state: PyTree, stream: int = 2**31 - 2) -> dict[str, np.ndarray]:
         """What ``question(trainer, state, key)`` answers of every run, compiled: arrays ``[B, ...]`` on the host."""
-        program = self._compile(f"ask {question}", question, ("state", "runs"), "whole", self.state_shape(), self.keys())
-        answers = program(self._trainer(), state, self.keys(stream))
+        name = f"ask {question}"
+        self._compile(Wanted(name, question, ("state", "runs"), "whole", (self.state_shape(), self.keys())))
+        answers = self._programs[name](self._trainer(), state, self.keys(stream))
         return {
             name: np.asarray(x, np.float64).reshape(len(self.seeds), *x.shape[not self.single :]) for name, x in answers.items()
         }

@@ -20,7 +20,7 @@ from rl_jax.errors import RLJaxError
 from rl_jax.loop import Trainer
 from rl_jax.run.bench.row import Row, Setup, bytes_of, finished, timed
 from rl_jax.run.devices import Devices
-from rl_jax.run.job import Job
+from rl_jax.run.job import Job, Wanted
 from rl_jax.types import PyTree
 
 
@@ -69,7 +69,8 @@ def measure(number: int, case: str, setup: Setup) -> Row:
 
         return jax.lax.fori_loop(0, repeats, once, state)
 
-    collect = job._compile("collect", collecting, ("state",), "state", job.state_shape())
+    job._compile(Wanted("collect", collecting, ("state",), "state", (job.state_shape(),)))
+    collect = job.program("collect")
     seconds_collect = min(timed(lambda: collect(job._trainer(), state), setup.seconds / 2)) / repeats
     times: list[float] = []
     begin = time.perf_counter()
