@@ -120,7 +120,7 @@ CASES = {
     "not a number": ("train ppo --learning-rate fast", "--learning-rate", "'fast'", "it takes FLOAT, such as 0.001"),
     "not whole": ("train ppo --steps 1.5", "--steps", "'1.5'", "it takes INT"),
     "not numbers": ("train ppo --hidden wide", "--hidden", "'wide'", "it takes [INT"),
-    "no choice": ("train ppo --memory lstm", "--memory takes 'none', 'gru', not 'lstm'"),
+    "no choice": ("train ppo --memory lstm", "--memory takes 'none', 'gru', 'transformer', not 'lstm'"),
     "no value": ("train ppo --env CartPole-v1 --steps", "--steps needs a value"),
     "no such agent": ("train pppo --env CartPole-v1", "unknown agent 'pppo'", "did you mean ppo?"),
     "agent forgotten": ("train --env CartPole-v1", "name the agent first: rl-jax train ppo --env CartPole-v1"),

@@ -43,7 +43,7 @@ class OnPolicyConfig:
     """Activation of the hidden layers."""
     torso_dtype: Literal["float32", "bfloat16"] = "float32"
     """Precision of the hidden layers' arithmetic; parameters, heads, memory and losses stay float32."""
-    memory: Literal["none", "gru"] = "none"
+    memory: Literal["none", "gru", "transformer"] = "none"
     """Memory between torso and heads."""
     memory_width: int = 128
     """Units of the memory."""

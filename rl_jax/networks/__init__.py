@@ -17,6 +17,7 @@ from rl_jax.networks.streaming import (
     stream_value,
 )
 from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Conv, Dense, Identity, to_float, to_vector
+from rl_jax.networks.transformer import Cache, Transformer
 
 __all__ = [
     "ACTIVATIONS",
@@ -24,6 +25,7 @@ __all__ = [
     "GRU",
     "MLP",
     "ActorCritic",
+    "Cache",
     "Categorical",
     "Conv",
     "Dense",
@@ -41,6 +43,7 @@ __all__ = [
     "StreamBody",
     "StreamQNetwork",
     "StreamValue",
+    "Transformer",
     "actor_critic",
     "orthogonal",
     "q_network",

@@ -10,6 +10,7 @@ from flax import struct
 from rl_jax.networks.distributions import Categorical, DiagonalGaussian, Distribution, MultiCategorical
 from rl_jax.networks.memory import GRU, NoMemory
 from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Dense, Identity
+from rl_jax.networks.transformer import Transformer
 from rl_jax.spaces import Box, Discrete, MultiDiscrete, Space
 from rl_jax.types import Spec
 
@@ -54,7 +55,8 @@ class ActorCritic(nn.Module):
 
     Attributes:
         torso: observations to features, shared by actor and critic.
-        memory: :class:`~rl_jax.networks.memory.NoMemory` or :class:`~rl_jax.networks.memory.GRU`.
+        memory: :class:`~rl_jax.networks.memory.NoMemory`, :class:`~rl_jax.networks.memory.GRU`,
+            :class:`~rl_jax.networks.transformer.Transformer`, or any module of their kind.
         actor, critic: separate layers on top (an ``MLP(())`` has none).
         action_space: what the policy head must serve.
     """
@@ -82,27 +84,28 @@ def actor_critic(
     spec: Spec,
     hidden: tuple[int, ...] = (64, 64),
     activation: str = "tanh",
-    memory: str = "none",
+    memory: str | nn.Module = "none",
     memory_width: int = 128,
     dtype: str = "float32",
 ) -> ActorCritic:
     """The usual network for a pair of spaces.
 
     Image-like observations (three axes) get the MinAtar CNN as a shared torso with heads directly on it; vectors get separate
-    multi-layer perceptrons for actor and critic. ``memory="gru"`` puts a GRU after the torso, and one embedding layer of
-    ``hidden[0]`` before it where the torso itself learns nothing. ``dtype`` is that of the hidden layers' arithmetic (not of the
-    memory's, the heads' or the parameters').
+    multi-layer perceptrons for actor and critic. ``memory="gru"`` or ``"transformer"`` (or a module) puts a memory after the
+    torso, and one embedding layer of ``hidden[0]`` before it where the torso itself learns nothing. ``dtype`` is that of the
+    hidden layers' arithmetic (not of the memory's, the heads' or the parameters').
     """
     image = isinstance(spec.obs_space, Box) and len(spec.obs_space.shape) == 3
     function = ACTIVATIONS[activation]
     heads = () if image else hidden
     torso: nn.Module = CNN(spec.obs_space, dtype=dtype) if image else Identity(spec.obs_space)
-    if memory == "gru" and not image:
+    if memory != "none" and not image:
         torso = nn.Sequential([torso, MLP(hidden[:1], function, dtype=dtype)])
         heads = hidden[1:]
+    named: dict[str, nn.Module] = {"none": NoMemory(), "gru": GRU(memory_width), "transformer": Transformer(memory_width)}
     return ActorCritic(
         torso=torso,
-        memory=GRU(memory_width) if memory == "gru" else NoMemory(),
+        memory=named[memory] if isinstance(memory, str) else memory,
         actor=MLP(heads, function, dtype=dtype),
         critic=MLP(heads, function, dtype=dtype),
         action_space=spec.action_space,
