@@ -11,6 +11,7 @@ from rl_jax.agents.q_learning import QLearning
 from rl_jax.agents.q_policy import QPolicy
 from rl_jax.agents.r2d2 import R2D2Config
 from rl_jax.agents.random_repeat import RandomRepeat
+from rl_jax.agents.relic import ReLIC, relic
 from rl_jax.agents.sac import SACConfig, sac
 from rl_jax.agents.stream_ac import StreamAC, StreamACConfig
 from rl_jax.agents.stream_q import StreamQ, StreamQConfig
@@ -51,6 +52,7 @@ __all__ = [
     "R2D2Config",
     "RainbowConfig",
     "RandomRepeat",
+    "ReLIC",
     "SACConfig",
     "StreamAC",
     "StreamACConfig",
@@ -63,6 +65,7 @@ __all__ = [
     "mdpo",
     "mdpo_off_policy",
     "ppo",
+    "relic",
     "sac",
     "td3",
 ]

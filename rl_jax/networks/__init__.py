@@ -2,6 +2,7 @@
 
 from rl_jax.networks.actor_critic import ActorCritic, Outputs, PolicyHead, actor_critic
 from rl_jax.networks.distributions import Categorical, DiagonalGaussian, Distribution, MultiCategorical
+from rl_jax.networks.history import History, WithHistory
 from rl_jax.networks.initializers import orthogonal, sparse
 from rl_jax.networks.memory import GRU, NoMemory
 from rl_jax.networks.noisy import NoisyDense
@@ -31,6 +32,7 @@ __all__ = [
     "Dense",
     "DiagonalGaussian",
     "Distribution",
+    "History",
     "Identity",
     "MultiCategorical",
     "NoMemory",
@@ -44,6 +46,7 @@ __all__ = [
     "StreamQNetwork",
     "StreamValue",
     "Transformer",
+    "WithHistory",
     "actor_critic",
     "orthogonal",
     "q_network",

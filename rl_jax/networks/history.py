@@ -1,0 +1,73 @@
+"""A network that keeps what it was shown, so that its memory can be made again."""
+
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from rl_jax.types import PyTree
+
+
+class History(NamedTuple):
+    """A memory, and what it was made from, so that it can be made again.
+
+    ``obs`` ``[N, H, ...]``: what was shown in the running trial, the newest last. ``steps`` ``int32 [N]``: how many of these
+    belong to it. ``memory``: the network's own, leading axis ``[N]``.
+    """
+
+    obs: jax.Array
+    steps: jax.Array
+    memory: PyTree
+
+
+class WithHistory(nn.Module):
+    """A network that keeps what it was shown, beside its memory.
+
+    Attributes:
+        inner: the network: ``(carry, obs, first) -> (carry, outputs)``.
+        length: ``H``.
+        shape, dtype: of one observation.
+        recall: do not use the memory; make it again from what was shown, with the present parameters, so that gradients
+            reach what the past was turned into. Gives the same outputs if the memory is of these parameters.
+    """
+
+    inner: nn.Module
+    length: int
+    shape: tuple[int, ...]
+    dtype: Any
+    recall: bool = False
+
+    @nn.nowrap
+    def initial_carry(self, num_envs: int) -> History:
+        """Nothing seen."""
+        obs = jnp.zeros((num_envs, self.length, *self.shape), self.dtype)
+        return History(obs, jnp.zeros((num_envs,), jnp.int32), self.inner.initial_carry(num_envs))
+
+    def __call__(self, carry: History, obs: jax.Array, first: jax.Array) -> tuple[History, Any]:
+        """``obs`` ``[T, N, ...]``, ``first`` ``[T, N]`` as any network; the history grows by them, and forgets the oldest."""
+        if self.recall:
+            past, began = self._past(carry)
+            fresh = self.inner.initial_carry(first.shape[1])
+            first_now = first.at[0].set(first[0] | (carry.steps == 0))
+            whole = jnp.concatenate([past, obs]), jnp.concatenate([began, first_now])
+            memory, outputs = self.inner(fresh, *whole)
+            outputs = jax.tree.map(lambda x: x[self.length :], outputs)
+        else:
+            memory, outputs = self.inner(carry.memory, obs, first)
+        seen = jnp.concatenate([carry.obs, jnp.swapaxes(obs, 0, 1)], axis=1)[:, len(obs) :]
+        number = jnp.arange(1, len(first) + 1, dtype=jnp.int32)[:, None]
+        after = jnp.max(jnp.where(first, number, 0), axis=0)  # the number of the last step that began a trial; 0: none
+        steps = jnp.where(after > 0, len(first) + 1 - after, carry.steps + len(first))
+        return History(seen, jnp.minimum(steps, self.length), memory), outputs
+
+    def again(self, carry: History) -> History:
+        """The same history, and the memory that the present parameters make of it."""
+        fresh = self.inner.initial_carry(len(carry.steps))
+        memory, _ = self.inner(fresh, *self._past(carry))
+        return carry._replace(memory=memory)
+
+    def _past(self, carry: History) -> tuple[jax.Array, jax.Array]:
+        """Observations ``[H, N, ...]`` and where the trial begins in them ``[H, N]``; what lies before is not of this trial."""
+        step = jnp.arange(self.length, dtype=jnp.int32)[:, None]
+        return jnp.swapaxes(carry.obs, 0, 1), step == self.length - carry.steps
