@@ -89,7 +89,7 @@ def write(ring: jax.Array, new: jax.Array, last: jax.Array) -> jax.Array:
     """
     length, steps = ring.shape[3], new.shape[3]
     if steps == 1:
-        return ring.at[jnp.arange(len(ring)), :, :, last % length].set(new[:, :, :, 0])
+        return ring.at[jnp.arange(len(ring), dtype=jnp.int32), :, :, last % length].set(new[:, :, :, 0])
     back = (last[:, None] - jnp.arange(length, dtype=jnp.int32)) % length  # how many steps ago each slot was last written
     index = jnp.maximum(steps - 1 - back, 0)[:, None, None, :, None]
     fresh = (back < steps) & (back <= last[:, None])
