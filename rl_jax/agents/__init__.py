@@ -1,6 +1,7 @@
 """Agents: short functions that compose the parts, with the published defaults."""
 
 from rl_jax.agents.a2c import A2CConfig, a2c
+from rl_jax.agents.adaptive_replay_ratio import AdaptiveReplayRatio, RatioState
 from rl_jax.agents.dqn import DQNConfig, RainbowConfig
 from rl_jax.agents.mdpo import MDPOConfig, mdpo
 from rl_jax.agents.mdpo_off_policy import MDPOOffPolicyConfig, mdpo_off_policy
@@ -17,6 +18,7 @@ from rl_jax.agents.stream_ac import StreamAC, StreamACConfig
 from rl_jax.agents.stream_q import StreamQ, StreamQConfig
 from rl_jax.agents.stream_td import StreamTD
 from rl_jax.agents.td3 import DDPGConfig, TD3Config, ddpg, td3
+from rl_jax.agents.watched import Watched, WatchedState, critic_units, q_units
 
 #: Agents that the command line knows, by name.
 CONFIGS = {
@@ -39,6 +41,7 @@ __all__ = [
     "CONFIGS",
     "PQN",
     "A2CConfig",
+    "AdaptiveReplayRatio",
     "DDPGConfig",
     "DQNConfig",
     "Learner",
@@ -52,6 +55,7 @@ __all__ = [
     "R2D2Config",
     "RainbowConfig",
     "RandomRepeat",
+    "RatioState",
     "ReLIC",
     "SACConfig",
     "StreamAC",
@@ -60,11 +64,15 @@ __all__ = [
     "StreamQConfig",
     "StreamTD",
     "TD3Config",
+    "Watched",
+    "WatchedState",
     "a2c",
+    "critic_units",
     "ddpg",
     "mdpo",
     "mdpo_off_policy",
     "ppo",
+    "q_units",
     "relic",
     "sac",
     "td3",

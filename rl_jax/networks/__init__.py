@@ -1,5 +1,6 @@
 """Networks: flax.linen modules over time-major observations, and small action distributions."""
 
+from rl_jax.networks.activations import activations
 from rl_jax.networks.actor_critic import ActorCritic, Outputs, PolicyHead, actor_critic
 from rl_jax.networks.distributions import Categorical, DiagonalGaussian, Distribution, MultiCategorical
 from rl_jax.networks.history import History, WithHistory
@@ -47,6 +48,7 @@ __all__ = [
     "StreamValue",
     "Transformer",
     "WithHistory",
+    "activations",
     "actor_critic",
     "orthogonal",
     "q_network",

@@ -4,6 +4,7 @@ from rl_jax.ops.branch import any_true, shared
 from rl_jax.ops.mesh import devices_of_envs, per_device, spread
 from rl_jax.ops.obgd import obgd
 from rl_jax.ops.permutation import permutation
+from rl_jax.ops.plasticity import active_units, dormant_ratio, dormant_units
 from rl_jax.ops.random_index import random_index
 from rl_jax.ops.returns import discounted_sum
 from rl_jax.ops.schedules import linear
@@ -15,9 +16,12 @@ __all__ = [
     "Periodic",
     "Polyak",
     "SumTree",
+    "active_units",
     "any_true",
     "devices_of_envs",
     "discounted_sum",
+    "dormant_ratio",
+    "dormant_units",
     "linear",
     "obgd",
     "per_device",

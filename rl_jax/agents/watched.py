@@ -1,0 +1,112 @@
+"""Any agent, with a reading of its network's plasticity at every learning step."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from rl_jax.networks.activations import activations
+from rl_jax.ops import active_units, dormant_ratio
+from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
+
+#: ``(agent, its state, sample) -> layers``, each ``[members, ..., units]``: of one network, or of several of one shape.
+Units = Callable[[Any, PyTree, Sample], tuple[jax.Array, ...]]
+
+
+def q_units(agent: Any, state: PyTree, sample: Sample) -> tuple[jax.Array, ...]:
+    """The hidden ReLU units of a :class:`~rl_jax.agents.QLearning`'s network on the batch's observations."""
+    batch = sample.batch
+    carry = jax.tree.map(lambda c: c[0], batch.carry)
+    layers = activations(agent.policy.network.apply, state.params, carry, batch.obs, batch.first)
+    return tuple(x[None] for x in layers)
+
+
+def critic_units(agent: Any, state: PyTree, sample: Sample) -> tuple[jax.Array, ...]:
+    """The hidden ReLU units of all critics of SAC, TD3 or DDPG on the batch's observations and actions."""
+    batch = sample.batch
+    return activations(agent.critics.apply, state.params["critics"], batch.obs[0], batch.action[0])
+
+
+@struct.dataclass
+class WatchedState:
+    """The state of :class:`Watched`.
+
+    Attributes:
+        agent: the watched agent's.
+        active: FAU at the last learning step, before it; ``float32``.
+        dormant: dormant ratio there; ``float32``.
+        read: whether there was such a step.
+    """
+
+    agent: PyTree
+    active: jax.Array
+    dormant: jax.Array
+    read: jax.Array
+
+
+@struct.dataclass
+class Watched:
+    """Acts and learns as ``agent`` does, and reads the fraction of active units and the dormant ratio of every batch it learns from.
+
+    The readings are metrics, ``plasticity/active`` and ``plasticity/dormant``, and stand in the state, where a rule of
+    :class:`~rl_jax.types.Updates` finds them. As in Ma et al. 2024 (arXiv 2310.07418), they are of the parameters before
+    the step. They cost one forward pass more, or none where the compiler finds that the loss takes the same one.
+
+    Attributes:
+        agent: any :class:`~rl_jax.types.Agent`.
+        tau: threshold of dormancy, see :func:`~rl_jax.ops.dormant_ratio`.
+        units: which units are read, such as :func:`q_units` and :func:`critic_units`.
+    """
+
+    agent: Any
+    tau: Any = 0.025
+    units: Units = struct.field(pytree_node=False, default=q_units)
+
+    def bind(self, spec: Spec) -> "Watched":
+        """Fit the agent to the spaces."""
+        return self.replace(agent=self.agent.bind(spec))  # type: ignore[attr-defined]
+
+    def init(self, key: Key, spec: Spec) -> WatchedState:
+        """The agent's, with nothing read."""
+        nothing = jnp.zeros((), jnp.float32)
+        return WatchedState(self.agent.init(key, spec), nothing, nothing, jnp.zeros((), bool))
+
+    def initial_carry(self, num_envs: int) -> PyTree:
+        """The agent's."""
+        return self.agent.initial_carry(num_envs)
+
+    def _context(self, state: WatchedState, context: Context) -> Context:
+        return context.replace(agent=self.agent, agent_state=state.agent)  # type: ignore[attr-defined]
+
+    def prepare(self, state: WatchedState, context: Context) -> WatchedState:
+        """As the agent does."""
+        return state.replace(agent=self.agent.prepare(state.agent, self._context(state, context)))  # type: ignore[attr-defined]
+
+    def act(
+        self, state: WatchedState, carry: PyTree, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False
+    ) -> tuple[PyTree, jax.Array, dict[str, jax.Array]]:
+        """As the agent does."""
+        return self.agent.act(state.agent, carry, obs, first, key, greedy)
+
+    def value(self, state: WatchedState, carry: PyTree, obs: jax.Array, first: jax.Array) -> jax.Array:
+        """The agent's."""
+        return self.agent.value(state.agent, carry, obs, first)
+
+    def learn(self, state: WatchedState, sample: Sample, context: Context) -> tuple[WatchedState, Metrics, jax.Array | None]:
+        """As the agent does, with two more metrics."""
+        layers = self.units(self.agent, state.agent, sample)
+        active = active_units(layers)
+        dormant = jnp.mean(jax.vmap(lambda layers: dormant_ratio(layers, self.tau))(layers))
+        agent, metrics, priorities = self.agent.learn(state.agent, sample, self._context(state, context))
+        after = WatchedState(agent, active, dormant, jnp.ones((), bool))
+        return after, {**metrics, "plasticity/active": active, "plasticity/dormant": dormant}, priorities
+
+    def refresh(self, state: WatchedState, carry: PyTree) -> PyTree:
+        """As the agent does."""
+        return self.agent.refresh(state.agent, carry)
+
+    def params(self, state: WatchedState) -> PyTree:
+        """The agent's."""
+        return self.agent.params(state.agent)
