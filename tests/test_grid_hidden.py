@@ -229,7 +229,16 @@ def test_what_a_television_cannot_stand_beside():
 
 
 @pytest.mark.parametrize(
-    "name", ["grid/multi-room", "grid/key-corridor", "grid/key-maze", "grid/darkroom", "grid/dark-key-door", "grid/noisy-tv"]
+    "name",
+    [
+        "grid/multi-room",
+        "grid/key-corridor",
+        "grid/key-maze",
+        "grid/darkroom",
+        "grid/dark-key-door",
+        "grid/noisy-tv",
+        "grid/objects",
+    ],
 )
 def test_every_grid_is_drawn(tmp_path, name):
     env = make(name)

@@ -4,7 +4,7 @@ from rl_jax.envs.adapt import TupleEnv, adapt
 from rl_jax.envs.bandit import Bandit
 from rl_jax.envs.brax import BraxEnv
 from rl_jax.envs.check import check_env
-from rl_jax.envs.grid import GRIDS, DarkKeyDoor, Darkroom, KeyCorridor, KeyMaze, MultiRoom, NoisyTV, Rooms
+from rl_jax.envs.grid import GRIDS, DarkKeyDoor, Darkroom, KeyCorridor, KeyMaze, MultiRoom, NoisyTV, Objects, Rooms
 from rl_jax.envs.gymnax import GymnaxEnv
 from rl_jax.envs.probes import PROBES, Probe
 from rl_jax.envs.registry import make, names, register
@@ -26,6 +26,7 @@ __all__ = [
     "MultiDiscrete",
     "MultiRoom",
     "NoisyTV",
+    "Objects",
     "Probe",
     "Rooms",
     "Space",

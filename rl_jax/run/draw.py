@@ -112,6 +112,7 @@ DRAWERS: dict[str, Drawer] = {
     "grid/darkroom": draw_grid.dark,
     "grid/darkroom-hard": draw_grid.dark,
     "grid/dark-key-door": draw_grid.dark,
+    "grid/objects": draw_grid.objects,
 }
 CONTINUOUS = ("PointRobot-misc", "Reacher-misc", "Swimmer-misc")
 

@@ -42,12 +42,7 @@ def world(env: Any, params: Any, state: Any) -> np.ndarray:
 
 def dark(env: Any, params: Any, state: Any) -> np.ndarray:
     """Dark rooms, as the agent does not see them: goal or door, key, and the agent as a disc."""
-    cell = max(SIZE // env.size, 4)
-    picture = Image.new("RGB", (env.size * cell + 1, env.size * cell + 1), FLOOR)
-    pen = ImageDraw.Draw(picture)
-    for line in range(env.size + 1):
-        pen.line([(0, line * cell), (env.size * cell, line * cell)], fill=WALL)
-        pen.line([(line * cell, 0), (line * cell, env.size * cell)], fill=WALL)
+    picture, pen, cell = _room(env.size)
     if hasattr(state, "goal"):
         _fill(pen, state.goal, cell, GOAL)
     else:
@@ -58,6 +53,28 @@ def dark(env: Any, params: Any, state: Any) -> np.ndarray:
     if getattr(state, "has_key", False):
         _disc(pen, state.position, cell, 0.14, KEY)
     return np.asarray(picture)
+
+
+def objects(env: Any, params: Any, state: Any) -> np.ndarray:
+    """Objects in a room: those that pay and those that cost in two colours, larger for more; and the agent as a disc."""
+    picture, pen, cell = _room(env.size)
+    for place, reward, there in zip(np.asarray(params.place), np.asarray(params.reward), np.asarray(state.there), strict=True):
+        if there:
+            radius = 0.15 + 0.3 * min(abs(float(reward)), 1.0)
+            _disc(pen, np.array(divmod(int(place), env.size)), cell, radius, GOAL if reward > 0 else DOOR)
+    _disc(pen, np.array(divmod(int(state.cell), env.size)), cell, 0.25, AGENT)
+    return np.asarray(picture)
+
+
+def _room(size: int) -> tuple[Image.Image, ImageDraw.ImageDraw, int]:
+    """A square room with a line around each cell, a pen, and the pixels of a cell."""
+    cell = max(SIZE // size, 4)
+    picture = Image.new("RGB", (size * cell + 1, size * cell + 1), FLOOR)
+    pen = ImageDraw.Draw(picture)
+    for line in range(size + 1):
+        pen.line([(0, line * cell), (size * cell, line * cell)], fill=WALL)
+        pen.line([(line * cell, 0), (line * cell, size * cell)], fill=WALL)
+    return picture, pen, cell
 
 
 def _fill(pen: ImageDraw.ImageDraw, place: Any, cell: int, colour: tuple[int, int, int]) -> None:

@@ -1,4 +1,4 @@
-"""Grid worlds: rooms and keys drawn anew from a number of contexts, hidden goals, a long maze, and a screen full of noise."""
+"""Grid worlds: rooms and keys drawn anew, hidden goals, a long maze, a few objects, and a screen full of noise."""
 
 from collections.abc import Callable
 from functools import partial
@@ -9,6 +9,7 @@ from rl_jax.envs.grid.key_corridor import KeyCorridor, key_corridor
 from rl_jax.envs.grid.key_maze import KeyMaze, KeyMazeParams
 from rl_jax.envs.grid.multi_room import MultiRoom, multi_room
 from rl_jax.envs.grid.noisy_tv import NoisyTV, noisy_tv
+from rl_jax.envs.grid.objects import Objects, ObjectsParams
 from rl_jax.envs.grid.rooms import Layout, Rooms, RoomsParams
 from rl_jax.envs.grid.world import World
 from rl_jax.types import Environment
@@ -21,6 +22,7 @@ GRIDS: dict[str, Callable[..., Environment]] = {
     "grid/dark-key-door": DarkKeyDoor,
     "grid/key-maze": KeyMaze,
     "grid/noisy-tv": noisy_tv,
+    "grid/objects": Objects,
 }
 """Factories of all grid worlds, by name. Equal arguments make equal (and equally hashed) environments."""
 
@@ -36,6 +38,8 @@ __all__ = [
     "Layout",
     "MultiRoom",
     "NoisyTV",
+    "Objects",
+    "ObjectsParams",
     "Rooms",
     "RoomsParams",
     "World",
