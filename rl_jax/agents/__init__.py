@@ -3,6 +3,7 @@
 from rl_jax.agents.a2c import A2CConfig, a2c
 from rl_jax.agents.adaptive_replay_ratio import AdaptiveReplayRatio, RatioState
 from rl_jax.agents.dqn import DQNConfig, RainbowConfig
+from rl_jax.agents.lpg import LPG, LPGState
 from rl_jax.agents.mdpo import MDPOConfig, mdpo
 from rl_jax.agents.mdpo_off_policy import MDPOOffPolicyConfig, mdpo_off_policy
 from rl_jax.agents.policy_gradient import Learner, PolicyGradient
@@ -39,11 +40,13 @@ CONFIGS = {
 
 __all__ = [
     "CONFIGS",
+    "LPG",
     "PQN",
     "A2CConfig",
     "AdaptiveReplayRatio",
     "DDPGConfig",
     "DQNConfig",
+    "LPGState",
     "Learner",
     "MDPOConfig",
     "MDPOOffPolicyConfig",

@@ -5,6 +5,7 @@ from rl_jax.networks.actor_critic import ActorCritic, Outputs, PolicyHead, actor
 from rl_jax.networks.distributions import Categorical, DiagonalGaussian, Distribution, MultiCategorical
 from rl_jax.networks.history import History, WithHistory
 from rl_jax.networks.initializers import orthogonal, sparse
+from rl_jax.networks.lpg import LPGRule, Readout
 from rl_jax.networks.memory import GRU, NoMemory
 from rl_jax.networks.noisy import NoisyDense
 from rl_jax.networks.q_network import QNetwork, QOutputs, q_network
@@ -35,6 +36,7 @@ __all__ = [
     "Distribution",
     "History",
     "Identity",
+    "LPGRule",
     "MultiCategorical",
     "NoMemory",
     "NoisyDense",
@@ -42,6 +44,7 @@ __all__ = [
     "PolicyHead",
     "QNetwork",
     "QOutputs",
+    "Readout",
     "StreamActor",
     "StreamBody",
     "StreamQNetwork",
