@@ -16,6 +16,7 @@ from rl_jax.spaces import Box, Discrete
 from rl_jax.types import Sample, Spec
 
 FORM = LPGRule(width=6, bins=3, embedding=4)
+WIDE = LPGRule(width=32, bins=3)  # wide enough that some unit always passes a difference on
 SPEC = Spec(Discrete(4), Discrete(3), 2, 5)
 
 
@@ -46,11 +47,11 @@ def agent_of(rule=None, form=FORM, spec=SPEC, **options):
     return LPG(form.weights(jax.random.key(1)) if rule is None else rule, form=form, **options).bind(spec)
 
 
-def moved(state, seed=5):
+def moved(state, seed=5, scale=1.0):
     """The agent somewhere in its life: tables that are not zero."""
     leaves, treedef = jax.tree.flatten(state)
     keys = jax.random.split(jax.random.key(seed), len(leaves))
-    return jax.tree.unflatten(treedef, [x + jax.random.normal(keys[i], x.shape) for i, x in enumerate(leaves)])
+    return jax.tree.unflatten(treedef, [x + scale * jax.random.normal(keys[i], x.shape) for i, x in enumerate(leaves)])
 
 
 def softmax(x):
@@ -133,8 +134,8 @@ def test_the_critic_moves_towards_its_target_and_nothing_else_does():
 # What the rule sees.
 
 
-def said(batch, form=FORM, seed=1, **when):
-    agent = agent_of(moved(form.weights(jax.random.key(seed))), form=form)
+def said(batch, form=WIDE, seed=1, **when):
+    agent = agent_of(moved(form.weights(jax.random.key(seed)), scale=0.2), form=form)
     state = moved(agent.init(jax.random.key(0), SPEC))
     return agent.advice(state.params, batch, moment(**when))
 
@@ -176,7 +177,7 @@ def test_what_follows_a_termination_is_erased_and_what_a_time_limit_cut_off_is_n
 
 @pytest.mark.parametrize("aware", [True, False])
 def test_time_is_told_only_if_asked_for(aware):
-    form = LPGRule(width=6, bins=3, embedding=4, time_aware=aware)
+    form = LPGRule(width=32, bins=3, time_aware=aware)
     batch = steps()
     first = said(batch, form, progress=0.1, horizon=10.0)
     assert differs(first, said(batch, form, progress=0.9, horizon=10.0)).all() == aware
