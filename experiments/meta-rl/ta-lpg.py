@@ -276,8 +276,9 @@ RECIPE = Recipe(
         "entropy": Axes(f"updates of {LONGEST}", "entropy of the policy"),
         "kl": Axes(f"updates of {LONGEST}", "KL of the update"),
     },
-    departures="Rules of 8 units on rooms of 25 places, 64 candidates and 500 generations, where the paper has 256 units, rooms of up to "
-    "100, 1024 candidates and 2500 generations. All candidates of a generation, and all runs, live equally long. Evolution spends about six "
-    "times as many environment steps as meta-gradients, in the paper about twelve times; at equal steps meta-gradients are ahead here.",
+    departures="Rules of 8 units on rooms of 25 places, 64 candidates and 500 generations, where the paper has 256 units, rooms of "
+    "up to 100, 1024 candidates and 2500 generations. All candidates of a generation, and all runs, live equally long. Evolution "
+    "spends about six times as many environment steps as meta-gradients, in the paper about twelve times; at equal steps "
+    "meta-gradients are ahead here.",
     minutes=18,
 )
