@@ -82,6 +82,7 @@ def test_no_prints_below_the_run_room():
 def test_the_library_imports_little():
     """What a research script pays for ``import rl_jax``: no simulator, no plots, no command line, no environments of others."""
     heavy = {"brax", "mujoco", "gymnax", "orbax", "tyro", "matplotlib", "PIL", "wandb", "tensorboardX", "pygame"}
+    heavy |= {extra.package for extra in rl_jax.envs.extras.EXTRAS.values()}
     code = "import sys, rl_jax; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     modules = done.stdout.split()

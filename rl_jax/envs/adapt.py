@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rl_jax.envs import extras
 from rl_jax.envs.brax import BraxEnv
 from rl_jax.envs.dtypes import cached, concrete, like, narrow, scalar, single_width, strong
 from rl_jax.envs.gymnax import GymnaxEnv, convert_space
@@ -37,7 +38,8 @@ def adapt(
     - a gymnax-1.0 environment (``reset_env``, ``step_env``, ``is_truncated``): see :class:`GymnaxEnv`;
     - an environment with gymnax's functions ``reset(key, params) -> (obs, state)`` and ``step(key, state, action,
       params)`` returning five or six things: see :class:`TupleEnv`;
-    - a brax environment: see :class:`BraxEnv`.
+    - a brax environment: see :class:`BraxEnv`;
+    - one of Craftax, Jumanji, Navix, MuJoCo Playground or XLand-MiniGrid: see :mod:`rl_jax.envs.extras`.
 
     Args:
         env: the environment.
@@ -53,6 +55,8 @@ def adapt(
         raise ProtocolError(f"{env.__name__} is a class; pass an object of it: {env.__name__}()")
     if isinstance(env, Environment):
         made = env
+    elif (foreign := extras.wrap(env, params, name, time_limit)) is not None:
+        made = foreign
     elif _has(env, "reset_env", "step_env", "is_truncated", "default_params", "observation_space", "action_space"):
         made = GymnaxEnv(env, name or "", time_limit)
     elif _has(env, "reset", "step", "observation_size", "action_size"):

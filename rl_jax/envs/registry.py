@@ -1,4 +1,4 @@
-"""Environments by name: gymnax's names, ``brax/...``, ``probe/...``, ``grid/...``, those registered here, and ``module:factory``."""
+"""Environments by name: gymnax's, ``brax/...``, ``probe/...``, ``grid/...``, extras', those registered here, and ``module:factory``."""
 
 import contextlib
 import difflib
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
-from rl_jax.envs import brax
+from rl_jax.envs import brax, extras
 from rl_jax.envs.adapt import adapt
 from rl_jax.envs.bandit import Bandit
 from rl_jax.envs.dtypes import single_width
@@ -48,8 +48,8 @@ _made: dict[Any, Environment] = {}
 
 
 def names() -> list[str]:
-    """All names that :func:`make` knows, sorted; constructs nothing and does not import brax."""
-    return sorted({*_gymnax_names(), *(f"brax/{name}" for name in brax.NAMES), *PROBES, *OWN, *_registered})
+    """All names that :func:`make` knows, sorted; constructs nothing, does not import brax, and leaves out extras not installed."""
+    return sorted({*_gymnax_names(), *(f"brax/{name}" for name in brax.NAMES), *extras.names(), *PROBES, *OWN, *_registered})
 
 
 def register(name: str, factory: Callable[..., Any]) -> None:
@@ -76,10 +76,11 @@ def make(name: str, **options: Any) -> Environment:
     Args:
         name: one of :func:`names`, or ``"package.module:factory"`` for a function of your own (the working directory is
             searched too) that returns anything :func:`rl_jax.envs.adapt` takes.
-        options: passed to whatever makes the environment: gymnax's or brax's constructor, your factory. gymnax and brax
-            names also take ``time_limit``, brax names ``backend`` (see :func:`rl_jax.envs.brax.make_brax`).
+        options: passed to whatever makes the environment: gymnax's or brax's constructor, your factory. gymnax, brax and
+            extras' names also take ``time_limit``, brax names ``backend`` (see :func:`rl_jax.envs.brax.make_brax`).
 
     Raises:
+        MissingExtra: the name is of a library that is not installed.
         RLJaxError: no such name (the nearest ones are offered), or it cannot be made with these options.
     """
     key: Any = (name, tuple(sorted(options.items())))
@@ -103,6 +104,8 @@ def _make(name: str, options: dict[str, Any]) -> Environment:
         short = name.removeprefix("brax/")
         if short in brax.NAMES or _registered_with_brax(short):
             return brax.make_brax(short, **options)
+    elif name.partition("/")[0] in extras.EXTRAS:
+        return extras.make(name, **options)
     elif ":" in name:
         return _from_factory(name, _import(name), options)
     elif name in _gymnax_names():

@@ -266,6 +266,8 @@ def show_list(given: Any) -> None:
 
 
 def _spaces(name: str) -> str:
+    if (extra := name.partition("/")[0]) in rl.envs.extras.EXTRAS:
+        return f"(extra '{extra}')"  # some take long to make, or fetch models
     try:
         env = rl.envs.make(name)
         params = env.default_params

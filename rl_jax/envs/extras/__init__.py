@@ -1,0 +1,100 @@
+"""Environments of libraries that are extras, ``pip install 'rl_jax[craftax]'`` and so on, imported when one is first made.
+
+Names begin with the extra's: ``craftax/Craftax-Classic-Symbolic-v1``, ``xminigrid/MiniGrid-Empty-5x5``,
+``navix/Navix-Empty-5x5-v0``, ``jumanji/Snake-v1``, ``playground/CartpoleBalance``. An object of one of these libraries can be
+given to :func:`rl_jax.envs.adapt` as well.
+"""
+
+import difflib
+import importlib.util
+import types
+from dataclasses import dataclass
+from typing import Any
+
+from rl_jax.envs.dtypes import single_width
+from rl_jax.envs.extras import craftax, jumanji, navix, playground, xminigrid
+from rl_jax.envs.extras.foreign import ForeignEnv, refuse_wrapped
+from rl_jax.errors import MissingExtra, RLJaxError
+from rl_jax.types import PyTree
+
+
+@dataclass(frozen=True)
+class Extra:
+    """One library.
+
+    Attributes:
+        package: what is imported.
+        base: the module that holds the class of all its environments.
+        adapter: our module for it: ``NAMES``, ``known() -> names``, ``make(name, **options) -> (env, params, options of wrap)`` and
+            ``wrap(env, name, params, time_limit, **options) -> ForeignEnv``.
+    """
+
+    package: str
+    base: str
+    adapter: types.ModuleType
+
+    @property
+    def installed(self) -> bool:
+        return importlib.util.find_spec(self.package) is not None
+
+
+EXTRAS = {
+    "craftax": Extra("craftax", "craftax.environment_base.environment_bases", craftax),
+    "jumanji": Extra("jumanji", "jumanji.env", jumanji),
+    "navix": Extra("navix", "navix.environments.environment", navix),
+    "playground": Extra("mujoco_playground", "mujoco_playground._src.mjx_env", playground),
+    "xminigrid": Extra("xminigrid", "xminigrid.environment", xminigrid),
+}
+"""The extras, by the first part of their environments' names."""
+
+
+def names() -> list[str]:
+    """Environments of the extras that are installed; imports none of them."""
+    return [f"{prefix}/{short}" for prefix, extra in EXTRAS.items() if extra.installed for short in extra.adapter.NAMES]
+
+
+def make(name: str, time_limit: int | None = None, **options: Any) -> ForeignEnv:
+    """The environment ``name``, such as ``jumanji/Snake-v1``.
+
+    Args:
+        name: the extra, a slash, and the library's own name.
+        time_limit: steps after which the loop truncates, beside any limit of the environment's own.
+        options: see the module of the library.
+
+    Raises:
+        MissingExtra: the library is not installed.
+        RLJaxError: there is no such environment, or it cannot be made with these options.
+    """
+    prefix, _, short = name.partition("/")
+    extra = EXTRAS[prefix]
+    if not extra.installed:
+        raise MissingExtra(f"the environment {name}", prefix)
+    known = sorted(extra.adapter.known())
+    if short not in known:
+        lower = {other.lower(): other for other in known}
+        near = [lower[other] for other in difflib.get_close_matches(short.lower(), lower, n=3, cutoff=0.5)]
+        hint = f"did you mean {' or '.join(f'{prefix}/{other}' for other in near)}?" if near else f"it has {', '.join(known)}"
+        raise RLJaxError(f"there is no environment '{name}'; {hint}")
+    with single_width():
+        try:
+            env, params, rest = extra.adapter.make(short, **options)
+            return extra.adapter.wrap(env, name, params, time_limit, **rest)
+        except RLJaxError:
+            raise
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise RLJaxError(f"{name} cannot be made with the options {options}: {error}") from error
+
+
+def wrap(env: Any, params: PyTree = None, name: str | None = None, time_limit: int | None = None) -> ForeignEnv | None:
+    """An adapter for an environment object of one of these libraries; ``None`` if it is of no such."""
+    bases = {kind.__module__ for kind in type(env).__mro__}
+    for prefix, extra in EXTRAS.items():
+        if extra.base in bases:
+            name = name or f"{prefix}/{type(env).__name__}"
+            refuse_wrapped(name, env)
+            with single_width():
+                return extra.adapter.wrap(env, name, params, time_limit)
+    return None
+
+
+__all__ = ["EXTRAS", "Extra", "ForeignEnv", "make", "names", "wrap"]
