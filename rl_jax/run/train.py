@@ -19,6 +19,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from rl_jax.envs import extras
 from rl_jax.errors import NonFinite, RLJaxError
 from rl_jax.run import distributed, stats
 from rl_jax.run.checkpoint import Checkpoints
@@ -44,7 +45,7 @@ def device_text() -> str:
 def metadata() -> dict[str, Any]:
     """Versions, device and precision: what else a result depends on."""
     settings: Any = jax.config
-    packages = ("rl_jax", "jax", "jaxlib", "flax", "optax", "gymnax", "brax", "orbax-checkpoint", "numpy")
+    packages = ("rl_jax", "jax", "jaxlib", "flax", "optax", "gymnax", "brax", "orbax-checkpoint", "numpy", *extras.imported())
     return {
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command_line": sys.argv,

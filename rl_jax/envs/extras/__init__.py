@@ -7,6 +7,7 @@ given to :func:`rl_jax.envs.adapt` as well.
 
 import difflib
 import importlib.util
+import sys
 import types
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +54,11 @@ def names() -> list[str]:
     return [f"{prefix}/{short}" for prefix, extra in EXTRAS.items() if extra.installed for short in extra.adapter.NAMES]
 
 
+def imported() -> list[str]:
+    """The extras that this process has imported, whose versions a result depends on."""
+    return [prefix for prefix, extra in EXTRAS.items() if extra.package in sys.modules]
+
+
 def make(name: str, time_limit: int | None = None, **options: Any) -> ForeignEnv:
     """The environment ``name``, such as ``jumanji/Snake-v1``.
 
@@ -97,4 +103,4 @@ def wrap(env: Any, params: PyTree = None, name: str | None = None, time_limit: i
     return None
 
 
-__all__ = ["EXTRAS", "Extra", "ForeignEnv", "make", "names", "wrap"]
+__all__ = ["EXTRAS", "Extra", "ForeignEnv", "imported", "make", "names", "wrap"]
