@@ -28,6 +28,11 @@ SETTINGS: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 
 
+def _cases(setup: Setup) -> tuple[str, ...]:
+    """All settings; of a small run one that learns from fresh rollouts and one that replays."""
+    return ("ppo", "dqn") if setup.small else tuple(SETTINGS)
+
+
 def _trainer(case: str, setup: Setup, **changes: Any) -> tuple[Trainer, Row]:
     agent, env, options = SETTINGS[case]
     options = {**options, **changes}
@@ -41,7 +46,7 @@ def _trainer(case: str, setup: Setup, **changes: Any) -> tuple[Trainer, Row]:
 
 def rollout(setup: Setup) -> Iterator[Row]:
     """Acting in environments, with everything that happens to experience before it is learned from."""
-    for case in ("ppo", "ppo-gru", "ppo-cnn"):
+    for case in ("ppo",) if setup.small else ("ppo", "ppo-gru", "ppo-cnn"):
         trainer, row = _trainer(case, setup)
         state = jax.jit(trainer.init, static_argnums=1)(jax.random.key(0), 10**6)
 
@@ -57,7 +62,7 @@ def rollout(setup: Setup) -> Iterator[Row]:
 
 def update(setup: Setup) -> Iterator[Row]:
     """Learning alone, from what was collected once."""
-    for case in SETTINGS:
+    for case in _cases(setup):
         trainer, row = _trainer(case, setup)
         job = _job(trainer, 1)
         state = job.advance(job.init(), 1 + 2048 // trainer.steps_per_update)[0]
@@ -126,7 +131,7 @@ def _clocked(call: Callable[[], Any]) -> tuple[Any, float]:
 
 def train(setup: Setup) -> Iterator[Row]:
     """Whole training of every agent."""
-    for case in SETTINGS:
+    for case in _cases(setup):
         yield _train(setup, "train", case)
 
 
