@@ -23,7 +23,7 @@ from rl_jax.types import PyTree, Start
 
 MAZE, STICKY_MAZE = KeyMaze(side=4, keys=3), KeyMaze(side=4, keys=3, sticky=0.25)
 STICKY = KeyMazeParams(np.float32(0.25))
-STEPS, ROBUST_STEPS, LIMIT = 1_000_000, 3_000_000, 400
+STEPS, ROBUST_STEPS, LIMIT = 1_000_000, 5_000_000, 400
 MOST = 5
 """Actions between two neighbouring cells of a demonstration, at most."""
 
@@ -201,7 +201,10 @@ RECIPE = Recipe(
     "with probability 1/2 (0.95 in the paper, where frames are many and actions few). The archive is brought up to date each 101 steps "
     "of 128 environments. One demonstration per run, where the paper has ten. The share of successes that moves the start back is 0.2, "
     "as in the authors' code; places move by four states after twenty episodes. A maze of 25 rooms and four keys (224 actions) was "
-    "looked at first on tuning seeds: its goal was found within two million steps, and PPO came back half of the way in three.",
+    "looked at first on tuning seeds: its goal was found within two million steps, and PPO came back half of the way in three. A run "
+    "on seeds 100 to 109 gave PPO three million steps backward, of which two runs of ten had too few, so that the last prediction was "
+    "undecided and all others held; this one, on seeds never used, gives five million, as the tuning runs had.",
+    seeds=tuple(range(200, 210)),
     curves={
         CELLS: Axes("environment steps", "cells found"),
         "backward/place": Axes("environment steps", "place on the demonstration (0: start)"),
