@@ -4,13 +4,11 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 import rl_jax as rl
 from rl_jax.agents import PQNConfig
 from rl_jax.envs import Bandit, Trial
-from rl_jax.run.claims import Axes, Outcome, Prediction, Recipe, Trained, Work
-from rl_jax.run.claims.recipe import Curve
+from rl_jax.run.claims import Axes, Outcome, Prediction, Recipe, Trained, Work, answered
 
 PULLS, EARLY, SAFE, GOOD = 20, 5, 0.4, 0.9
 COSTLY = Bandit(arms=5, safe=SAFE, good=GOOD)
@@ -80,11 +78,7 @@ def thompson(work: Work, bandit: Bandit) -> Outcome:
         action, reward = jax.vmap(trial, out_axes=1)(jax.random.split(jax.random.key(seed), 512))
         return measures(action, reward, bandit)
 
-    found = [run(jnp.uint32(seed)) for seed in work.seeds]
-    values = {name: np.asarray([one[name] for one in found], np.float64) for name in found[0]}
-    x = np.arange(1.0, PULLS + 1)
-    curves = {name: Curve(x, values.pop(name)) for name in ("untried", "reward")}
-    return Outcome(values, curves)
+    return answered(run, work.seeds)
 
 
 def arm(bandit: Bandit = COSTLY, **options: object) -> Trained:

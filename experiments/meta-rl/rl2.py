@@ -4,14 +4,12 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 import rl_jax as rl
 from rl_jax.agents import PPOConfig
 from rl_jax.envs import Bandit, Trial
 from rl_jax.networks import Transformer, actor_critic
-from rl_jax.run.claims import Axes, Outcome, Prediction, Recipe, Trained, Work
-from rl_jax.run.claims.recipe import Curve
+from rl_jax.run.claims import Axes, Outcome, Prediction, Recipe, Trained, Work, answered
 
 PULLS, ARMS, STEPS, TRIALS = 10, 5, 400_000, 1024
 BANDIT = Bandit(arms=ARMS)
@@ -66,10 +64,7 @@ def thompson(work: Work) -> Outcome:
     def run(seed: jax.Array) -> dict[str, jax.Array]:
         return measures(jax.vmap(trial, out_axes=1)(jax.random.split(jax.random.key(seed), TRIALS)))
 
-    found = [run(jnp.uint32(seed)) for seed in work.seeds]
-    values = {name: np.asarray([one[name] for one in found], np.float64) for name in found[0]}
-    curve = Curve(np.arange(1.0, PULLS + 1), values.pop("reward"))
-    return Outcome(values, {"reward": curve})
+    return answered(run, work.seeds)
 
 
 def arm(memory: str) -> Trained:

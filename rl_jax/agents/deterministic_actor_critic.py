@@ -10,10 +10,9 @@ import optax
 from flax import struct
 
 from rl_jax.agents.continuous import check_bounded, single_steps, uniform_of_normal
-from rl_jax.agents.optimizers import descend
 from rl_jax.losses.td import td_target
 from rl_jax.networks.critics import critics, deterministic_actor
-from rl_jax.ops import any_true, polyak
+from rl_jax.ops import any_true, descend, polyak
 from rl_jax.spaces import Box, check_supported
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
 

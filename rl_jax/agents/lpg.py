@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.agents.optimizers import descend
 from rl_jax.agents.streaming import Memoryless
 from rl_jax.errors import RLJaxError
 from rl_jax.networks.distributions import Categorical
 from rl_jax.networks.lpg import Experienced, LPGRule, Readout
+from rl_jax.ops import bounded, descend
 from rl_jax.spaces import Discrete, Space, check_supported
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
 
@@ -155,10 +155,3 @@ class LPG(Memoryless):
             "lpg/y_hat_squared": jnp.mean(jnp.sum(jax.nn.softmax(y_hat) ** 2, axis=-1)),
         }
         return LPGState(after), metrics, None
-
-
-def bounded(grads: PyTree, most: Any) -> PyTree:
-    """Gradients shortened to a global norm of ``most`` if they are longer; differentiable also where they are zero."""
-    square = sum((jnp.sum(g**2) for g in jax.tree.leaves(grads)), start=jnp.zeros((), jnp.float32))
-    scale = most * jax.lax.rsqrt(jnp.maximum(square, jnp.asarray(most, jnp.float32) ** 2))
-    return jax.tree.map(lambda g: scale * g, grads)

@@ -2,7 +2,6 @@
 
 from typing import Any, Literal
 
-import jax
 import optax
 
 from rl_jax.types import PyTree
@@ -33,8 +32,3 @@ def optimizer(kind: Optimizer, epsilon: Any, max_grad_norm: Any, pack: PyTree = 
         scale = optax.scale_by_adam(eps=epsilon)
     whole = optax.chain(optax.clip_by_global_norm(max_grad_norm), scale)
     return optax.flatten(whole) if pack is not None and optax.tree.size(pack) <= SMALL else whole
-
-
-def descend(params: PyTree, updates: PyTree, learning_rate: Any) -> PyTree:
-    """``params - learning_rate * updates``."""
-    return jax.tree.map(lambda p, u: p - (learning_rate * u).astype(p.dtype), params, updates)

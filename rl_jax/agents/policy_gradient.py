@@ -10,9 +10,10 @@ import optax
 from flax import struct
 
 from rl_jax.agents.minibatches import check_minibatches, sweep_minibatches
-from rl_jax.agents.optimizers import Optimizer, descend, optimizer
+from rl_jax.agents.optimizers import Optimizer, optimizer
 from rl_jax.errors import RLJaxError
 from rl_jax.losses import weighted_sum
+from rl_jax.ops import descend
 from rl_jax.spaces import Box, Discrete, MultiDiscrete, check_supported
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
 

@@ -11,11 +11,12 @@ from flax import struct
 
 from rl_jax.agents.checks import at_least, not_negative, positive, widths, within
 from rl_jax.agents.minibatches import check_minibatches, sweep_minibatches
-from rl_jax.agents.optimizers import Optimizer, descend, optimizer
+from rl_jax.agents.optimizers import Optimizer, optimizer
 from rl_jax.agents.q_policy import ActsByValue, QPolicy, pick
 from rl_jax.experience import chain, gae
 from rl_jax.loop import Trainer
 from rl_jax.networks import q_network
+from rl_jax.ops import descend
 from rl_jax.types import Context, Environment, Key, Metrics, PyTree, Rollout, Sample, Spec
 
 

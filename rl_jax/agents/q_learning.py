@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from rl_jax.agents.optimizers import descend, optimizer
+from rl_jax.agents.optimizers import optimizer
 from rl_jax.agents.q_policy import ActsByValue, QPolicy, pick
 from rl_jax.losses import bootstrap_discount
-from rl_jax.ops import Periodic
+from rl_jax.ops import Periodic, descend
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
 
 

@@ -11,12 +11,11 @@ import optax
 from flax import struct
 
 from rl_jax.agents.continuous import check_bounded, single_steps, uniform_of_normal
-from rl_jax.agents.optimizers import descend
 from rl_jax.losses.soft import Choice, choose, policy_cost, smallest, soft_value
 from rl_jax.losses.td import td_target
 from rl_jax.networks.critics import critics, stochastic_actor
 from rl_jax.networks.distributions import Categorical
-from rl_jax.ops import Periodic, polyak
+from rl_jax.ops import Periodic, descend, polyak
 from rl_jax.spaces import Box, Discrete, Space, check_supported
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from rl_jax.ops import written_out
+from rl_jax.ops import descend, written_out
 from rl_jax.types import Key, Metrics, PyTree
 
 #: ``(candidate, key) -> score``, a scalar, larger is better. The task and all else that is random come from the key.
@@ -86,8 +86,7 @@ class Evolution:
 
         rate = self._at(state.generation, self.learning_rate, self.learning_rate_decay, self.learning_rate_limit)
         updates, opt_state = optax.scale_by_adam().update(jax.tree.map(climb, noise), state.opt_state)
-        mean = jax.tree.map(lambda m, u: m - (rate * u).astype(m.dtype), state.mean, updates)
-        return EvolutionState(mean, opt_state, state.generation + 1)
+        return EvolutionState(descend(state.mean, updates, rate), opt_state, state.generation + 1)
 
     def step(self, state: EvolutionState, fitness: Fitness, key: Key) -> tuple[EvolutionState, Metrics]:
         """One generation, all candidates side by side."""

@@ -13,11 +13,10 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from rl_jax.agents.lpg import bounded
 from rl_jax.errors import RLJaxError
 from rl_jax.loop import Trainer, TrainState
 from rl_jax.losses.terms import standardized
-from rl_jax.ops import written_out
+from rl_jax.ops import bounded, descend, written_out
 from rl_jax.types import Key, Metrics, PyTree, Rollout
 
 #: ``(weights, task) -> trainer``: an agent's life in a task, under a rule.
@@ -121,8 +120,7 @@ class MetaGradient:
         (losses, lives), grads = gradient(state.weights, state.tasks, state.lives, keys[0])
         mean = jax.tree.map(lambda g: jnp.mean(g, axis=0), grads)
         updates, opt_state = optax.scale_by_adam().update(bounded(mean, self.max_grad_norm), state.opt_state)
-        rate = self.learning_rate
-        weights = jax.tree.map(lambda w, u: w - (rate * u).astype(w.dtype), state.weights, updates)
+        weights = descend(state.weights, updates, self.learning_rate)
 
         over = lives.updates.as_float() >= lives.horizon
         born = jax.vmap(lambda key: _born(weights, make, draw, key))(keys[1])

@@ -1,6 +1,7 @@
 """Array functions that every room may use: no parts, no state."""
 
 from rl_jax.ops.branch import any_true, shared
+from rl_jax.ops.descent import bounded, descend
 from rl_jax.ops.mesh import devices_of_envs, per_device, spread
 from rl_jax.ops.obgd import obgd
 from rl_jax.ops.permutation import permutation
@@ -18,6 +19,8 @@ __all__ = [
     "SumTree",
     "active_units",
     "any_true",
+    "bounded",
+    "descend",
     "devices_of_envs",
     "discounted_sum",
     "dormant_ratio",

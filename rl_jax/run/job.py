@@ -102,7 +102,7 @@ class Job:
             self._jitted[name] = self.devices.jit(self._lift(function, axes, bool(donate)), *places, donate)
         return self._jitted[name]
 
-    def _compile(self, *wanted: "Wanted") -> None:
+    def _compile(self, *wanted: Wanted) -> None:
         """Make the programs that are not there yet: traced one after the other, compiled side by side."""
         start, made = time.perf_counter(), {}
         with ThreadPoolExecutor() as threads:
@@ -148,7 +148,7 @@ class Job:
         state, number = self.state_shape(), jax.ShapeDtypeStruct((), jnp.int32)
         advance = Wanted("advance", Trainer.advance, ("state", "whole"), ("state", "whole"), (state, number), (1,))
         begin = Wanted("init", self._begin, ("runs",), "state", (self.keys(),))
-        self._compile(advance, *[begin] * fresh, *[self._evaluation(True)] * evaluation)
+        self._compile(advance, *([begin] if fresh else []), *([self._evaluation(True)] if evaluation else []))
         return self.seconds_compile
 
     def program(self, name: str) -> Any:
@@ -165,7 +165,7 @@ class Job:
         state, metrics = self._programs["advance"](self._trainer(), state, number)
         return state, {name: np.atleast_1d(np.asarray(value)) for name, value in metrics.items()}
 
-    def _evaluation(self, greedy: bool) -> "Wanted":
+    def _evaluation(self, greedy: bool) -> Wanted:
         episodes = self.eval_episodes
 
         def play(trainer: Trainer, state: PyTree, key: jax.Array) -> Any:

@@ -1,6 +1,6 @@
 """Claims: published ideas as recipes that anyone can run again, each with a verdict by a rule fixed in advance."""
 
 from rl_jax.run.claims.recipe import Arm, Axes, Outcome, Prediction, Recipe, Work
-from rl_jax.run.claims.trained import Trained
+from rl_jax.run.claims.trained import Trained, answered
 
-__all__ = ["Arm", "Axes", "Outcome", "Prediction", "Recipe", "Trained", "Work"]
+__all__ = ["Arm", "Axes", "Outcome", "Prediction", "Recipe", "Trained", "Work", "answered"]

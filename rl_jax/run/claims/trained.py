@@ -1,12 +1,13 @@
 """The usual arm: runs of a trainer over seeds, then questions to what they have learned."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from rl_jax.errors import NonFinite
@@ -78,13 +79,23 @@ class Trained:
         curves = {name: Curve(x, series[name]) for name in self.metrics}
         last = max(1, len(rows) // 10)
         values = {name: np.nanmean(series[name][:, -last:], axis=1) for name in self.finals}
-        for name, answer in job.ask(self.question or _greedy_return, state).items():
-            if answer.ndim == 1:
-                values[name] = answer
-            else:
-                curves[name] = Curve(np.arange(1.0, answer.shape[1] + 1), answer)
+        answers = _sorted(job.ask(self.question or _greedy_return, state))
+        values |= answers.values
+        curves |= answers.curves
         values = {name: np.where(good, x, (self.diverged or {}).get(name, np.nan)) for name, x in values.items()}
         return Outcome(values, curves, edges[-1] * trainer.steps_per_update, job.seconds_compile)
+
+
+def answered(answer: Callable[[jax.Array], dict[str, jax.Array]], seeds: Sequence[int]) -> Outcome:
+    """What ``answer(seed)`` says of every seed, for arms that nothing has to be trained for; sorted as the answers to a question."""
+    found = [answer(jnp.uint32(seed)) for seed in seeds]
+    return _sorted({name: np.asarray([one[name] for one in found], np.float64) for name in found[0]})
+
+
+def _sorted(answers: dict[str, np.ndarray]) -> Outcome:
+    """Answers of every run: scalars ``[runs]`` are measures, vectors ``[runs, P]`` curves over 1, 2, ... P."""
+    curves = {name: Curve(np.arange(1.0, x.shape[1] + 1), x) for name, x in answers.items() if x.ndim > 1}
+    return Outcome({name: x for name, x in answers.items() if x.ndim == 1}, curves)
 
 
 def _greedy_return(trainer: Trainer, state: PyTree, key: Key) -> dict[str, Any]:
