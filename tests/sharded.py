@@ -11,7 +11,7 @@ import rl_jax as rl
 from rl_jax.agents import CONFIGS
 from rl_jax.experience import chain
 from rl_jax.run.devices import Devices, on_host
-from rl_jax.run.job import Job
+from rl_jax.run.job import Job, Wanted
 from rl_jax.run.leaves import plain
 
 PPO = {"num_envs": 16, "rollout_length": 8, "epochs": 2, "minibatches": 2, "hidden": (8,)}
@@ -76,7 +76,8 @@ def traffic():
     devices = Devices.choose(8, "envs")
     trainer = CONFIGS["ppo"](**PPO, normalize_obs=False, normalize_reward=False).trainer(rl.make("CartPole-v1"), time_limit=20)
     job = Job(trainer.replace(experience=chain()), [0], 1000, 8, devices=devices)
-    rollout = job._compile("rollout", lambda trainer, state: trainer.collect(state)[0], ("state",), "state", job.state_shape())
+    job._compile(Wanted("rollout", lambda trainer, state: trainer.collect(state)[0], ("state",), "state", (job.state_shape(),)))
+    rollout = job._programs["rollout"]
     trainer = CONFIGS["dqn"](**REPLAY | {"buffer_size": 4096}).trainer(rl.make("CartPole-v1"))
     job = Job(trainer, [0], 1000, 8, devices=devices)
     job.compile()
