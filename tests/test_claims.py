@@ -141,6 +141,16 @@ def test_a_run_writes_everything_and_the_same_seeds_give_the_same_numbers():
     assert "P(improvement) 1.00" in text
 
 
+def test_a_point_at_which_a_run_has_no_value_is_drawn_between_its_neighbours():
+    def gaps(work):
+        line = np.tile([np.nan, 1.0, np.nan, 3.0, np.nan], (len(work.seeds), 1))
+        line[0, 2] = 2.0
+        return Outcome({"score": np.zeros(len(work.seeds))}, {"line": Curve(np.arange(5.0), line)})
+
+    drawn = run(recipe(arms={"ten": partial(normal, mean=10.0), "zero": gaps}), quiet=True)["curves"]["line"]["arms"]["zero"]
+    assert drawn["iqm"] == drawn["low"] == drawn["high"] == [None, 1.0, 2.0, 3.0, None]
+
+
 def test_a_quick_slice_judges_nothing_and_stays_off_the_reported_seeds():
     result = run(recipe(), quick=True, quiet=True)
     assert result["verdict"] == "not judged"

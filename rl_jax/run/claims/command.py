@@ -18,6 +18,7 @@ from rl_jax.run.claims.judge import judge, summary
 from rl_jax.run.claims.recipe import Arm, Curve, Outcome, Recipe, Work
 from rl_jax.run.claims.trained import Trained
 from rl_jax.run.config import write_json
+from rl_jax.run.curves import fill_gaps
 from rl_jax.run.progress import human_count, human_time
 from rl_jax.run.stats import bootstrap_band, iqm
 from rl_jax.run.train import check_writable, metadata
@@ -133,11 +134,12 @@ def _curve(name: str, recipe: Recipe, outcomes: dict[str, Outcome]) -> dict[str,
 
 
 def _band(curve: Curve) -> dict[str, Any]:
-    """Interquartile mean and interval at each point; ``None`` where a run has no value."""
-    known = np.isfinite(curve.y).all(axis=0)
+    """Interquartile mean and interval at each point, gaps of a run filled; ``None`` before a run's first value and after its last."""
+    y = fill_gaps(curve.y)
+    known = np.isfinite(y).all(axis=0)
     middle = np.full(len(curve.x), np.nan)
-    middle[known] = iqm(curve.y[:, known], axis=0)
-    low, high = bootstrap_band(np.where(known, curve.y, np.nan))
+    middle[known] = iqm(y[:, known], axis=0)
+    low, high = bootstrap_band(np.where(known, y, np.nan))
     columns = {"x": curve.x, "iqm": middle, "low": low, "high": high}
     return {key: [None if math.isnan(v) else float(f"{v:.6g}") for v in column] for key, column in columns.items()}
 
