@@ -105,9 +105,9 @@ def test_sketches_keep_the_protocols(tmp_path):
     # The check would notice: without one argument a transform is none.
     broken = tmp_path / "broken.py"
     text = SLOTS.read_text().replace(
-        "rollout: Rollout, context: Context) -> tuple[BonusState", "rollout: Rollout) -> tuple[BonusState"
+        "rollout: Rollout, context: Context) -> tuple[ProgressState", "rollout: Rollout) -> tuple[ProgressState"
     )
     broken.write_text(text)
     result = tool("mypy", "--follow-imports=silent", str(broken))
     assert result.returncode == 1
-    assert 'expression has type "GlobalEpisodicBonus"' in result.stdout
+    assert 'expression has type "StepwiseProgress"' in result.stdout
