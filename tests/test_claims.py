@@ -265,6 +265,19 @@ def test_every_recipe_can_be_judged(slug):
 
 
 @pytest.mark.parametrize("slug", RECIPES)
+def test_a_committed_result_is_of_the_recipe_as_it_is(slug):
+    made, path = library.load(slug)
+    file = path.parents[1] / "results" / f"{slug}.json"
+    if not file.exists():
+        pytest.skip("not run yet")
+    result = json.loads(file.read_text())
+    assert result["seeds"] == list(made.seeds)
+    assert list(result["arms"]) == list(made.arms)
+    assert [row["prediction"] for row in result["predictions"]] == [prediction.text() for prediction in made.predictions]
+    assert result["departures"] == made.departures
+
+
+@pytest.mark.parametrize("slug", RECIPES)
 def test_every_recipe_runs_small(slug, tmp_path):
     done = call("reproduce", slug, "--quick", "--out", str(tmp_path))
     assert done.status == 0, done.err
