@@ -61,9 +61,10 @@ RECIPE = Recipe(
     "visits as many new places as any other, so that the episodic bonus says nothing of where to go. In worlds of one map"
     " where good ways can be stumbled upon (rooms, corridors with dead ends, open rooms, all on tuning seeds) small "
     "episodic bonuses found the goal too, as in the paper's rooms. Weights are the best of those tried on the tuning "
-    "seeds, for each bonus and world, as in the paper (0.02, 0.1 and 1 in the rooms; 0.1 and 0.5 for the global and 0.02 "
-    "and 1 for the episodic bonus in deep sea); no standardisation of bonuses. PPO with two layers of 64 in place of "
-    "IMPALA with a recurrent network; 64 environments. The paper's second half, learned bonuses (E3B times NovelD), is "
-    "not in the recipe; its parts are in the library.",
+    "seeds, for each bonus and world, as in the paper (rooms: 0.02 and 0.1 for the episodic bonus, 0.02, 0.1 and 1 for "
+    "the global one, 0.1 and 1 for the product; deep sea: 0.1 and 0.5 for the global bonus, 0.1 for the product, 0.02 for"
+    " the episodic one and, after the run, 1, which found no more); no standardisation of bonuses. PPO with two layers of"
+    " 64 in place of IMPALA with a recurrent network; 64 environments. The paper's second half, learned bonuses (E3B "
+    "times NovelD), is not in the recipe; its parts are in the library.",
     minutes=10,
 )
