@@ -101,7 +101,7 @@ def actions_of(way: Demonstration) -> list[int]:
 def demonstrations(seeds: tuple[int, ...], quick: bool) -> tuple[Demonstration, ...]:
     """The way to the goal that Go-Explore found from each seed; without one, the longest way to anywhere."""
     job = Job(explorer(quick, archive()), list(seeds), 2048 if quick else STEPS, 1)
-    job.compile(evaluation=False)
+    job.compile()
     kept, found = job.advance(job.init(), job.updates)[0].curriculum, []
     for i in range(len(seeds)):
         mine = jax.tree.map(lambda leaf: np.asarray(leaf[i]), kept)  # noqa: B023

@@ -136,23 +136,23 @@ class Trainer:
             key: the run's, whose kind of generator is the type of all keys in environment states; default JAX's default.
         """
 
-        def example(key: Key) -> Rollout:
-            keys = jax.random.split(key, 4)
-            agent = self.agent.init(keys[0], self.base)
-            curriculum = self.curriculum.init(keys[1], self.base)
-            collector = begin(self.curriculum, curriculum, self._carry(), keys[2], self.num_envs)
+        key = written_out(jax.random.key(0)) if key is None else key
+        return dataclasses.replace(self.base, rollout=jax.eval_shape(self._example, key)[2])
 
-            def policy(carry: PyTree, obs: jax.Array, first: jax.Array, key: Key) -> Any:
-                return self.agent.act(agent, carry, obs, first, key)
+    def _example(self, key: Key) -> tuple[PyTree, Collector, Rollout]:
+        """The states of a fresh agent and of its environments, and a rollout: to be asked for their shapes."""
+        keys = jax.random.split(key, 4)
+        agent = self.agent.init(keys[0], self.base)
+        curriculum = self.curriculum.init(keys[1], self.base)
+        collector = begin(self.curriculum, curriculum, self._carry(), keys[2], self.num_envs)
 
-            def value(carry: PyTree, obs: jax.Array) -> jax.Array:
-                return self.agent.value(agent, carry, obs, jnp.zeros(obs.shape[:1], bool))
+        def policy(carry: PyTree, obs: jax.Array, first: jax.Array, key: Key) -> Any:
+            return self.agent.act(agent, carry, obs, first, key)
 
-            return self._rollout(curriculum, policy, value, collector, keys[3])[1]
+        def value(carry: PyTree, obs: jax.Array) -> jax.Array:
+            return self.agent.value(agent, carry, obs, jnp.zeros(obs.shape[:1], bool))
 
-        return dataclasses.replace(
-            self.base, rollout=jax.eval_shape(example, written_out(jax.random.key(0)) if key is None else key)
-        )
+        return agent, collector, self._rollout(curriculum, policy, value, collector, keys[3])[1]
 
     def _rollout(
         self, curriculum: PyTree, policy: Any, value: Any, collector: Collector, key: Key

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import difflib
 import errno
+import gc
 import io
 import itertools
 import os
@@ -256,5 +257,12 @@ def _main_with_errors(args: Sequence[str] | None) -> None:
         raise SystemExit(2) from None
 
 
-if __name__ == "__main__":
+def console() -> None:
+    """:func:`main` of a process that does nothing else."""
+    # What has been imported stays: Python need not look through it again and again while programs are traced.
+    gc.freeze()
     main()
+
+
+if __name__ == "__main__":
+    console()

@@ -27,7 +27,6 @@ from rl_jax.run.job import Job
 from rl_jax.run.leaves import digest
 from rl_jax.run.memory import check_memory
 from rl_jax.run.metrics import MetricsFile
-from rl_jax.run.render import render_episode
 from rl_jax.run.sweep import report, sweep_job, sweepable
 from rl_jax.run.train import FINAL_EVALUATION, check_writable, device_text, finish, summarise
 from rl_jax.run.train import train as run_job
@@ -146,6 +145,8 @@ def evaluate(given: Any) -> None:
 
 def render(given: Any) -> None:
     """``rl-jax render``: one episode of the first seed."""
+    from rl_jax.run.render import render_episode
+
     if not 1 <= given.max_steps < 2**31:
         raise RLJaxError(f"--max-steps must lie between 1 and 2^31 - 1, not {given.max_steps}")
     if not 0 <= given.seed < 2**32:

@@ -1,7 +1,7 @@
 """A batch of runs as three compiled programs: init, advance, evaluate."""
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -55,6 +55,8 @@ class Job:
     devices: Devices = field(default_factory=Devices)
     seconds_compile: float = field(default=0.0, init=False)
     _programs: dict[str, Any] = field(default_factory=dict, init=False)
+    _coming: dict[str, Future[Any]] = field(default_factory=dict, init=False)
+    _threads: ThreadPoolExecutor = field(default_factory=ThreadPoolExecutor, init=False)
     _jitted: dict[str, Any] = field(default_factory=dict, init=False)
     _shape: Any = field(default=None, init=False)
     _placed: Any = field(default=None, init=False)
@@ -104,16 +106,32 @@ class Job:
 
     def _compile(self, *wanted: Wanted) -> None:
         """Make the programs that are not there yet: traced one after the other, compiled side by side."""
-        start, made = time.perf_counter(), {}
-        with ThreadPoolExecutor() as threads:
-            for name, function, takes, gives, shapes, donate in wanted:
-                if name not in self._programs:
-                    jitted = self._jit(name, function, takes, gives, donate)
-                    with self.devices.tracing():
-                        made[name] = threads.submit(jitted.lower(self._trainer(), *shapes).compile, compiler_options())
-        for name, program in made.items():
-            check_compiled(program.result(), name)
-            self._programs[name] = program.result()
+        self._start(*wanted)
+        self._finish(*(one.name for one in wanted))
+
+    def _start(self, *wanted: Wanted) -> None:
+        """Trace the programs that are not there yet, and leave them to be compiled by other threads."""
+        start = time.perf_counter()
+        for name, function, takes, gives, shapes, donate in wanted:
+            if name not in self._programs and name not in self._coming:
+                jitted = self._jit(name, function, takes, gives, donate)
+                with self.devices.tracing():
+                    lowered = jitted.lower(self._trainer(), *shapes)
+                self._coming[name] = self._threads.submit(lowered.compile, compiler_options())
+        self.seconds_compile += time.perf_counter() - start
+
+    def _finish(self, *names: str) -> None:
+        """Wait for programs.
+
+        Raises:
+            RLJaxError: there is no room to run one of them.
+        """
+        start = time.perf_counter()
+        for name in names:
+            if name in self._coming:
+                program = self._coming.pop(name).result()
+                check_compiled(program, name)
+                self._programs[name] = program
         self.seconds_compile += time.perf_counter() - start
 
     def _trainer(self) -> Trainer:
@@ -131,24 +149,28 @@ class Job:
         if self.updates > MOST * self.rows:
             raise RLJaxError(f"--steps {self.steps} is more than one run can count: use larger --num-envs or fewer --steps")
 
-    def _begin(self, trainer: Trainer, key: jax.Array) -> PyTree:
-        return trainer.init(key, self.steps)
+    def _begin(self, trainer: Trainer, key: jax.Array, steps: jax.Array) -> PyTree:
+        return trainer.init(key, steps)
+
+    def _first(self) -> tuple[jax.Array, jax.Array]:
+        """What a first state is made of: keys, and the planned length, which is no part of the program."""
+        return self.keys(), self.devices.put(jnp.asarray(self.steps, jnp.float32), self._place("whole"))
 
     def state_shape(self) -> PyTree:
         """The training state's shapes, dtypes and places."""
         if self._shape is None:
-            begin = self._jit("init", self._begin, ("runs",), "state")
+            begin = self._jit("init", self._begin, ("runs", "whole"), "state")
             with self.devices.tracing():
-                shape = begin.eval_shape(self._trainer(), self.keys())
+                shape = begin.eval_shape(self._trainer(), *self._first())
             self._shape = self.devices.placed_shape(shape, self._place("state"))
         return self._shape
 
-    def compile(self, fresh: bool = True, evaluation: bool = True) -> float:
-        """Compile everything; seconds it took. A resumed run (not ``fresh``) needs no first state, and may have no room for one."""
+    def compile(self, fresh: bool = True) -> float:
+        """Compile what trains; seconds it took. A resumed run (not ``fresh``) needs no first state, and may have no room for one."""
         state, number = self.state_shape(), jax.ShapeDtypeStruct((), jnp.int32)
         advance = Wanted("advance", Trainer.advance, ("state", "whole"), ("state", "whole"), (state, number), (1,))
-        begin = Wanted("init", self._begin, ("runs",), "state", (self.keys(),))
-        self._compile(advance, *([begin] if fresh else []), *([self._evaluation(True)] if evaluation else []))
+        begin = Wanted("init", self._begin, ("runs", "whole"), "state", self._first())
+        self._compile(*([begin] if fresh else []), advance)  # the small one is made while the large one is traced
         return self.seconds_compile
 
     def program(self, name: str) -> Any:
@@ -157,12 +179,13 @@ class Job:
 
     def init(self) -> PyTree:
         """Fresh states."""
-        return self._programs["init"](self._trainer(), self.keys())
+        return self._programs["init"](self._trainer(), *self._first())
 
     def advance(self, state: PyTree, num_updates: int) -> tuple[PyTree, dict[str, np.ndarray]]:
         """``num_updates`` train steps of every run; ``state`` is consumed. Metrics ``[B]`` on the host."""
         number = self.devices.put(jnp.asarray(num_updates, jnp.int32), self._place("whole"))
         state, metrics = self._programs["advance"](self._trainer(), state, number)
+        self._finish(*(name for name, program in self._coming.items() if program.done()))  # what has failed shall say so now
         return state, {name: np.atleast_1d(np.asarray(value)) for name, value in metrics.items()}
 
     def _evaluation(self, greedy: bool) -> Wanted:
@@ -172,6 +195,11 @@ class Job:
             return evaluate(trainer, state, key, episodes, greedy)
 
         return Wanted(f"evaluate {episodes} {greedy}", play, ("state", "runs"), "whole", (self.state_shape(), self.keys()))
+
+    def start_evaluation(self) -> None:
+        """Trace the evaluation and have it compiled while other things go on; nothing if that was done."""
+        if not any(name.startswith("evaluate") for name in (*self._programs, *self._coming)):
+            self._start(self._evaluation(True))
 
     def compile_evaluation(self, greedy: bool = True) -> Any:
         """Compile an evaluation, so that playing it can be timed by itself."""

@@ -9,6 +9,7 @@ import jax
 
 from rl_jax.errors import RLJaxError
 from rl_jax.loop import Trainer
+from rl_jax.ops import written_out
 from rl_jax.replay import OnPolicy
 from rl_jax.types import PyTree
 
@@ -56,11 +57,10 @@ class Need:
         base = dataclasses.replace(trainer.base, num_envs=2, rollout_length=2)
         # A buffer is counted apart, at its true size: it may refuse this one.
         small = trainer.replace(base=base, replay=OnPolicy())  # type: ignore[attr-defined]
-        rollout = small.spec().rollout
-        state = jax.eval_shape(lambda key: small.init(key, 1), jax.random.key(0))
+        agent, collector, rollout = jax.eval_shape(small._example, written_out(jax.random.key(0)))
         # Other fields of a rollout may never be written: the compiler leaves out what nobody reads.
         read = (rollout.obs, rollout.action, rollout.reward, rollout.terminated, rollout.truncated)
-        return cls(_bytes(state.agent), _bytes(state.collector) / 2, _bytes(read) / 4)
+        return cls(_bytes(agent), _bytes(collector) / 2, _bytes(read) / 4)
 
 
 def check_memory(trainer: Trainer, runs: int, eval_episodes: int = 0) -> None:

@@ -207,6 +207,7 @@ def _train(
                 checkpoints.save(end * per_update, state, score)
             extra = {} if scores is None else {"eval": scores.per_run().tolist()}
             progress.update(end * per_update * runs, rate, metrics["episode/return"].tolist(), extra)
+            job.start_evaluation()  # not before the first steps: people wait for those
             if stopped_by is not None and end < edges[-1]:
                 text = f"stopped by {signal.Signals(stopped_by).name} after {human_count(end * per_update)} steps"
                 raise Stopped(f"{text}; saved: continue with --resume {folder}", stopped_by)

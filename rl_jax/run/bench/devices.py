@@ -59,7 +59,7 @@ def measure(number: int, case: str, setup: Setup) -> Row:
     trainer = CONFIGS["ppo"](num_envs=num_envs, rollout_length=length).trainer(rl.make("CartPole-v1"))
     devices = Devices.choose(number, "envs" if case == "envs" else "seeds")
     job = Job(trainer, list(range(seeds)), 10**7, 8, devices=devices)
-    job.compile(evaluation=False)
+    job.compile()
     state, metrics = job.advance(job.init(), 4)
     repeats = 2
 

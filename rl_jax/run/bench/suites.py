@@ -94,7 +94,7 @@ def _learns(trainer: Trainer) -> int:
 def _job(trainer: Trainer, seeds: int, devices: Devices | None = None) -> Job:
     jax.clear_caches()
     job = Job(trainer, list(range(seeds)), 10**7, 8, devices=devices or Devices())
-    job.compile(evaluation=False)
+    job.compile()
     return job
 
 

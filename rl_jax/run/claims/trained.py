@@ -60,7 +60,7 @@ class Trained:
         devices = Devices.choose(devices_that_share(runs), "seeds")
         rows_wanted = 4 if work.quick else self.rows
         job = Job(trainer, list(work.seeds), steps, 64, self.batched, rows_wanted, devices=devices)
-        job.compile(evaluation=False)
+        job.compile()
         state, rows, edges = job.init(), [], job.edges()
         for begin, end in pairwise(edges):
             tick = time.perf_counter()
