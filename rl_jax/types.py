@@ -231,7 +231,10 @@ class Replay(Protocol):
 
 @runtime_checkable
 class LossTerm(Protocol):
-    """One named scalar of an agent's loss. ``context.outputs`` holds the network's outputs, shared by all terms."""
+    """One named part of an agent's loss. ``context.outputs`` holds the network's outputs, shared by all terms.
+
+    Loss and metrics are scalars, or arrays over the batch ``[T, B]`` whose means are meant: these cost less over many devices.
+    """
 
     def __call__(self, params: PyTree, batch: Any, context: Context) -> tuple[jax.Array, Metrics]: ...
 

@@ -71,6 +71,29 @@ def collectives(program):
     return sizes
 
 
+def meetings(program):
+    """The numbers of elements of each array that is summed over devices: a CPU's devices meet once for every one of them."""
+    found = []
+    for line in program.as_text().splitlines():
+        if match := re.match(r"\s*(?:ROOT )?\S+ = (.*?) all-reduce(?:-start)?\(", line):
+            found += [math.prod(int(n) for n in shape.split(",") if n) for shape in re.findall(r"\w+\[([\d,]*)\]", match[1])]
+    return found
+
+
+def gradients():
+    """What is summed over devices in a train step of each agent that learns from batches, and how many parameters it has."""
+    found = {}
+    for agent, env, options in (("ppo", "CartPole-v1", PPO), ("pqn", "CartPole-v1", PPO), ("sac", "Pendulum-v1", SAC)):
+        job = Job(CONFIGS[agent](**options).trainer(rl.make(env)), [0], 1000, 8, devices=Devices.choose(8, "envs"))
+        job.compile()
+        params = job.state_shape().agent.params
+        parts = [params] if agent != "sac" else [params["actor"], params["critics"]]
+        sizes = [[math.prod(leaf.shape) for leaf in jax.tree.leaves(part)] for part in parts]
+        kernels = [size for part in sizes for size in part if size > REPLAY["batch_size"]]
+        found[agent] = {"networks": list(map(sum, sizes)), "kernels": kernels, "sums": meetings(job.program("advance"))}
+    return found
+
+
 def traffic():
     """What is sent between the devices: in a whole rollout, and in train steps with a replay buffer of 4096 transitions."""
     devices = Devices.choose(8, "envs")
@@ -85,4 +108,4 @@ def traffic():
 
 
 if __name__ == "__main__":
-    print(json.dumps({"traffic": traffic(), **{case: compare(case) for case in CASES}}))
+    print(json.dumps({"traffic": traffic(), "gradients": gradients(), **{case: compare(case) for case in CASES}}))

@@ -66,6 +66,14 @@ def test_devices_do_not_talk_while_acting(eight):
     assert max(eight["traffic"]["replay"]) <= 128
 
 
+@pytest.mark.parametrize("agent", ["ppo", "pqn", "sac"])
+def test_a_gradient_crosses_as_one_array(eight, agent):
+    """Each network's gradient is one sum over the devices, and none of its kernels' is another."""
+    sums, kernels, networks = (eight["gradients"][agent][name] for name in ("sums", "kernels", "networks"))
+    assert [sums.count(size) for size in networks] == [1] * len(networks)
+    assert not set(sums) & set(kernels)
+
+
 # ------------------------------------------------------------------------------------------------ several processes
 
 

@@ -14,6 +14,11 @@ from rl_jax.networks import Categorical, Outputs
 HALF = math.log(0.5)
 
 
+def mean(pair):
+    """A term's loss and metrics as :func:`weighted_sum` sees them: means over the batch."""
+    return jax.tree.map(jnp.mean, pair)
+
+
 def policy_batch(ratios, advantages):
     """A minibatch ``[1, B]`` whose two-action policy gives action 0 probability 1/2 now and ``1/2 / ratio`` then."""
     ratios, advantages = np.asarray([ratios], np.float32), np.asarray([advantages], np.float32)
@@ -25,7 +30,7 @@ def policy_loss(batch, shift=0.0, **options):
     shape = batch.reward.shape
     logits = jnp.zeros((*shape, 2)).at[..., 0].add(shift)
     outputs = Outputs(Categorical(logits), jnp.zeros(shape), jnp.zeros(shape))
-    return ClippedPolicy(**options)({}, batch, context(outputs=outputs))
+    return mean(ClippedPolicy(**options)({}, batch, context(outputs=outputs)))
 
 
 @pytest.mark.parametrize(
@@ -85,7 +90,8 @@ def value_batch(target, old=None):
 
 def test_squared_value_by_hand():
     """Half the mean squared error."""
-    np.testing.assert_allclose(SquaredValue()({}, value_batch([1.0, 2.0]), value_context([0.0, 5.0]))[0], 0.5 * (1 + 9) / 2)
+    loss = SquaredValue()({}, value_batch([1.0, 2.0]), value_context([0.0, 5.0]))[0]
+    np.testing.assert_allclose(loss, [[0.5, 4.5]])
 
 
 @pytest.mark.parametrize(
@@ -99,7 +105,7 @@ def test_squared_value_by_hand():
 )
 def test_clipped_value_by_hand(value, target, old, expected):
     """The larger of the two errors, clipped around the *old* estimate."""
-    got = ClippedValue(0.2)({}, value_batch([target], [old]), value_context([value]))[0]
+    got = mean(ClippedValue(0.2)({}, value_batch([target], [old]), value_context([value])))[0]
     np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
@@ -107,7 +113,7 @@ def test_negative_entropy():
     """Minus the mean entropy as a loss, so that a positive weight rewards randomness; the entropy itself as a metric."""
     logits = jnp.log(jnp.asarray([[[0.5, 0.5], [0.9, 0.1]]]))
     outputs = Outputs(Categorical(logits), jnp.zeros((1, 2)), jnp.zeros((1, 2)))
-    loss, metrics = NegativeEntropy()({}, rollout_of(np.zeros((1, 2))), context(outputs=outputs))
+    loss, metrics = mean(NegativeEntropy()({}, rollout_of(np.zeros((1, 2))), context(outputs=outputs)))
     entropy = (math.log(2) - 0.9 * math.log(0.9) - 0.1 * math.log(0.1)) / 2
     np.testing.assert_allclose(loss, -entropy, rtol=1e-5)
     np.testing.assert_allclose(metrics["policy/entropy"], entropy, rtol=1e-5)
@@ -119,14 +125,15 @@ def test_kl_diagnostic():
     outputs = Outputs(Categorical(jnp.log(jnp.tile(new, (1, 10, 1)))), jnp.zeros((1, 10)), jnp.zeros((1, 10)))
     action = np.array([[0] * 3 + [1] * 7])  # the old policy's own frequencies
     batch = rollout_of(np.zeros((1, 10)), log_prob=np.log(old)[action].astype(np.float32)).replace(action=jnp.asarray(action))
-    loss, metrics = KLDiagnostic()({}, batch, context(outputs=outputs))
+    loss, metrics = mean(KLDiagnostic()({}, batch, context(outputs=outputs)))
     np.testing.assert_allclose(metrics["policy/kl"], (old * np.log(old / new)).sum(), rtol=1e-4)
     np.testing.assert_allclose(loss, metrics["policy/kl"])
 
 
 def test_weighted_sum():
     """The weights multiply; what is logged is unweighted; the terms' own metrics come along."""
-    terms = {"a": lambda p, b, c: (jnp.float32(2.0), {"x": 1.0}), "b": lambda p, b, c: (jnp.float32(3.0), {"y": 2.0})}
+    each = jnp.array([[2.0, 4.0]])  # a number for each item, of which the mean is meant
+    terms = {"a": lambda p, b, c: (jnp.float32(2.0), {"x": 1.0}), "b": lambda p, b, c: (each, {"y": each - 1.0})}
     total, metrics = weighted_sum(terms, {"a": 0.5, "b": -1.0}, {}, None, context())
     assert float(total) == -2.0
     assert {k: float(v) for k, v in metrics.items()} == {"loss/a": 2.0, "loss/b": 3.0, "x": 1.0, "y": 2.0}

@@ -12,7 +12,7 @@ from flax import struct
 from rl_jax.agents.continuous import check_bounded, single_steps, uniform_of_normal
 from rl_jax.losses.td import td_target
 from rl_jax.networks.critics import critics, deterministic_actor
-from rl_jax.ops import any_true, descend, polyak
+from rl_jax.ops import any_true, descend, on_parts, polyak
 from rl_jax.spaces import Box, check_supported
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
 
@@ -111,11 +111,11 @@ class DeterministicActorCritic:
         return state.replace(random=context.steps < self.random_steps)  # type: ignore[attr-defined]
 
     def _action(self, params: dict[str, PyTree], obs: jax.Array) -> Any:
-        return self.actor.apply(params["actor"], obs)  # type: ignore[union-attr]
+        return on_parts(self.actor.apply, params["actor"], (obs,), (0,), 0)  # type: ignore[union-attr]
 
     def _q(self, params: dict[str, PyTree], obs: jax.Array, action: jax.Array) -> Any:
         """``[members, B]``."""
-        return self.critics.apply(params["critics"], obs, action)  # type: ignore[union-attr]
+        return on_parts(self.critics.apply, params["critics"], (obs, action), (0, 0), 1)  # type: ignore[union-attr]
 
     def act(
         self, state: DeterministicState, carry: PyTree, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False

@@ -13,7 +13,7 @@ from rl_jax.agents.minibatches import check_minibatches, sweep_minibatches
 from rl_jax.agents.optimizers import Optimizer, optimizer
 from rl_jax.errors import RLJaxError
 from rl_jax.losses import weighted_sum
-from rl_jax.ops import descend
+from rl_jax.ops import descend, on_parts
 from rl_jax.spaces import Box, Discrete, MultiDiscrete, check_supported
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
 
@@ -97,7 +97,7 @@ class PolicyGradient:
         return state
 
     def _apply(self, params: PyTree, carry: PyTree, obs: jax.Array, first: jax.Array) -> tuple[PyTree, Any]:
-        return self.network.apply(params, carry, obs, first)  # type: ignore[union-attr]
+        return on_parts(self.network.apply, params, (carry, obs, first), (0, 1, 1), (0, 1))  # type: ignore[union-attr]
 
     def act(
         self, state: Learner, carry: PyTree, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False

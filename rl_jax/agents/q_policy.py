@@ -10,7 +10,7 @@ from flax import struct
 
 from rl_jax.losses import ExpectedValue
 from rl_jax.networks import q_network
-from rl_jax.ops import linear
+from rl_jax.ops import linear, on_parts
 from rl_jax.spaces import Discrete, check_supported
 from rl_jax.types import Context, Key, PyTree, Spec
 
@@ -80,9 +80,12 @@ class QPolicy:
     def apply(self, params: PyTree, carry: PyTree, obs: jax.Array, first: jax.Array, noise: Key | None) -> tuple:
         """Memory after, and outputs ``[T, N, A, K]`` on, ``obs`` ``[T, N, ...]``; ``noise`` is for noisy networks."""
         rngs = {"noise": noise} if self.noisy and noise is not None else None
-        out: Any
-        carry, out = self.network.apply(params, carry, obs, first, rngs=rngs)  # type: ignore[union-attr]
-        return carry, out.raw
+
+        def part(params: PyTree, *seen: PyTree) -> tuple[PyTree, jax.Array]:
+            carry, out = self.network.apply(params, *seen, rngs=rngs)  # type: ignore[union-attr]
+            return carry, out.raw  # type: ignore[union-attr]
+
+        return on_parts(part, params, (carry, obs, first), (0, 1, 1), (0, 1))
 
     def act(
         self, params: PyTree, epsilon: jax.Array, carry: PyTree, obs: jax.Array, first: jax.Array, key: Key, greedy: bool

@@ -15,7 +15,7 @@ from rl_jax.losses.soft import Choice, choose, policy_cost, smallest, soft_value
 from rl_jax.losses.td import td_target
 from rl_jax.networks.critics import critics, stochastic_actor
 from rl_jax.networks.distributions import Categorical
-from rl_jax.ops import Periodic, descend, polyak
+from rl_jax.ops import Periodic, descend, on_parts, polyak
 from rl_jax.spaces import Box, Discrete, Space, check_supported
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
 
@@ -159,11 +159,12 @@ class SoftActorCritic:
         return jnp.exp(params["log_alpha"]) if self.temperature is None else self.temperature
 
     def _policy(self, params: PyTree, obs: jax.Array) -> Any:
-        return self.actor.apply(params, obs)  # type: ignore[union-attr]
+        return on_parts(self.actor.apply, params, (obs,), (0,), 0)  # type: ignore[union-attr]
 
     def _q(self, params: PyTree, obs: jax.Array, action: jax.Array | None) -> Any:
         """``[members, B]``, or of all actions ``[members, B, A]``."""
-        return self.critics.apply(params, obs, *(() if action is None else (action,)))  # type: ignore[union-attr]
+        seen = (obs,) if action is None else (obs, action)
+        return on_parts(self.critics.apply, params, seen, (0,) * len(seen), 1)  # type: ignore[union-attr]
 
     def _min_q(self, params: PyTree, obs: jax.Array, choice: Choice) -> jax.Array:
         return smallest(self._q(params, obs, choice.action))

@@ -22,7 +22,7 @@ class LogPolicy:
 
     def __call__(self, params: PyTree, batch: Rollout, context: Context) -> tuple[jax.Array, Metrics]:
         advantage = standardized(batch.extras["advantage"]) if self.standardize else batch.extras["advantage"]
-        return -jnp.mean(context.outputs.policy.log_prob(batch.action) * advantage), {}
+        return -context.outputs.policy.log_prob(batch.action) * advantage, {}
 
 
 @struct.dataclass
@@ -38,7 +38,7 @@ class RatioPolicy:
     def __call__(self, params: PyTree, batch: Rollout, context: Context) -> tuple[jax.Array, Metrics]:
         advantage = standardized(batch.extras["advantage"]) if self.standardize else batch.extras["advantage"]
         ratio = jnp.exp(context.outputs.policy.log_prob(batch.action) - batch.extras["log_prob"])
-        return -jnp.mean(ratio * advantage), {}
+        return -ratio * advantage, {}
 
 
 @struct.dataclass
@@ -56,7 +56,7 @@ class MirrorDescentKL:
     anneal: bool = struct.field(pytree_node=False, default=True)
 
     def __call__(self, params: PyTree, batch: Rollout, context: Context) -> tuple[jax.Array, Metrics]:
-        kl = jnp.mean(context.outputs.policy.kl(jax.lax.stop_gradient(context.target.policy)))
+        kl = context.outputs.policy.kl(jax.lax.stop_gradient(context.target.policy))
         # The last train step's progress is below one, but beyond the plan there is none left.
         left = jnp.maximum(1.0 - context.progress, 1e-3) if self.anneal else 1.0
         return kl / (self.step_size * left), {"policy/kl": kl}

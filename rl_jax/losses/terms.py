@@ -1,7 +1,8 @@
-"""Loss terms of policy-gradient agents. Each is one scalar from a batch and the network's outputs on it.
+"""Loss terms of policy-gradient agents. Each is a loss of every item of a batch, from the network's outputs on it.
 
 All read a time-major :class:`~rl_jax.types.Rollout` of a minibatch, ``[T, B]``, and ``context.outputs``, the network's
-:class:`~rl_jax.networks.Outputs` on it under the parameters being differentiated.
+:class:`~rl_jax.networks.Outputs` on it under the parameters being differentiated. They return arrays ``[T, B]`` whose means are
+meant: :func:`~rl_jax.losses.weighted_sum` takes all of them at once.
 """
 
 from typing import Any
@@ -15,7 +16,8 @@ from rl_jax.types import Context, Metrics, PyTree, Rollout
 
 def standardized(advantage: jax.Array) -> jax.Array:
     """Mean 0 and standard deviation 1 over all items."""
-    return (advantage - jnp.mean(advantage)) / (jnp.std(advantage) + 1e-8)
+    centred = advantage - jnp.mean(advantage)
+    return centred / (jnp.sqrt(jnp.mean(centred**2)) + 1e-8)
 
 
 @struct.dataclass
@@ -39,8 +41,8 @@ class ClippedPolicy:
         log_ratio = context.outputs.policy.log_prob(batch.action) - batch.extras["log_prob"]
         ratio = jnp.exp(log_ratio)
         clipped = jnp.clip(ratio, 1.0 - self.epsilon, 1.0 + self.epsilon)
-        loss = -jnp.mean(jnp.minimum(ratio * advantage, clipped * advantage))
-        outside = jnp.mean((jnp.abs(ratio - 1.0) > self.epsilon).astype(jnp.float32))
+        loss = -jnp.minimum(ratio * advantage, clipped * advantage)
+        outside = (jnp.abs(ratio - 1.0) > self.epsilon).astype(jnp.float32)
         return loss, {"policy/clip_fraction": outside}
 
 
@@ -49,7 +51,7 @@ class SquaredValue:
     """``mean((V - target)^2) / 2``, the target being ``extras["value_target"]``."""
 
     def __call__(self, params: PyTree, batch: Rollout, context: Context) -> tuple[jax.Array, Metrics]:
-        return 0.5 * jnp.mean((context.outputs.value - batch.extras["value_target"]) ** 2), {}
+        return 0.5 * (context.outputs.value - batch.extras["value_target"]) ** 2, {}
 
 
 @struct.dataclass
@@ -65,15 +67,15 @@ class ClippedValue:
     def __call__(self, params: PyTree, batch: Rollout, context: Context) -> tuple[jax.Array, Metrics]:
         value, target, old = context.outputs.value, batch.extras["value_target"], batch.extras["value"]
         near = old + jnp.clip(value - old, -self.epsilon, self.epsilon)
-        return 0.5 * jnp.mean(jnp.maximum((value - target) ** 2, (near - target) ** 2)), {}
+        return 0.5 * jnp.maximum((value - target) ** 2, (near - target) ** 2), {}
 
 
 @struct.dataclass
 class NegativeEntropy:
-    """Minus the policy's mean entropy, in nats: a positive weight rewards randomness."""
+    """Minus the policy's entropy, in nats: a positive weight rewards randomness."""
 
     def __call__(self, params: PyTree, batch: Rollout, context: Context) -> tuple[jax.Array, Metrics]:
-        entropy = jnp.mean(context.outputs.policy.entropy())
+        entropy = context.outputs.policy.entropy()
         return -entropy, {"policy/entropy": entropy}
 
 
@@ -87,5 +89,5 @@ class KLDiagnostic:
 
     def __call__(self, params: PyTree, batch: Rollout, context: Context) -> tuple[jax.Array, Metrics]:
         log_ratio = context.outputs.policy.log_prob(batch.action) - batch.extras["log_prob"]
-        kl = jnp.mean(jnp.expm1(log_ratio) - log_ratio)
+        kl = jnp.expm1(log_ratio) - log_ratio
         return kl, {"policy/kl": kl}

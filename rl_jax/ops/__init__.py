@@ -2,7 +2,7 @@
 
 from rl_jax.ops.branch import any_true, shared
 from rl_jax.ops.descent import bounded, descend
-from rl_jax.ops.mesh import devices_of_envs, per_device, spread
+from rl_jax.ops.mesh import devices_of_envs, means, on_parts, per_device, spread
 from rl_jax.ops.obgd import obgd
 from rl_jax.ops.permutation import permutation
 from rl_jax.ops.plasticity import active_units, dormant_ratio, dormant_units
@@ -26,7 +26,9 @@ __all__ = [
     "dormant_ratio",
     "dormant_units",
     "linear",
+    "means",
     "obgd",
+    "on_parts",
     "per_device",
     "permutation",
     "polyak",

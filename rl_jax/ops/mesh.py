@@ -6,8 +6,11 @@ where there is no such mesh.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 from jax.sharding import PartitionSpec
 
 from rl_jax.types import PyTree
@@ -35,6 +38,54 @@ def per_device(function: Callable[..., PyTree], *operands: PyTree, axis: int = 0
         return function(*operands)
     split = PartitionSpec(*[None] * axis, ENVS)
     return jax.shard_map(function, in_specs=split, out_specs=split, axis_names={ENVS}, check_vma=False)(*operands)
+
+
+def on_parts(function: Callable[..., PyTree], params: PyTree, operands: tuple[PyTree, ...], axes: Any, out_axes: Any) -> PyTree:
+    """``function(params, *operands)``, each device on its part of a batch, if the devices divide it.
+
+    What comes out, and its derivatives, are what ``function`` gives. But the derivative for ``params``, a sum over the batch and
+    so over the devices, crosses between them as one array, and not as one for every leaf: of meetings there should be few.
+
+    Args:
+        function: must treat every item of the batch by itself.
+        params: there in whole on every device.
+        operands: with an axis of the batch.
+        axes: which one, for each of ``operands``.
+        out_axes: the same for the results, or for each part of them.
+    """
+    devices = devices_of_envs()
+    sizes = {x.shape[axis] for tree, axis in zip(operands, axes, strict=True) for x in jax.tree.leaves(tree)}
+    if devices == 1 or any(size % devices for size in sizes):
+        return function(params, *operands)
+    flat, unravel = ravel_pytree(params)
+
+    def part(flat: jax.Array, *operands: PyTree) -> PyTree:
+        return function(unravel(flat), *operands)
+
+    def along(axis: int) -> PartitionSpec:
+        return PartitionSpec(*[None] * axis, ENVS)
+
+    mapped = jax.shard_map(
+        part,
+        in_specs=(PartitionSpec(), *map(along, axes)),
+        out_specs=jax.tree.map(along, out_axes),
+        axis_names={ENVS},
+        check_vma=False,
+    )
+    return mapped(flat, *operands)
+
+
+def means(values: dict[str, Any]) -> dict[str, jax.Array]:
+    """The mean of each array of ``values``; over several devices in one sum for all that have the same shape."""
+    if devices_of_envs() == 1:
+        return {name: jnp.mean(x) for name, x in values.items()}
+    shapes = {name: jnp.shape(x) for name, x in values.items()}
+    found: dict[str, jax.Array] = {}
+    for shape in set(shapes.values()):
+        alike = [name for name in values if shapes[name] == shape]
+        stacked = jnp.stack([jnp.asarray(values[name], jnp.float32) for name in alike])
+        found |= dict(zip(alike, jnp.mean(stacked, axis=tuple(range(1, stacked.ndim))), strict=True))
+    return {name: found[name] for name in values}
 
 
 def spread(tree: PyTree, axis: int) -> PyTree:
