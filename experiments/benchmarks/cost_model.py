@@ -82,7 +82,9 @@ if __name__ == "__main__":
     content = json.loads(parser.parse_args().bench.read_text())
     models = {}
     for suite, (name, _) in VARIED.items():
-        cases = [row for row in content["rows"] if row["suite"] == suite and not row["case"].endswith(" add")]
+        cases = [
+            row for row in content["rows"] if row["suite"] == suite and row["devices"] == 1 and not row["case"].endswith(" add")
+        ]
         if len(cases) > 2:
             models[suite] = model(cases, name)
     RESULTS.write_text(

@@ -1,13 +1,6 @@
-"""Weak scaling: as many times the work as there are devices, each number of devices in a process of its own.
-
-``python -m rl_jax.run.bench.devices NUMBER CASE SECONDS SMALL`` prints one row as JSON.
-"""
+"""Weak scaling: as many times the work as there are devices, each number of devices in a process of its own."""
 
 import dataclasses
-import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -16,8 +9,8 @@ import jax
 
 import rl_jax as rl
 from rl_jax.agents import CONFIGS
-from rl_jax.errors import RLJaxError
 from rl_jax.loop import Trainer
+from rl_jax.run.bench.apart import measured_apart, report, there_are, told
 from rl_jax.run.bench.row import Row, Setup, bytes_of, finished, timed
 from rl_jax.run.devices import Devices
 from rl_jax.run.job import Job, Wanted
@@ -34,22 +27,8 @@ def scale_devices(setup: Setup) -> Iterator[Row]:
     """
     for case in ("envs",) if setup.small else ("envs", "seeds"):
         for number in (1, 2) if setup.small else (1, 2, 4, 8):
-            if jax.default_backend() != "cpu" and number > jax.device_count():
-                continue
-            command = [
-                sys.executable,
-                "-m",
-                "rl_jax.run.bench.devices",
-                str(number),
-                case,
-                str(setup.seconds),
-                str(int(setup.small)),
-            ]
-            flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={number}"
-            done = subprocess.run(command, check=False, capture_output=True, text=True, env={**os.environ, "XLA_FLAGS": flags})
-            if done.returncode:
-                raise RLJaxError(f"scale-devices failed with {number} devices: {done.stderr[-500:]}")
-            yield Row(**json.loads(done.stdout.splitlines()[-1]))
+            if there_are(number):
+                yield measured_apart("rl_jax.run.bench.devices", number, setup, number, case)
 
 
 def measure(number: int, case: str, setup: Setup) -> Row:
@@ -73,17 +52,19 @@ def measure(number: int, case: str, setup: Setup) -> Row:
     collect = job.program("collect")
     seconds_collect = min(timed(lambda: collect(job._trainer(), state), setup.seconds / 2)) / repeats
     times: list[float] = []
-    begin = time.perf_counter()
+    begin, worked = time.perf_counter(), time.process_time()
     while len(times) < 3 or time.perf_counter() - begin < setup.seconds:
         start = time.perf_counter()
         state, metrics = job.advance(state, repeats)
         times.append((time.perf_counter() - start) / repeats)
+    worked = (time.process_time() - worked) / (len(times) * repeats)
     row = Row("scale-devices", case, "CartPole-v1", "ppo", num_envs, seeds, 64, seeds * trainer.steps_per_update)
     row = dataclasses.replace(row, devices=number, seconds_compile=job.seconds_compile, seconds_collect=seconds_collect)
+    row.seconds_processor = worked if jax.default_backend() == "cpu" else None
     row.bytes_peak, row.result = bytes_of(job.program("advance")), float(metrics["episode/return"].mean())
     return finished(row, times, None, setup.peak)
 
 
 if __name__ == "__main__":
-    setup = Setup(float(sys.argv[3]), peak=0.0, small=sys.argv[4] == "1")
-    print(json.dumps(dataclasses.asdict(measure(int(sys.argv[1]), sys.argv[2], setup))))
+    setup, (number, case) = told()
+    report(measure(int(number), case, setup))

@@ -78,7 +78,7 @@ def write(folder: Path, rows: Sequence[Row], about: dict[str, Any]) -> list[Path
 
 
 def _plot_devices(path: Path, rows: Sequence[Row]) -> Path:
-    """Seconds of a train step for as much work as one device had, and what they were spent on."""
+    """Seconds of a train step for as much work as one device had, what they were spent on, and how long the cores worked."""
     numbers = sorted({row.devices for row in rows})
     with figure_in_style(path, f"Weak scaling of PPO on CartPole-v1: {rows[0].device}", width=7.5, height=4.2) as (_, axes):
         for i, case in enumerate(sorted({row.case for row in rows})):
@@ -90,6 +90,9 @@ def _plot_devices(path: Path, rows: Sequence[Row]) -> Path:
             axes.bar(x, collect, 0.36, color=COLOURS[2 * i], label=f"{what}: acting")
             learn = [max(0.0, a - b) for a, b in zip(whole, collect, strict=True)]
             axes.bar(x, learn, 0.36, bottom=collect, color=COLOURS[2 * i], alpha=0.45, label=f"{what}: experience, learning")
+            if all(row.seconds_processor for row in mine):
+                worked = [1e3 * (row.seconds_processor or 0.0) / row.devices for row in mine]
+                axes.plot(x, worked, "_", markersize=26, color="black", label="" if i else "all cores' work")
         axes.set_xticks(range(len(numbers)), [str(n) for n in numbers])
         axes.set_xlabel("devices, and times the work")
         axes.set_ylabel("ms of a train step / devices")
@@ -121,7 +124,7 @@ def _plot(path: Path, rows: Sequence[Row], name: str, words: str) -> Path:
         axes.set_xlabel(words)
         axes.set_ylabel("environment steps per second" if rows[0].agent else "transitions per second")
         axes.set_xticks(x, [human_count(value) for value in x])
-        if all(row.share is not None for row in rows):
+        if len(cases) == 1 and all(row.share is not None for row in rows):
             right = axes.twinx()
             shares = [100 * (row.share or 0.0) for row in rows]
             right.plot([getattr(row, name) for row in rows], shares, marker="s", linestyle="--", color=COLOURS[1])

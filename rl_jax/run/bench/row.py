@@ -34,6 +34,7 @@ class Row:
         length, capacity: steps of a rollout, transitions that a buffer holds.
         devices: that shared the work.
         seconds_collect: of ``seconds_run``, acting in the environments; where it was measured apart.
+        seconds_processor: that a CPU's cores worked during one call, in the mean; where it was measured.
     """
 
     suite: str
@@ -57,6 +58,7 @@ class Row:
     capacity: int = 0
     devices: int = 1
     seconds_collect: float | None = None
+    seconds_processor: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

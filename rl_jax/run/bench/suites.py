@@ -14,7 +14,7 @@ from rl_jax.run.bench.devices import scale_devices
 from rl_jax.run.bench.flops import count
 from rl_jax.run.bench.parts import envs, replay, scale_replay, start
 from rl_jax.run.bench.row import Row, Setup, bytes_of, compiled, finished, timed
-from rl_jax.run.devices import Devices
+from rl_jax.run.bench.seeds import scale_seeds
 from rl_jax.run.job import Job
 
 #: The settings that are compared everywhere: environment and hyperparameters of each agent.
@@ -64,7 +64,7 @@ def update(setup: Setup) -> Iterator[Row]:
     """Learning alone, from what was collected once."""
     for case in _cases(setup):
         trainer, row = _trainer(case, setup)
-        job = _job(trainer, 1)
+        job = _job(trainer)
         state = job.advance(job.init(), 1 + 2048 // trainer.steps_per_update)[0]
 
         def learn(state: Any, passes: int, trainer: Trainer = trainer) -> Any:
@@ -91,23 +91,23 @@ def _learns(trainer: Trainer) -> int:
     return 1 if ratio is None else max(1, round(float(ratio) * trainer.steps_per_update))
 
 
-def _job(trainer: Trainer, seeds: int, devices: Devices | None = None) -> Job:
+def _job(trainer: Trainer) -> Job:
     jax.clear_caches()
-    job = Job(trainer, list(range(seeds)), 10**7, 8, devices=devices or Devices())
+    job = Job(trainer, [0], 10**7, 8)
     job.compile()
     return job
 
 
-def _train(setup: Setup, suite: str, case: str, seeds: int = 1, devices: Devices | None = None, **changes: Any) -> Row:
+def _train(setup: Setup, suite: str, case: str, **changes: Any) -> Row:
     """Whole train steps, and the return that they end with."""
     trainer, row = _trainer(case, setup, **changes)
-    job = _job(trainer, seeds, devices)
-    row.suite, row.seeds, row.seconds_compile = suite, seeds, job.seconds_compile
+    job = _job(trainer)
+    row.suite, row.seconds_compile = suite, job.seconds_compile
     row.bytes_peak = bytes_of(job.program("advance"))
     state, metrics = job.advance(job.init(), 1 + 4096 // trainer.steps_per_update)
     times: list[float] = []
     number, passed = 1, 0.0
-    operations = seeds * count(trainer._train_step, jax.eval_shape(trainer.init, jax.random.key(0), 1), loops=_learns(trainer))
+    operations = count(trainer._train_step, jax.eval_shape(trainer.init, jax.random.key(0), 1), loops=_learns(trainer))
     while passed < setup.seconds or len(times) < 3:
         (state, metrics), seconds = _clocked(partial(job.advance, state, number))
         passed += seconds
@@ -118,7 +118,7 @@ def _train(setup: Setup, suite: str, case: str, seeds: int = 1, devices: Devices
     if setup.profiles:
         with jax.profiler.trace(str(setup.profiles / case)):
             state, metrics = job.advance(state, max(1, number // 8))
-    row.steps = seeds * trainer.steps_per_update
+    row.steps = trainer.steps_per_update
     row.result = float(metrics["episode/return"].mean())
     return finished(row, times, operations, setup.peak)
 
@@ -139,12 +139,6 @@ def scale_envs(setup: Setup) -> Iterator[Row]:
     """PPO with 4 to 65,536 environments, the rollout as long and the minibatches as many."""
     for power in (2, 3) if setup.small else range(2, 17, 2):
         yield _train(setup, "scale-envs", "ppo", num_envs=2**power, rollout_length=32)
-
-
-def scale_seeds(setup: Setup) -> Iterator[Row]:
-    """PPO with 1 to 256 runs."""
-    for seeds in (1, 2) if setup.small else (1, 2, 8, 64, 256):
-        yield _train(setup, "scale-seeds", "ppo", seeds)
 
 
 def scale_width(setup: Setup) -> Iterator[Row]:
