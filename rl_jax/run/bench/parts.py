@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 import rl_jax as rl
 from rl_jax.agents import CONFIGS
+from rl_jax.errors import RLJaxError
 from rl_jax.loop import Trainer
 from rl_jax.run.bench.row import Row, Setup, compiled, finished, timed
 
@@ -99,15 +100,27 @@ def _buffer(setup: Setup, suite: str, case: str, capacity: int, options: dict[st
 
 
 def start(setup: Setup) -> Iterator[Row]:
-    """A whole ``rl-jax train`` of one row of metrics, in a process of its own: with nothing compiled before, and again."""
+    """From the command ``rl-jax train`` to its first steps, in a process of its own: with nothing compiled before, and again."""
     for agent, env in (("ppo", "CartPole-v1"), ("sac", "Pendulum-v1"))[: 1 if setup.small else 2]:
         with tempfile.TemporaryDirectory() as folder:
-            for case in ("first start", "second start"):
-                out = f"{folder}/{case.split()[0]}"
-                command = [sys.executable, "-m", "rl_jax.run.cli", "train", agent, "--env", env, "--steps", "64"]
-                command += ["--eval-episodes", "1", "--checkpoints", "1", "--quiet", "--time-limit", "32", "--out", out]
-                begin = time.perf_counter()
-                environment = {**os.environ, "RL_JAX_CACHE": folder}
-                subprocess.run(command, check=True, capture_output=True, env=environment)
+            for case, number in (("first start", 1), ("second start", 1 if setup.small else 3)):
+                times = [_until_first_steps(agent, env, folder) for _ in range(number)]
+                row = Row("start", case, env, agent, CONFIGS[agent]().num_envs, steps=CONFIGS[agent]().num_envs)
+                yield finished(row, times, None, 0.0)
+
+
+def _until_first_steps(agent: str, env: str, folder: str) -> float:
+    """Seconds until the first line of progress; the run goes on to its end, so that the next one finds all of it compiled."""
+    command = [sys.executable, "-m", "rl_jax.run.cli", "train", agent, "--env", env, "--steps", "10000", "--overwrite"]
+    command += ["--eval-episodes", "1", "--checkpoints", "1", "--time-limit", "32", "--out", f"{folder}/run"]
+    said = ""
+    begin = time.perf_counter()
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "RL_JAX_CACHE": folder}) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            said += line
+            if " steps/s" in line:
                 seconds = time.perf_counter() - begin
-                yield finished(Row("start", case, env, agent, CONFIGS[agent]().num_envs, steps=64), [seconds], None, 0.0)
+                process.communicate()
+                return seconds
+    raise RLJaxError(f"rl-jax train {agent} came to no steps: {said[-500:]}")
