@@ -54,8 +54,10 @@ def on_parts(function: Callable[..., PyTree], params: PyTree, operands: tuple[Py
         out_axes: the same for the results, or for each part of them.
     """
     devices = devices_of_envs()
+    if devices == 1:
+        return function(params, *operands)
     sizes = {x.shape[axis] for tree, axis in zip(operands, axes, strict=True) for x in jax.tree.leaves(tree)}
-    if devices == 1 or any(size % devices for size in sizes):
+    if any(size % devices for size in sizes):
         return function(params, *operands)
     flat, unravel = ravel_pytree(params)
 
@@ -81,7 +83,7 @@ def means(values: dict[str, Any]) -> dict[str, jax.Array]:
         return {name: jnp.mean(x) for name, x in values.items()}
     shapes = {name: jnp.shape(x) for name, x in values.items()}
     found: dict[str, jax.Array] = {}
-    for shape in set(shapes.values()):
+    for shape in dict.fromkeys(shapes.values()):
         alike = [name for name in values if shapes[name] == shape]
         stacked = jnp.stack([jnp.asarray(values[name], jnp.float32) for name in alike])
         found |= dict(zip(alike, jnp.mean(stacked, axis=tuple(range(1, stacked.ndim))), strict=True))

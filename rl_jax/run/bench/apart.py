@@ -6,8 +6,6 @@ import os
 import subprocess
 import sys
 
-import jax
-
 from rl_jax.errors import RLJaxError
 from rl_jax.run.bench.row import Row, Setup
 
@@ -35,8 +33,3 @@ def told() -> tuple[Setup, list[str]]:
 def report(row: Row) -> None:
     """Tell the process that waits for it."""
     print(json.dumps(dataclasses.asdict(row)))
-
-
-def there_are(devices: int) -> bool:
-    """Whether so many devices can be had: of a CPU, always."""
-    return jax.default_backend() == "cpu" or devices <= jax.device_count()

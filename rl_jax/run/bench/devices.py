@@ -10,7 +10,7 @@ import jax
 import rl_jax as rl
 from rl_jax.agents import CONFIGS
 from rl_jax.loop import Trainer
-from rl_jax.run.bench.apart import measured_apart, report, there_are, told
+from rl_jax.run.bench.apart import measured_apart, report, told
 from rl_jax.run.bench.row import Row, Setup, bytes_of, finished, timed
 from rl_jax.run.devices import Devices
 from rl_jax.run.job import Job, Wanted
@@ -27,8 +27,10 @@ def scale_devices(setup: Setup) -> Iterator[Row]:
     """
     for case in ("envs",) if setup.small else ("envs", "seeds"):
         for number in (1, 2) if setup.small else (1, 2, 4, 8):
-            if there_are(number):
+            if jax.default_backend() == "cpu":
                 yield measured_apart("rl_jax.run.bench.devices", number, setup, number, case)
+            elif number <= jax.device_count():  # two processes would want one memory
+                yield measure(number, case, setup)
 
 
 def measure(number: int, case: str, setup: Setup) -> Row:
@@ -37,6 +39,7 @@ def measure(number: int, case: str, setup: Setup) -> Row:
     seeds, num_envs = (1, number * envs) if case == "envs" else (number, envs)
     trainer = CONFIGS["ppo"](num_envs=num_envs, rollout_length=length).trainer(rl.make("CartPole-v1"))
     devices = Devices.choose(number, "envs" if case == "envs" else "seeds")
+    jax.clear_caches()
     job = Job(trainer, list(range(seeds)), 10**7, 8, devices=devices)
     job.compile()
     state, metrics = job.advance(job.init(), 4)

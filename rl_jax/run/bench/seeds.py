@@ -9,7 +9,7 @@ import numpy as np
 import rl_jax as rl
 from rl_jax.agents import CONFIGS
 from rl_jax.run.begin import cores_that_divide
-from rl_jax.run.bench.apart import measured_apart, report, there_are, told
+from rl_jax.run.bench.apart import measured_apart, report, told
 from rl_jax.run.bench.flops import count
 from rl_jax.run.bench.row import Row, Setup, bytes_of, finished
 from rl_jax.run.devices import Devices
@@ -22,15 +22,18 @@ BEFORE, UNDER = 2, 4
 def scale_seeds(setup: Setup) -> Iterator[Row]:
     """PPO with 1 to 256 runs, each row the same train steps of every run."""
     for seeds in (1, 2) if setup.small else (1, 2, 8, 64, 256):
-        for devices in sorted({1, cores_that_divide(seeds)}):
-            if there_are(devices):
+        if jax.default_backend() == "cpu":
+            for devices in sorted({1, cores_that_divide(seeds)}):
                 yield measured_apart("rl_jax.run.bench.seeds", devices, setup, seeds, devices)
+        else:  # two processes would want one memory
+            yield measure(seeds, 1, setup)
 
 
 def measure(seeds: int, devices: int, setup: Setup) -> Row:
     """One number of runs on devices that this process has."""
     envs, length = (8, 8) if setup.small else (64, 128)
     trainer = CONFIGS["ppo"](num_envs=envs, rollout_length=length).trainer(rl.make("CartPole-v1"))
+    jax.clear_caches()
     job = Job(trainer, list(range(seeds)), 10**7, 8, devices=Devices.choose(devices, "seeds"))
     job.compile()
     where = "one device" if devices == 1 else f"{devices} devices"
