@@ -211,8 +211,7 @@ def _train(
             if stopped_by is not None and end < edges[-1]:
                 text = f"stopped by {signal.Signals(stopped_by).name} after {human_count(end * per_update)} steps"
                 raise Stopped(f"{text}; saved: continue with --resume {folder}", stopped_by)
-        if scores is None:  # resumed at the very end
-            scores = job.evaluate(state, FINAL_EVALUATION)
+        scores = scores or job.evaluate(state, FINAL_EVALUATION)  # none yet: resumed at the very end
     for logger in loggers:
         logger.close()
     seconds_run = time.perf_counter() - start
