@@ -14,7 +14,7 @@ from rl_jax.run.leaves import plain, unplain
 from rl_jax.types import PyTree
 
 #: Numbers of runs side by side, the best first.
-WIDTHS = (2, 3, 4, 5, 6, 7, 8)
+WIDTHS = (2, 3, 5, 7)
 
 
 def width(runs: int) -> int:

@@ -115,7 +115,8 @@ def _until_first_steps(agent: str, env: str, folder: str) -> float:
     command += ["--eval-episodes", "1", "--checkpoints", "1", "--time-limit", "32", "--out", f"{folder}/run"]
     said = ""
     begin = time.perf_counter()
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "RL_JAX_CACHE": folder}) as process:
+    environment = {**os.environ, "RL_JAX_CACHE": folder}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stderr is not None
         for line in process.stderr:
             said += line
