@@ -14,7 +14,8 @@ from rl_jax.agents import PPOConfig
 from rl_jax.run.checkpoint import Checkpoints
 from rl_jax.run.config import RunOptions, option
 from rl_jax.run.folder import RunFolder
-from rl_jax.run.train import FINAL_EVALUATION, metadata
+from rl_jax.run.metadata import metadata
+from rl_jax.run.train import FINAL_EVALUATION
 
 KEYS = {
     *("env", "agent", "steps", "seconds_compile", "seconds_run", "steps_per_second"),

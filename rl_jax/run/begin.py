@@ -17,7 +17,8 @@ from rl_jax.run.checkpoint import Checkpoints
 from rl_jax.run.config import IDENTITY, RECORD, RunOptions
 from rl_jax.run.devices import Devices
 from rl_jax.run.job import Job
-from rl_jax.run.train import check_writable, metadata, prepare_folder
+from rl_jax.run.metadata import metadata
+from rl_jax.run.ownership import check_writable, prepare_folder
 
 
 def cores_that_divide(runs: int) -> int:

@@ -26,9 +26,12 @@ from rl_jax.run.folder import RunFolder
 from rl_jax.run.job import Job
 from rl_jax.run.leaves import digest
 from rl_jax.run.memory import check_memory
+from rl_jax.run.metadata import device_text
 from rl_jax.run.metrics import MetricsFile
+from rl_jax.run.outcome import summarise
+from rl_jax.run.ownership import check_writable
 from rl_jax.run.sweep import report, sweep_job, sweepable
-from rl_jax.run.train import FINAL_EVALUATION, check_writable, device_text, finish, summarise
+from rl_jax.run.train import FINAL_EVALUATION, finish
 from rl_jax.run.train import train as run_job
 
 

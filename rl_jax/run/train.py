@@ -1,121 +1,34 @@
 """A run on disk: rows of metrics, evaluations, checkpoints, a curve, and one line of JSON at the end."""
 
 import errno
-import fcntl
-import os
-import platform
-import shutil
 import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from datetime import datetime
-from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
-from rl_jax.envs import extras
-from rl_jax.errors import NonFinite, RLJaxError
-from rl_jax.run import distributed, stats
+from rl_jax.errors import RLJaxError
+from rl_jax.run import distributed
 from rl_jax.run.checkpoint import Checkpoints
-from rl_jax.run.config import RunOptions, load, write_json
+from rl_jax.run.config import RunOptions, write_json
 from rl_jax.run.curves import curve_from_rows
 from rl_jax.run.job import Job, Scores
 from rl_jax.run.leaves import digest
 from rl_jax.run.memory import replay_text
+from rl_jax.run.metadata import device_text
 from rl_jax.run.metrics import Logger, MetricsFile, TensorBoardLogger, WandbLogger
+from rl_jax.run.outcome import check_finite, rows_of, score, summarise
+from rl_jax.run.ownership import alone
 from rl_jax.run.progress import Progress, human_count, human_time
+from rl_jax.run.stopping import Stopped, graceful
 
 #: Evaluations of one run draw from different streams: those during training from the train step's number, the last from this.
 FINAL_EVALUATION = 2**31 - 1
-
-
-def device_text() -> str:
-    """The device that jax computes on, in words."""
-    device = jax.local_devices()[0]
-    cores = f", {os.cpu_count()} cores" if device.platform == "cpu" else ""
-    return f"{device.device_kind}{cores} x{jax.device_count()}"
-
-
-def metadata() -> dict[str, Any]:
-    """Versions, device and precision: what else a result depends on."""
-    settings: Any = jax.config
-    packages = ("rl_jax", "jax", "jaxlib", "flax", "optax", "gymnax", "brax", "orbax-checkpoint", "numpy", *extras.imported())
-    return {
-        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "command_line": sys.argv,
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in packages},
-        "device": device_text(),
-        "matmul_precision": settings.jax_default_matmul_precision or "default",
-        "x64": bool(settings.jax_enable_x64),
-    }
-
-
-def prepare_folder(folder: Path, overwrite: bool) -> None:
-    """Make an empty run folder, or refuse.
-
-    Raises:
-        RLJaxError: it exists and holds something, or it cannot be written.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        if not overwrite:
-            raise RLJaxError(
-                f"{folder} exists already: add --overwrite to delete it, --resume {folder} to continue it, or another --out"
-            )
-        try:
-            load(folder / "config.json")
-        except RLJaxError:
-            raise RLJaxError(f"{folder} is no run folder, so --overwrite will not delete it: choose another --out") from None
-        shutil.rmtree(folder.resolve())
-    check_writable(folder)
-
-
-def check_writable(folder: Path) -> None:
-    """Raise a clear error unless files can be made in ``folder`` (created if absent)."""
-    probe = folder / ".writable"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.write_text("")
-        probe.unlink()
-    except OSError as error:
-        raise RLJaxError(f"cannot write to {folder} ({error.strerror}): choose another --out") from None
-
-
-class _Stop:
-    """Remembers that SIGINT or SIGTERM came, so that the run can end between two rows."""
-
-    def __init__(self) -> None:
-        self.signal: int | None = None
-
-    def __call__(self, number: int, frame: object) -> None:
-        if self.signal is not None:  # asked twice: at once
-            raise KeyboardInterrupt
-        self.signal = number
-
-
-@contextmanager
-def _graceful() -> Iterator[_Stop]:
-    stop = _Stop()
-    old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
-
-
-class Stopped(Exception):
-    """The run was asked to stop and has saved itself."""
-
-    def __init__(self, message: str, number: int):
-        super().__init__(message)
-        self.number = number
 
 
 def train(
@@ -141,21 +54,8 @@ def train(
     settings: Any = jax.config
     if settings.jax_debug_nans:
         raise RLJaxError("jax_debug_nans cannot be used with a compiled run, which looks for NaN itself: switch it off")
-    with _alone(folder) if distributed.first() else nullcontext():
+    with alone(folder) if distributed.first() else nullcontext():
         return _train(job, folder, options, title, labels, resume)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Two processes must not write one run; the lock goes with the process, however it ends."""
-    with open(folder / ".lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RLJaxError(f"another process is writing {folder}: wait for its end, or stop it") from None
-        except OSError:
-            pass  # a file system without locks
-        yield
 
 
 def _train(
@@ -177,7 +77,7 @@ def _train(
     count = min(options.checkpoints, len(edges) - 1)
     saves = {edges[round(i * (len(edges) - 1) / count)] for i in range(1, count + 1)}
     start, seconds_train, first_update = time.perf_counter(), 0.0, done // per_update
-    with _graceful() as stop, progress, _disk_errors(folder, checkpoints):
+    with graceful() as stop, progress, _disk_errors(folder, checkpoints):
         if state is None:
             state = job.init()
             checkpoints.save(0, state)
@@ -192,19 +92,19 @@ def _train(
             # Looked at once: a signal from here on ends the next row. All processes end together.
             stopped_by = distributed.largest(stop.signal or 0) or None
             saving = end in saves or stopped_by is not None
-            _check_finite(job, state, metrics, begin, labels, checkpoints, at_save=saving)
+            check_finite(job, state, metrics, begin, labels, checkpoints, at_save=saving)
             rate = runs * (end - begin) * per_update / seconds
-            rows = _rows(labels, metrics, end * per_update, time.perf_counter() - start, rate)
-            score = None
+            rows = rows_of(labels, metrics, end * per_update, time.perf_counter() - start, rate)
+            mean = None
             if end in saves:
                 scores = job.evaluate(state, FINAL_EVALUATION if end == edges[-1] else end)
-                score = _score(scores)
+                mean = score(scores)
                 for row, value in zip(rows, scores.per_run(), strict=True):
                     row["eval/return"] = float(value)
             for logger in loggers:
                 logger.log(rows)
             if saving:
-                checkpoints.save(end * per_update, state, score)
+                checkpoints.save(end * per_update, state, mean)
             extra = {} if scores is None else {"eval": scores.per_run().tolist()}
             progress.update(end * per_update * runs, rate, metrics["episode/return"].tolist(), extra)
             job.start_evaluation()  # not before the first steps: people wait for those
@@ -243,35 +143,6 @@ def _loggers(folder: Path, options: RunOptions, title: str, done: int) -> list[L
     return loggers
 
 
-def _rows(
-    labels: list[dict[str, Any]], metrics: dict[str, np.ndarray], steps: int, wall: float, rate: float
-) -> list[dict[str, Any]]:
-    """One row of metrics per run."""
-    where = {"wall": wall, "steps_per_second": rate}
-    values = {name: value for name, value in metrics.items() if name != "nonfinite_update"}
-    return [
-        {"steps": steps, **label, **where, **{name: float(value[i]) for name, value in values.items()}}
-        for i, label in enumerate(labels)
-    ]
-
-
-def summarise(scores: Scores) -> dict[str, Any]:
-    """Mean and interquartile mean over runs of their mean returns; over episodes where there is a single run."""
-    runs = scores.per_run()
-    values = runs if len(runs) > 1 else scores.returns[0][scores.finished[0]]
-    known = values[np.isfinite(values)]
-    result: dict[str, Any] = {
-        "eval_return_mean": float(known.mean()) if known.size else None,
-        "eval_return_iqm": float(stats.iqm(known)) if known.size else None,
-        "eval_episodes": int(scores.finished.sum()),
-        "eval_unfinished": int((~scores.finished).sum()),
-    }
-    if len(runs) > 1:
-        low, high = stats.bootstrap_interval(known) if known.size > 1 else (None, None)
-        result |= {"eval_return_iqm_ci95": [low, high], "eval_returns": [float(x) if np.isfinite(x) else None for x in runs]}
-    return result
-
-
 def plot_run(folder: Path, title: str) -> Path:
     """Draw ``curve.png`` of a run folder from its metrics."""
     from rl_jax.run.plots import learning_curve  # matplotlib takes as long to import as jax: not before the first step
@@ -280,38 +151,6 @@ def plot_run(folder: Path, title: str) -> Path:
     evaluated = [row for row in rows if "eval/return" in row]
     evaluation = curve_from_rows(evaluated, "eval/return") if evaluated else None
     return learning_curve(folder / "curve.png", curve_from_rows(rows), title, evaluation)
-
-
-def _score(scores: Scores) -> float | None:
-    values = scores.per_run()
-    return None if np.isnan(values).any() else float(stats.iqm(values))
-
-
-def _check_finite(
-    job: Job,
-    state: Any,
-    metrics: dict[str, np.ndarray],
-    begin: int,
-    labels: list[dict[str, Any]],
-    checkpoints: Checkpoints,
-    at_save: bool,
-) -> None:
-    bad = metrics["nonfinite_update"] >= 0
-    if not bad.any() and at_save:
-        bad = ~job.finite(state)
-    if not bad.any():
-        return
-    run = int(np.argmax(bad))
-    update = begin + max(0, int(metrics["nonfinite_update"][run]))
-    where = [k for k, v in metrics.items() if not np.isfinite(v[run]) and not k.startswith("episode/")] or ["the parameters"]
-    where.sort(key=lambda name: not name.startswith("reward/"))  # what the environment gave comes before what followed
-    fix = "look at the environment's rewards" if where[0].startswith("reward/") else "lower --learning-rate"
-    label = ", ".join(f"{name} {value}" for name, value in labels[run].items())
-    raise NonFinite(
-        f"NaN or infinity in {', '.join(where[:3])} ({label}) at train step {update} "
-        f"(environment step {update * job.trainer.steps_per_update}); the last good checkpoint is "
-        f"{checkpoints.path(checkpoints.steps()[-1])}: {fix}"
-    )
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from rl_jax.errors import RLJaxError
 from rl_jax.run.bench import report
 from rl_jax.run.bench.row import Row, Setup, matmul_peak
 from rl_jax.run.bench.suites import SUITES
-from rl_jax.run.train import check_writable, metadata
+from rl_jax.run.metadata import metadata
+from rl_jax.run.ownership import check_writable
 
 
 def bench(given: Any) -> None:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from rl_jax.run.compiling import compiler_options
-from rl_jax.run.train import device_text
+from rl_jax.run.metadata import device_text
 
 
 @dataclasses.dataclass

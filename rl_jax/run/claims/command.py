@@ -19,9 +19,10 @@ from rl_jax.run.claims.recipe import Arm, Curve, Outcome, Recipe, Work
 from rl_jax.run.claims.trained import Trained
 from rl_jax.run.config import write_json
 from rl_jax.run.curves import fill_gaps
+from rl_jax.run.metadata import metadata
+from rl_jax.run.ownership import check_writable
 from rl_jax.run.progress import human_count, human_time
 from rl_jax.run.stats import bootstrap_band, iqm
-from rl_jax.run.train import check_writable, metadata
 
 #: Runs of the quick slice.
 QUICK_SEEDS = 2
