@@ -12,7 +12,7 @@ import jax
 import pytest
 
 from rl_jax.agents import CONFIGS
-from rl_jax.run.config import RunOptions
+from rl_jax.run.options import RunOptions
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(path for path in (ROOT / "docs").rglob("*.md") if "_generated" not in path.parts)])

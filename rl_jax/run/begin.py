@@ -14,10 +14,10 @@ import jax
 from rl_jax.errors import RLJaxError
 from rl_jax.run import config, distributed
 from rl_jax.run.checkpoint import Checkpoints
-from rl_jax.run.config import IDENTITY, RECORD, RunOptions
 from rl_jax.run.devices import Devices
 from rl_jax.run.job import Job
 from rl_jax.run.metadata import metadata
+from rl_jax.run.options import IDENTITY, RECORD, RunOptions
 from rl_jax.run.ownership import check_writable, prepare_folder
 
 

@@ -19,8 +19,8 @@ import jax
 from rl_jax.agents import CONFIGS
 from rl_jax.errors import RLJaxError
 from rl_jax.run import commands, distributed
-from rl_jax.run.config import RunOptions, load, restore
-from rl_jax.run.options import Bench, Evaluate, List, Plot, Render, Reproduce
+from rl_jax.run.config import load, restore
+from rl_jax.run.options import Bench, Evaluate, List, Plot, Render, Reproduce, RunOptions
 from rl_jax.run.parse import SUMMARIES, parse, run_class
 from rl_jax.run.stopping import Stopped
 

@@ -20,7 +20,6 @@ from rl_jax.loop.collect import begin, collect
 from rl_jax.ops import written_out
 from rl_jax.run import config, distributed
 from rl_jax.run.begin import choose_devices, count_cpu_devices, finished, run_folder, set_precision
-from rl_jax.run.config import IDENTITY, RunOptions
 from rl_jax.run.curves import curve_from_rows
 from rl_jax.run.folder import RunFolder
 from rl_jax.run.job import Job
@@ -28,6 +27,7 @@ from rl_jax.run.leaves import digest
 from rl_jax.run.memory import check_memory
 from rl_jax.run.metadata import device_text
 from rl_jax.run.metrics import MetricsFile
+from rl_jax.run.options import IDENTITY, RunOptions
 from rl_jax.run.outcome import summarise
 from rl_jax.run.ownership import check_writable
 from rl_jax.run.sweep import report, sweep_job, sweepable

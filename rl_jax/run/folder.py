@@ -9,8 +9,8 @@ from rl_jax.errors import RLJaxError
 from rl_jax.run import config
 from rl_jax.run.begin import set_precision
 from rl_jax.run.checkpoint import Checkpoints
-from rl_jax.run.config import RunOptions
 from rl_jax.run.job import Job
+from rl_jax.run.options import RunOptions
 from rl_jax.types import PyTree
 
 

@@ -1,10 +1,90 @@
-"""The options of the commands that have one list of them each."""
+"""The options of every command, but for those of an agent."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import tyro
+
+from rl_jax.agents.checks import at_least
+from rl_jax.errors import RLJaxError
+
+#: Options that decide what a run computes; resuming with others would be another run.
+IDENTITY = ("env", "env_args", "steps", "seed", "seeds", "time_limit", "prng", "matmul_precision", "reset_pool")
+#: Options that decide besides what it writes into metrics.jsonl; a resumed run keeps those too.
+RECORD = ("eval_episodes", "checkpoints")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options shared by all agents."""
+
+    env: str = ""
+    """Environment: CartPole-v1, Breakout-MinAtar, brax/ant ... ('rl-jax list' shows all); module:function for your own."""
+    steps: int = 500_000
+    """Environment steps to train, over all parallel environments of one seed."""
+    seed: int = 0
+    """First seed."""
+    seeds: int = 1
+    """Number of seeds trained side by side in one program: seed, seed + 1, ..."""
+    out: Path | None = None
+    """Run folder (default: runs/ENV-AGENT-sSEED-TIME)."""
+    resume: Path | None = None
+    """Continue the run of this folder, bit for bit."""
+    config: Path | None = None
+    """Start from the options in this config.json of an earlier run."""
+    overwrite: bool = False
+    """Delete what stands in the run folder."""
+    quiet: bool = False
+    """Print the last line only."""
+    env_args: tuple[str, ...] = ()
+    """Arguments of the environment, NAME=VALUE, such as backend=spring."""
+    time_limit: int | None = None
+    """Truncate episodes after so many steps (default: the environment's own limit)."""
+    reset_pool: int | None = None
+    """Start episodes from a pool of so many resets, made anew after each rollout (default: a fresh reset for every episode)."""
+    eval_episodes: int = 64
+    """Episodes of each evaluation."""
+    checkpoints: int = 10
+    """Checkpoints over the run, evenly spaced, each with an evaluation."""
+    keep: int = 3
+    """Newest checkpoints kept, besides the best."""
+    tensorboard: bool = False
+    """Copy metrics to TensorBoard files in the run folder (extra 'tensorboard')."""
+    wandb: bool = False
+    """Copy metrics to Weights & Biases (extra 'wandb')."""
+    prng: Literal["threefry2x32", "rbg", "unsafe_rbg"] = "threefry2x32"
+    """Random generator; with rbg (quick on GPU and TPU) a run's numbers also depend on how many run side by side."""
+    matmul_precision: Literal["bfloat16", "tensorfloat32", "float32"] | None = None
+    """Precision of matrix products of float32 numbers, where the device has several (default: jax's)."""
+    compile_cache: bool = True
+    """Keep compiled programs between runs."""
+    devices: int | None = None
+    """Devices that share the work (default: one; as many CPU cores as divide several runs; with --distributed all)."""
+    shard: Literal["envs", "seeds"] | None = None
+    """What the devices share: the environments of each run, or the runs (default: the runs, where there are several)."""
+    distributed: bool = False
+    """Join the other processes of this run first; on SLURM and the like they are found, else see docs."""
+
+    def check(self) -> None:
+        """Refuse options that cannot be.
+
+        Raises:
+            RLJaxError: with the option's name and the values it takes.
+        """
+        if not self.env:
+            raise RLJaxError("which environment? Add --env NAME, such as --env CartPole-v1 ('rl-jax list' shows all)")
+        at_least(self, 1, "steps", "seeds", "eval_episodes", "checkpoints", "keep")
+        for name in ("devices", "reset_pool"):
+            if getattr(self, name) is not None:
+                at_least(self, 1, name)
+        if not 0 <= self.seed <= 2**32 - self.seeds:
+            last = f" (--seeds {self.seeds} needs that many from it on)" if self.seeds > 1 else ""
+            raise RLJaxError(f"--seed must lie between 0 and {2**32 - self.seeds}, not {self.seed}{last}")
+        if self.time_limit is not None and not 1 <= self.time_limit < 2**31:
+            raise RLJaxError(f"--time-limit must lie between 1 and 2^31 - 1, not {self.time_limit}")
+        if self.steps > 10**15:
+            raise RLJaxError(f"--steps {self.steps} would take years on any machine; use at most 10^15")
 
 
 @dataclass(frozen=True)

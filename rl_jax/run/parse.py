@@ -17,7 +17,7 @@ import tyro
 from rl_jax.agents import CONFIGS
 from rl_jax.agents.checks import option
 from rl_jax.errors import RLJaxError
-from rl_jax.run.config import RunOptions
+from rl_jax.run.options import RunOptions
 from rl_jax.run.sweep import sweepable
 
 SUMMARIES = {

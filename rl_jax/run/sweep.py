@@ -14,9 +14,10 @@ import numpy as np
 from rl_jax.agents.checks import option
 from rl_jax.errors import RLJaxError
 from rl_jax.run import stats
-from rl_jax.run.config import RunOptions, make_env, make_trainer
+from rl_jax.run.config import make_env, make_trainer
 from rl_jax.run.job import Job
 from rl_jax.run.memory import check_memory
+from rl_jax.run.options import RunOptions
 
 
 def sweepable(kind: type) -> list[str]:

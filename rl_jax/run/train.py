@@ -15,13 +15,14 @@ import jax
 from rl_jax.errors import RLJaxError
 from rl_jax.run import distributed
 from rl_jax.run.checkpoint import Checkpoints
-from rl_jax.run.config import RunOptions, write_json
+from rl_jax.run.config import write_json
 from rl_jax.run.curves import curve_from_rows
 from rl_jax.run.job import Job, Scores
 from rl_jax.run.leaves import digest
 from rl_jax.run.memory import replay_text
 from rl_jax.run.metadata import device_text
 from rl_jax.run.metrics import Logger, MetricsFile, TensorBoardLogger, WandbLogger
+from rl_jax.run.options import RunOptions
 from rl_jax.run.outcome import check_finite, rows_of, score, summarise
 from rl_jax.run.ownership import alone
 from rl_jax.run.progress import Progress, human_count, human_time
