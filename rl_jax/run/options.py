@@ -12,7 +12,7 @@ from rl_jax.errors import RLJaxError
 #: Options that decide what a run computes; resuming with others would be another run.
 IDENTITY = ("env", "env_args", "steps", "seed", "seeds", "time_limit", "prng", "matmul_precision", "reset_pool")
 #: Options that decide besides what it writes into metrics.jsonl; a resumed run keeps those too.
-RECORD = ("eval_episodes", "checkpoints")
+RECORD = ("eval_episodes", "eval_max_steps", "checkpoints")
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,10 @@ class RunOptions:
     """Truncate episodes after so many steps (default: the environment's own limit)."""
     reset_pool: int | None = None
     """Start episodes from a pool of so many resets, made anew after each rollout (default: a fresh reset for every episode)."""
-    eval_episodes: int = 64
-    """Episodes of each evaluation."""
+    eval_episodes: int | None = None
+    """Episodes of each evaluation (default: up to 64, as many as take no more steps than training does between two of them)."""
+    eval_max_steps: int | None = None
+    """Steps after which an evaluated episode is left unfinished (default: the time limit, or 10,000)."""
     checkpoints: int = 10
     """Checkpoints over the run, evenly spaced, each with an evaluation."""
     keep: int = 3
@@ -74,8 +76,8 @@ class RunOptions:
         """
         if not self.env:
             raise RLJaxError("which environment? Add --env NAME, such as --env CartPole-v1 ('rl-jax list' shows all)")
-        at_least(self, 1, "steps", "seeds", "eval_episodes", "checkpoints", "keep")
-        for name in ("devices", "reset_pool"):
+        at_least(self, 1, "steps", "seeds", "checkpoints", "keep")
+        for name in ("devices", "reset_pool", "eval_episodes", "eval_max_steps"):
             if getattr(self, name) is not None:
                 at_least(self, 1, name)
         if not 0 <= self.seed <= 2**32 - self.seeds:
@@ -94,7 +96,9 @@ class Evaluate:
     run: tyro.conf.Positional[Path]
     """Run folder."""
     episodes: int = 128
-    """Episodes, all of them played to their end."""
+    """Episodes."""
+    max_steps: int | None = None
+    """Steps after which an episode is left unfinished, and counts with what it has earned (default: the time limit, or 10,000)."""
     stochastic: bool = False
     """Sample actions instead of taking the most probable."""
     checkpoint: str = "last"
