@@ -15,7 +15,7 @@ from toy import Clock
 from rl_jax.agents import PPOConfig
 from rl_jax.envs import make
 from rl_jax.errors import RLJaxError
-from rl_jax.run import checkpoint, job, memory
+from rl_jax.run import checkpoint_files, job, memory
 from rl_jax.run.checkpoint import Checkpoints
 from rl_jax.spaces import Box
 
@@ -363,7 +363,7 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
 
 
 def test_a_full_disk_leaves_earlier_checkpoints(tmp_path, monkeypatch):
-    folder, write, calls = tmp_path / "run", checkpoint._write, []
+    folder, write, calls = tmp_path / "run", checkpoint_files.write, []
 
     def full(path, flat):
         calls.append(path)
@@ -372,7 +372,7 @@ def test_a_full_disk_leaves_earlier_checkpoints(tmp_path, monkeypatch):
         write(path, flat)
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "_write", full)
+        patch.setattr(checkpoint_files, "write", full)
         outcome = call("train", "ppo", *TINY, "--quiet", "--out", folder)
     steps = Checkpoints(folder).steps()
     failed(outcome, "No space left on device", f"up to step {steps[-1]} are whole", f"--resume {folder}")
@@ -383,7 +383,7 @@ def test_a_full_disk_leaves_earlier_checkpoints(tmp_path, monkeypatch):
 
 def test_a_disk_that_is_nearly_full_is_not_written(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    monkeypatch.setattr(checkpoint_files.shutil, "disk_usage", lambda path: usage._replace(free=1000))
     outcome = call("train", "ppo", *TINY, "--quiet", "--out", tmp_path / "run")
     failed(outcome, "No space left on device", "there is no checkpoint yet", "make room")
 
