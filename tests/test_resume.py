@@ -6,7 +6,7 @@ import signal
 import time
 
 import pytest
-from running import TINY, call, failed, rows, start, wait, wait_for
+from running import TINY, call, rows, start, wait, wait_for
 
 from rl_jax.run.checkpoint import Checkpoints
 
@@ -219,16 +219,3 @@ def test_a_sweep_is_resumed(tmp_path):
     assert outcome.result["params_sha256"] == whole["params_sha256"]
     assert outcome.result["table"] == whole["table"]
     assert rows(folder) == rows(tmp_path / "whole")
-
-
-def test_two_processes_do_not_write_one_run(whole):
-    import fcntl
-
-    folder, _ = whole(TINY)
-    (folder / "result.json").rename(folder / "kept")
-    try:
-        with open(folder / ".lock") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            failed(call("train", "ppo", "--resume", folder), "another process is writing", "wait for its end")
-    finally:
-        (folder / "kept").rename(folder / "result.json")

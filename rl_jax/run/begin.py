@@ -93,6 +93,9 @@ def run_folder(command: str, agent: str, options: RunOptions, hyperparameters: d
             except Stopped:
                 remove_unbegun(owned)
                 raise
+            except (OSError, ValueError):
+                owned.check()  # says why, if the folder is gone
+                raise
 
 
 @contextmanager

@@ -73,8 +73,7 @@ class Job:
 
     def edges(self, steps: int | None = None) -> list[int]:
         """Train steps done at the end of each row, from 0, over ``steps`` environment steps (default: all that are planned)."""
-        updates = self.trainer.num_updates(self.steps if steps is None else steps)
-        rows = min(self.rows, updates)
+        rows = min(self.rows, updates := self.trainer.num_updates(steps or self.steps))
         return [round(i * updates / rows) for i in range(rows + 1)]
 
     def keys(self, stream: int | None = None) -> jax.Array:

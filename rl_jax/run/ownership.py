@@ -19,7 +19,7 @@ from rl_jax.errors import RLJaxError
 from rl_jax.run.config import load
 from rl_jax.run.stopping import say
 
-#: What a start leaves behind that ends before its first checkpoint.
+#: What a start leaves behind that ends before its first row.
 UNBEGUN = {"config.json", "config.json.part", "metadata.json", "metadata.json.part", ".lock", "checkpoints", "manifests"}
 #: Errors of a file system that has no locks.
 LOCKLESS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
@@ -50,7 +50,7 @@ class Owned:
         """From here on the folder must stay what it is now."""
         self._identity = identity(self.place)
 
-    def check(self, steps: int | None = None) -> None:
+    def check(self) -> None:
         """Raise unless the folder is still there, and the same.
 
         Raises:
@@ -60,9 +60,8 @@ class Owned:
             return
         if self.place.is_dir() and set(os.listdir(self.place)) <= {"checkpoints", "manifests", ".lock"}:
             shutil.rmtree(self.place, ignore_errors=True)  # written by this process while the folder was being removed
-        after = "" if steps is None else f" after {steps} steps"
         raise RLJaxError(
-            f"{self.path} was removed, renamed or replaced while this run was writing it: the run has ended{after}, and nothing "
+            f"{self.path} was removed, renamed or replaced while this run was writing it: the run ends, and nothing "
             f"was made anew; if it was renamed, continue with --resume and its new name"
         )
 
@@ -184,14 +183,12 @@ def make(owned: Owned, overwrite: bool) -> None:
 
 
 def unbegun(place: Path) -> bool:
-    """Whether a folder is a run's that has written its configuration and nothing else: no row, no checkpoint."""
+    """Whether a folder is a run's in which nothing was trained: there is its configuration, perhaps its first state, and no row."""
     names = set(os.listdir(place))
-    return (
-        "config.json" in names
-        and names <= UNBEGUN
-        and not any((place / "manifests").glob("*.json"))
-        and not any(child.name.isdigit() for child in (place / "checkpoints").glob("*"))
-    )
+    saved = {path.stem for path in (place / "manifests").glob("*.json")} | {
+        path.name for path in (place / "checkpoints").glob("*")
+    }
+    return "config.json" in names and names <= UNBEGUN and not any(name.isdigit() and name != "0" for name in saved)
 
 
 def remove_unbegun(owned: Owned) -> str:

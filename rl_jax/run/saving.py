@@ -37,15 +37,11 @@ class Saver:
         Raises:
             RLJaxError: the folder is not there any more.
         """
-        self.check(end)
+        self.owned.check()
         tick = time.monotonic()
         self.checkpoints.save(end * self.per_update, state, score, scheduled)
         self.timer.saved(time.monotonic() - tick)
-        self.check(end)
-
-    def check(self, end: int) -> None:
-        """Raise unless the folder is the one that the run began with."""
-        self.owned.check(end * self.per_update)
+        self.owned.check()
 
     def due(self) -> bool:
         """Whether time asks for a checkpoint, in all processes alike."""

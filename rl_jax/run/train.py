@@ -29,7 +29,7 @@ from rl_jax.run.progress import Progress, human_count, human_time
 from rl_jax.run.provenance import Provenance
 from rl_jax.run.resuming import newest
 from rl_jax.run.saving import Saver
-from rl_jax.run.stopping import Stopped, graceful, say
+from rl_jax.run.stopping import graceful, say
 from rl_jax.types import PyTree
 
 #: Evaluations of one run draw from different streams: those during training from the train step's number, the last from this.
@@ -90,7 +90,7 @@ def train(
         state, scores, seconds_train = _loop(job, state, first_update, plan, saver, loggers, progress, labels)
         scores = scores or job.evaluate(state, FINAL_EVALUATION)  # none yet: resumed at the very end
         saver.obey(edges[-1], stop.signal)
-    saver.check(edges[-1])
+    owned.check()
     for logger in loggers:
         logger.close()
     seconds_run = time.perf_counter() - start
@@ -142,7 +142,7 @@ def _loop(
             mean = score(scores)
             for row, value in zip(rows, scores.per_run(), strict=True):
                 row["eval/return"] = float(value)
-        saver.check(end)
+        saver.owned.check()
         for logger in loggers:
             logger.log(rows)
         if saving:
