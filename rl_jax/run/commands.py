@@ -19,7 +19,7 @@ from rl_jax.loop import counter as streams
 from rl_jax.loop.collect import begin, collect
 from rl_jax.ops import written_out
 from rl_jax.run import config, distributed
-from rl_jax.run.begin import choose_devices, count_cpu_devices, finished, run_folder, set_precision
+from rl_jax.run.begin import choose_devices, count_cpu_devices, run_folder, set_precision
 from rl_jax.run.curves import curve_from_rows
 from rl_jax.run.folder import RunFolder
 from rl_jax.run.job import Job
@@ -30,8 +30,9 @@ from rl_jax.run.metrics import MetricsFile
 from rl_jax.run.options import IDENTITY, RunOptions
 from rl_jax.run.outcome import summarise
 from rl_jax.run.ownership import check_writable
+from rl_jax.run.resuming import result_of
 from rl_jax.run.sweep import report, sweep_job, sweepable
-from rl_jax.run.train import FINAL_EVALUATION, finish
+from rl_jax.run.train import FINAL_EVALUATION, finish, plot_run
 from rl_jax.run.train import train as run_job
 
 
@@ -70,14 +71,17 @@ def train(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     seeds = list(range(options.seed, options.seed + options.seeds))
     job = Job(trainer, seeds, options.steps, options.eval_episodes, devices=devices, prng=options.prng)
     job.check()
-    folder = run_folder("train", agent, options, values)
-    if finished(folder, job, options):
-        return
     title = f"{agent.upper()} on {options.env}"
-    summary = run_job(job, folder, options, title, [{"seed": seed} for seed in seeds], bool(options.resume))
+    with run_folder("train", agent, options, values) as owned:
+        summary = result_of(owned, job.updates * job.trainer.steps_per_update, options)
+        if summary is None:
+            summary = run_job(job, owned, options, title, [{"seed": seed} for seed in seeds], bool(options.resume))
+            summary = {"env": options.env, "agent": agent, **summary}
+            if distributed.first():
+                finish(owned.path, summary, title, options.quiet)
+        elif distributed.first() and not (owned.place / "curve.png").exists():
+            plot_run(owned.path, title)
     if distributed.first():
-        summary = {"env": options.env, "agent": agent, **summary}
-        finish(folder, summary, title, options.quiet)
         print(json.dumps(summary))
 
 
@@ -96,19 +100,20 @@ def sweep(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     job.devices = choose_devices(options, job.trainer.num_envs, len(job.seeds))
     job.check()
     varied = [name for name, points in grid.items() if len(points) > 1]
-    folder = run_folder("sweep", agent, options, values)
-    if finished(folder, job, options):
-        return
     title = f"{agent.upper()} on {options.env}, {options.seeds} seeds each"
-    summary = run_job(
-        job, folder, options, title, [{"run": i, **label} for i, label in enumerate(labels)], bool(options.resume)
-    )
-    if not distributed.first():
-        return
-    table = report(folder, varied, labels, summary["eval_returns"], title, options.quiet)
-    summary = {"env": options.env, "agent": agent, **summary, "table": table}
-    config.write_json(folder / "result.json", summary)
-    print(json.dumps(summary))
+    with run_folder("sweep", agent, options, values) as owned:
+        summary = result_of(owned, job.updates * job.trainer.steps_per_update, options)
+        if summary is None:
+            numbered = [{"run": i, **label} for i, label in enumerate(labels)]
+            summary = run_job(job, owned, options, title, numbered, bool(options.resume))
+            if distributed.first():
+                table = report(owned.path, varied, labels, summary["eval_returns"], title, options.quiet)
+                summary = {"env": options.env, "agent": agent, **summary, "table": table}
+                config.write_json(owned.path / "result.json", summary)
+        elif distributed.first() and not (owned.place / "sweep.png").exists():
+            report(owned.path, varied, labels, summary["eval_returns"], title, options.quiet)
+    if distributed.first():
+        print(json.dumps(summary))
 
 
 def evaluate(given: Any) -> None:

@@ -1,5 +1,6 @@
 """What a run folder says about itself, and how its program is built again."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from rl_jax.run import config
 from rl_jax.run.begin import set_precision
 from rl_jax.run.checkpoint import Checkpoints
 from rl_jax.run.job import Job
+from rl_jax.run.manifests import step_of
 from rl_jax.run.options import RunOptions
+from rl_jax.run.provenance import Provenance
 from rl_jax.types import PyTree
 
 
@@ -25,12 +28,13 @@ class RunFolder:
     hyperparameters: Any
 
     @classmethod
-    def open(cls, path: Path) -> "RunFolder":
+    def open(cls, path: str | os.PathLike[str]) -> "RunFolder":
         """Read a run folder's ``config.json``.
 
         Raises:
             RLJaxError: it is no run folder.
         """
+        path = Path(path)
         if not path.is_dir():
             raise RLJaxError(f"there is no run folder {path}; name the folder that a run was told as --out")
         content = config.load(path / "config.json")
@@ -56,17 +60,16 @@ class RunFolder:
         Raises:
             RLJaxError: there is none such.
         """
-        checkpoints = Checkpoints(self.path)
+        checkpoints = Checkpoints(self.path, provenance=Provenance.of(config.load(self.path / "config.json")))
         steps = checkpoints.steps()
         if not steps:
             raise RLJaxError(f"{self.path} has no checkpoint yet: continue the run with --resume {self.path}")
-        if which == "last":
-            step = steps[-1]
-        elif which == "best":
-            best = checkpoints.best()
-            step = steps[-1] if best is None else best
-        elif which.isdigit():
-            step = int(which)
-        else:
-            raise RLJaxError(f"--checkpoint takes last, best or a number of steps, not '{which}'; there are {steps}")
+        if which in ("last", "best"):
+            newest_first = steps[::-1]
+            found = checkpoints.whole(newest_first if which == "last" else checkpoints.by_score() or newest_first)
+            if found is None:
+                raise RLJaxError(f"{self.path} has no whole checkpoint: all of {steps} are damaged")
+            return found, checkpoints.restore(found, job.state_shape())
+        if (step := step_of(which)) is None:
+            raise RLJaxError(f"--checkpoint takes last, best or a number of steps, not '{which[:40]}'; there are {steps}")
         return step, checkpoints.restore(step, job.state_shape())

@@ -74,10 +74,10 @@ class Job:
         """Train steps of each run."""
         return self.trainer.num_updates(self.steps)
 
-    def edges(self) -> list[int]:
-        """Train steps done at the end of each row, from 0; the same for every start of the same job."""
-        rows = min(self.rows, self.updates)
-        return [round(i * self.updates / rows) for i in range(rows + 1)]
+    def edges(self, steps: int | None = None) -> list[int]:
+        """Train steps done at the end of each row, from 0, over ``steps`` environment steps (default: all that are planned)."""
+        rows = min(self.rows, updates := self.trainer.num_updates(steps or self.steps))
+        return [round(i * updates / rows) for i in range(rows + 1)]
 
     def keys(self, stream: int | None = None) -> jax.Array:
         """One typed key per run, from its seed, or one of its streams."""

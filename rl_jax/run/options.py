@@ -30,7 +30,7 @@ class RunOptions:
     out: Path | None = None
     """Run folder (default: runs/ENV-AGENT-sSEED-TIME)."""
     resume: Path | None = None
-    """Continue the run of this folder, bit for bit."""
+    """Continue the run of this folder, bit for bit; with more --steps than it was planned for, extend it."""
     config: Path | None = None
     """Start from the options in this config.json of an earlier run."""
     overwrite: bool = False
@@ -49,6 +49,8 @@ class RunOptions:
     """Steps after which an evaluated episode is left unfinished (default: the time limit, or 10,000)."""
     checkpoints: int = 10
     """Checkpoints over the run, evenly spaced, each with an evaluation."""
+    checkpoint_minutes: float = 5.0
+    """Save also whenever so many minutes have passed (first after half a minute at the latest); without an evaluation."""
     keep: int = 3
     """Newest checkpoints kept, besides the best."""
     tensorboard: bool = False
@@ -85,6 +87,8 @@ class RunOptions:
             raise RLJaxError(f"--seed must lie between 0 and {2**32 - self.seeds}, not {self.seed}{last}")
         if self.time_limit is not None and not 1 <= self.time_limit < 2**31:
             raise RLJaxError(f"--time-limit must lie between 1 and 2^31 - 1, not {self.time_limit}")
+        if not self.checkpoint_minutes > 0:
+            raise RLJaxError(f"--checkpoint-minutes must be above 0, not {self.checkpoint_minutes}")
         if self.steps > 10**15:
             raise RLJaxError(f"--steps {self.steps} would take years on any machine; use at most 10^15")
 

@@ -73,7 +73,8 @@ def report(
         row: dict[str, Any] = {"iqm": float(stats.iqm(known)) if known.size else None, "ci95": [low, high], "runs": len(scores)}
         table.append({**dict(zip(varied, values, strict=True)), **row})
     table.sort(key=lambda row: -np.inf if row["iqm"] is None else row["iqm"], reverse=True)
-    sweep_plot(folder / "sweep.png", varied, list(groups), np.asarray(list(groups.values())), title=title)
+    drawn = sweep_plot(folder / ".sweep.png", varied, list(groups), np.asarray(list(groups.values())), title=title)
+    drawn.replace(folder / "sweep.png")  # whole or not there: a resumed sweep draws what is missing
     if not quiet:
         print("  ".join(f"{name:>16}" for name in varied) + "       IQM   95% interval", file=sys.stderr)
         for row in table:
