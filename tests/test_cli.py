@@ -13,10 +13,10 @@ from rl_jax import __version__
 from rl_jax.agents import PPOConfig
 from rl_jax.run.checkpoint import Checkpoints
 from rl_jax.run.config import option
+from rl_jax.run.evaluating import FINAL_EVALUATION
 from rl_jax.run.folder import RunFolder
 from rl_jax.run.metadata import metadata
 from rl_jax.run.options import RunOptions
-from rl_jax.run.train import FINAL_EVALUATION
 
 KEYS = {
     *("env", "agent", "steps", "seconds_compile", "seconds_run", "steps_per_second"),

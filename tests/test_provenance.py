@@ -1,5 +1,6 @@
 """A resumed run is the run that was begun, or it is refused and the line names what differs; what is damaged is passed over."""
 
+import itertools
 import json
 import shutil
 
@@ -221,7 +222,7 @@ def test_time_asks_for_checkpoints(monkeypatch):
         if timer.due():
             saved.append(now[0])
             timer.saved(0.1)
-    assert saved[:4] == [2, 4, 8, 16] and max(b - a for a, b in zip(saved, saved[1:], strict=False)) <= 300
+    assert saved[:4] == [2, 4, 8, 16] and max(b - a for a, b in itertools.pairwise(saved)) <= 300
     # Dear checkpoints, and rows that take long.
     now[0], timer, saved = 0.0, Timer(5, 20.0), []
     for _ in range(20):
@@ -229,4 +230,4 @@ def test_time_asks_for_checkpoints(monkeypatch):
         if timer.due():
             saved.append(now[0])
             timer.saved(20.0)
-    assert saved[0] == 25.0 and all(200 <= b - a <= 300 for a, b in zip(saved, saved[1:], strict=False))
+    assert saved[0] == 25.0 and all(200 <= b - a <= 300 for a, b in itertools.pairwise(saved))

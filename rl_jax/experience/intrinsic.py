@@ -66,7 +66,7 @@ class _Several:
 
     def _bonuses(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, list[jax.Array], Metrics]:
         keys = jax.random.split(context.key, len(self.parts))
-        states, bonuses, metrics = [], [], {}
+        states, bonuses, metrics = [], [], joined()
         for i, (part, own) in enumerate(zip(self.parts, state, strict=True)):
             own, bonus, new = part.bonus(own, rollout, context.replace(key=keys[i]))  # type: ignore[attr-defined] # noqa: PLW2901
             states.append(own)

@@ -20,7 +20,6 @@ from rl_jax.ops import any_true, spread, written_out
 from rl_jax.replay import OnPolicy
 from rl_jax.types import Agent, Context, Environment, Key, Metrics, PyTree, Rollout, Sample, Spec
 
-
 #: What :meth:`Trainer.advance` reports besides: the first train step of the call, from 0, with metrics not all finite, or -1; and
 #: how often the agent has learned.
 SIGNS = ("nonfinite_update", "learn_calls")

@@ -20,7 +20,9 @@ from rl_jax.loop.collect import begin, collect
 from rl_jax.ops import written_out
 from rl_jax.run import config, distributed
 from rl_jax.run.begin import choose_devices, count_cpu_devices, run_folder, set_precision
+from rl_jax.run.budget import plan as evaluation_budget
 from rl_jax.run.curves import curve_from_rows
+from rl_jax.run.evaluating import FINAL_EVALUATION
 from rl_jax.run.folder import RunFolder
 from rl_jax.run.job import Job
 from rl_jax.run.leaves import digest
@@ -30,9 +32,10 @@ from rl_jax.run.metrics import MetricsFile
 from rl_jax.run.options import IDENTITY, RunOptions
 from rl_jax.run.outcome import summarise
 from rl_jax.run.ownership import check_writable
+from rl_jax.run.progress import Progress
 from rl_jax.run.resuming import result_of
 from rl_jax.run.sweep import report, sweep_job, sweepable
-from rl_jax.run.train import FINAL_EVALUATION, finish, plot_run
+from rl_jax.run.train import finish, plot_run
 from rl_jax.run.train import train as run_job
 
 
@@ -67,9 +70,10 @@ def train(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
         distributed.join()
     trainer = config.make_trainer(configuration, options, config.make_env(options))
     devices = choose_devices(options, trainer.num_envs, options.seeds)
-    check_memory(trainer, options.seeds, options.eval_episodes)
+    episodes = evaluation_budget(trainer, options).episodes
+    check_memory(trainer, options.seeds, episodes)
     seeds = list(range(options.seed, options.seed + options.seeds))
-    job = Job(trainer, seeds, options.steps, options.eval_episodes, devices=devices, prng=options.prng)
+    job = Job(trainer, seeds, options.steps, episodes, devices=devices, prng=options.prng)
     job.check()
     title = f"{agent.upper()} on {options.env}"
     with run_folder("train", agent, options, values) as owned:
@@ -131,7 +135,17 @@ def evaluate(given: Any) -> None:
     stream = (FINAL_EVALUATION - 1 - given.seed) % 2**31
     job.compile_evaluation(greedy=not given.stochastic)
     start = time.perf_counter()
-    scores = job.evaluate(state, stream, greedy=not given.stochastic)
+    progress = Progress(0, given.quiet)
+
+    def watch(steps: int, limit: int, running: int) -> bool:
+        progress.doing(
+            f"{steps:,} of at most {limit:,} steps, {running} of {given.episodes * len(job.seeds)} episodes still run"
+        )
+        return False
+
+    with progress:
+        scores = job.evaluate(state, stream, not given.stochastic, given.max_steps, watch)
+    assert scores is not None
     seconds = time.perf_counter() - start
     summary = {
         "env": folder.options.env,
@@ -147,7 +161,8 @@ def evaluate(given: Any) -> None:
         "params_sha256": digest(job.trainer.params(state)),
     }
     if summary["eval_unfinished"] and not given.quiet:
-        print(f"{summary['eval_unfinished']} episodes did not end within the limit and are not counted", file=sys.stderr)
+        unfinished = f"{summary['eval_unfinished']} of {summary['eval_episodes']} episodes"
+        print(f"{unfinished} did not end within the limit and count with what they have earned so far", file=sys.stderr)
     print(json.dumps(summary))
 
 

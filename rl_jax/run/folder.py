@@ -9,6 +9,7 @@ from rl_jax.agents import CONFIGS
 from rl_jax.errors import RLJaxError
 from rl_jax.run import config
 from rl_jax.run.begin import set_precision
+from rl_jax.run.budget import plan as evaluation_budget
 from rl_jax.run.checkpoint import Checkpoints
 from rl_jax.run.job import Job
 from rl_jax.run.manifests import step_of
@@ -52,7 +53,13 @@ class RunFolder:
         o = self.options
         trainer = config.make_trainer(self.config(), o, config.make_env(o))
         set_precision(o)
-        return Job(trainer, list(range(o.seed, o.seed + o.seeds)), o.steps, eval_episodes or o.eval_episodes, prng=o.prng)
+        return Job(
+            trainer,
+            list(range(o.seed, o.seed + o.seeds)),
+            o.steps,
+            eval_episodes or evaluation_budget(trainer, o).episodes,
+            prng=o.prng,
+        )
 
     def state(self, job: Job, which: str) -> tuple[int, PyTree]:
         """A checkpoint's steps and state; ``which`` is ``last``, ``best`` or a number of steps.

@@ -1,7 +1,6 @@
 """A batch of runs as three compiled programs: init, advance, evaluate."""
 
 import time
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial

@@ -65,7 +65,7 @@ class MetricsFile:
     def truncate_after(self, steps: int) -> list[int]:
         """Forget rows beyond ``steps``, as a run resumed from a checkpoint at ``steps`` will measure them again.
 
-        The file is replaced in one piece, so a kill leaves either the old or the new one. Rows without ``steps`` stay; lines
+        Rows without ``steps`` stay; lines
         that cannot be read go.
 
         Returns:
@@ -76,14 +76,18 @@ class MetricsFile:
             return []
         rows = _parse(self.path.read_bytes(), self.path, strict=False)[0]
         kept = [row for row in rows if not row.get("steps", steps) > steps]
+        self.replace(kept)
+        return [row["steps"] for row in kept if "steps" in row]
+
+    def replace(self, rows: Sequence[Row]) -> None:
+        """Write the file anew, in one piece: a kill leaves either the old or the new one."""
         temporary = self.path.with_name(f"{self.path.name}.tmp")
         with open(temporary, "wb") as file:
-            file.write("".join(_line(row) for row in kept).encode())
+            file.write("".join(_line(row) for row in rows).encode())
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, self.path)
         _sync_folder(self.path.parent)
-        return [row["steps"] for row in kept if "steps" in row]
 
     def read(self) -> list[Row]:
         """All rows; see :func:`read`."""

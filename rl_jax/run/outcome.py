@@ -49,17 +49,20 @@ class Failures:
         Raises:
             NonFinite: none is left.
         """
-        new = np.flatnonzero(metrics["failed"].astype(bool) & ~self.frozen)
+        new = [int(run) for run in np.flatnonzero(metrics["failed"].astype(bool) & ~self.frozen)]
         for run in new:
             at = update + max(0, int(metrics["nonfinite_update"][run]))
-            reason, fix = _reason(state, metrics, int(run))
+            reason, fix = _reason(state, metrics, run)
             text = f"NaN or infinity in {reason} at train step {at}"
-            self.found[int(run)] = {**self.labels[run], "steps": at * steps_per_update, "reason": text}
+            self.found[run] = {**self.labels[run], "steps": at * steps_per_update, "reason": text}
             if len(self.found) == len(self.labels):
                 who = ", ".join(f"{name} {value}" for name, value in self.labels[run].items())
                 all_of = "" if len(self.labels) == 1 else f"; all {len(self.labels)} runs have failed"
-                raise NonFinite(f"{text} ({who}; environment step {at * steps_per_update}){all_of}; {kept}: {fix}")
-        return [{**self.labels[run], "failed": self.found[int(run)]["reason"]} for run in new]
+                raise NonFinite(
+                    f"NaN or infinity in {reason} ({who}) at train step {at} (environment step {at * steps_per_update}){all_of}; "
+                    f"{kept}: {fix}"
+                )
+        return [{**self.labels[run], "failed": self.found[run]["reason"]} for run in new]
 
     def text(self) -> str:
         """In words; nothing if none failed."""

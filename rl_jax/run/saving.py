@@ -43,6 +43,11 @@ class Saver:
         self.timer.saved(time.monotonic() - tick)
         self.owned.check()
 
+    def kept(self) -> str:
+        """Where the last good state is, in words."""
+        steps = self.checkpoints.steps()
+        return f"the last good checkpoint is {self.checkpoints.path(steps[-1])}" if steps else "there is no checkpoint yet"
+
     def due(self) -> bool:
         """Whether time asks for a checkpoint, in all processes alike."""
         return bool(distributed.largest(int(self.timer.due())))

@@ -14,6 +14,7 @@ import numpy as np
 from rl_jax.agents.checks import option
 from rl_jax.errors import RLJaxError
 from rl_jax.run import stats
+from rl_jax.run.budget import plan as evaluation_budget
 from rl_jax.run.config import make_env, make_trainer
 from rl_jax.run.job import Job
 from rl_jax.run.memory import check_memory
@@ -44,7 +45,9 @@ def sweep_job(base: Any, grid: dict[str, tuple[float, ...]], options: RunOptions
         raise RLJaxError(f"give at least one option several values, such as --learning-rate 3e-4 1e-3; these can vary: {names}")
     env = make_env(options)
     runs = math.prod(len(values) for values in grid.values()) * options.seeds
-    check_memory(make_trainer(base, options, env), runs, options.eval_episodes)
+    first = make_trainer(base, options, env)
+    episodes = evaluation_budget(first, options).episodes
+    check_memory(first, runs, episodes)
     trainers, seeds, labels = [], [], []
     for point, configuration in settings(base, grid):
         trainer = make_trainer(configuration, options, env)
@@ -54,7 +57,7 @@ def sweep_job(base: Any, grid: dict[str, tuple[float, ...]], options: RunOptions
             labels.append({"seed": seed, **point})
     # Numbers only: what differs in shape or branch would be another program, and the tree structures would differ.
     stacked = jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *trainers)
-    return Job(stacked, seeds, options.steps, options.eval_episodes, batched=True, prng=options.prng), labels
+    return Job(stacked, seeds, options.steps, episodes, batched=True, prng=options.prng), labels
 
 
 def report(
