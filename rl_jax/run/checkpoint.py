@@ -116,13 +116,15 @@ class Checkpoints:
             raise self._damaged(step, "its files do not match their checksums")
         return manifest
 
-    def _checked_manifest(self, step: int) -> dict[str, Any]:
+    def _checked_manifest(self, step: int, quiet: bool = False) -> dict[str, Any]:
         try:
             manifest = self._manifests.read(step)
         except Damaged as error:
             raise self._damaged(step, str(error)) from None
         if self._provenance:
-            self._provenance.check(step, manifest, f"checkpoint {self.path(step)}", self._say)
+            unknown = self._provenance.check(step, manifest, f"checkpoint {self.path(step)}")
+            if unknown and not quiet:
+                self._say(unknown)
         return manifest
 
     def check_newest(self) -> None:
@@ -133,7 +135,7 @@ class Checkpoints:
         """
         for step in reversed(self.steps()):
             try:
-                self._checked_manifest(step)
+                self._checked_manifest(step, quiet=True)
                 return
             except Damaged:
                 continue

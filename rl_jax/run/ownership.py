@@ -216,18 +216,17 @@ def check_writable(folder: Path) -> None:
 
 
 @contextmanager
-def unreplaced(folder: Path) -> Iterator[None]:
-    """Around reading a folder: what was read is of one run.
+def unreplaced(folder: Path, before: tuple[int, int] | None) -> Iterator[None]:
+    """Around reading a folder, whose :func:`identity` was ``before``: what is read is of one run.
 
     Raises:
         RLJaxError: the folder was replaced, removed or renamed meanwhile.
     """
-    before = identity(folder)
-    replaced = RLJaxError(f"{folder} was replaced while it was read: repeat the command")
+    replaced = RLJaxError(f"{folder} was removed, renamed or replaced while it was read: repeat the command")
     try:
         yield
     except (RLJaxError, OSError):
-        if before is not None and identity(folder) != before:
+        if identity(folder) != before:
             raise replaced from None
         raise
     if identity(folder) != before:
