@@ -191,17 +191,19 @@ def unbegun(place: Path) -> bool:
     return "config.json" in names and names <= UNBEGUN and not any(name.isdigit() and name != "0" for name in saved)
 
 
-def remove_unbegun(owned: Owned) -> str:
-    """Take back a folder that this process has made, if nothing is in it; else say how to continue."""
-    if identity(owned.place) is None:
-        return ""
-    if not unbegun(owned.place):
-        return f"continue with --resume {owned.path}"
-    if owned.fresh:
+def leave(owned: Owned) -> str:
+    """Before an end by a signal: take back a folder that this process has made if nothing was trained in it, and the locks' files.
+
+    Returns:
+        How to continue, if there is something.
+    """
+    begun = identity(owned.place) is not None and not unbegun(owned.place)
+    if owned.fresh and not begun:
         shutil.rmtree(owned.place, ignore_errors=True)
-    with contextlib.suppress(OSError):
-        _aside(owned.place, "lock").unlink()
-    return ""
+    for file in (owned.place / ".lock", _aside(owned.place, "lock")):
+        with contextlib.suppress(OSError):
+            file.unlink()
+    return f"continue with --resume {owned.path}" if begun else ""
 
 
 def check_writable(folder: Path) -> None:
