@@ -142,7 +142,7 @@ def test_a_run_never_begins_anew_by_itself(run, what):
             path.write_text("")
     before = sorted(run.rglob("*"))
     outcome = call("train", "ppo", "--resume", run, "--quiet")
-    assert outcome.status == 2 and "has been trained, but no" in outcome.err
+    failed(outcome, "has been trained, but no", "start anew with another --out")
     assert sorted(run.rglob("*")) == before
 
 

@@ -141,17 +141,22 @@ class Checkpoints:
                 continue
 
     def whole(self, order: Iterable[int] | None = None) -> int | None:
-        """The first whole checkpoint in an order of preference (default: the newest first); each damaged one is said.
+        """The first whole checkpoint in an order of preference (default: the newest first). What was passed over is said.
 
         Raises:
             Mismatch: one is of another run or another step.
         """
+        passed: list[str] = []
         for step in list(reversed(self.steps()) if order is None else order):
             try:
                 self.check(step)
-                return step
             except Damaged as error:
-                self._say(str(error).partition("; ")[0] + ": an earlier one is taken")
+                passed.append(str(error).partition("; ")[0])
+                continue
+            if passed:
+                more = f" and {len(passed) - 1} more" if len(passed) > 1 else ""
+                self._say(f"{passed[0]}{more}: that of step {step} is taken")
+            return step
         return None
 
     def _say(self, text: str) -> None:

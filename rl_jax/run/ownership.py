@@ -112,7 +112,7 @@ def _unwritable(path: Path, error: OSError) -> RLJaxError:
 def _resolved(path: Path) -> Path:
     try:
         return path.resolve()
-    except (OSError, RuntimeError) as error:  # a circle of links, a name too long
+    except (OSError, RuntimeError, ValueError) as error:  # a name too long, a circle of links, a null byte
         raise RLJaxError(f"cannot write to {path} ({getattr(error, 'strerror', error)}): choose another --out") from None
 
 
