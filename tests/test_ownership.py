@@ -13,7 +13,7 @@ from running import TINY, call, failed, rows
 
 from rl_jax.errors import RLJaxError
 from rl_jax.run import checkpoint_files
-from rl_jax.run.ownership import Busy, make, own, unreplaced
+from rl_jax.run.ownership import Busy, identity, make, own, unreplaced
 
 #: A configuration that ``--overwrite`` takes for a run's.
 CONFIG = json.dumps({"agent": "ppo", "run": {}, "hyperparameters": {}})
@@ -122,13 +122,14 @@ def test_a_file_system_without_locks(folder, monkeypatch, capsys):
 
 
 def test_readers_notice_a_replacement(folder):
-    with unreplaced(folder):
+    before = identity(folder)
+    with unreplaced(folder, before):
         pass
-    with pytest.raises(RLJaxError, match="was replaced while it was read"), unreplaced(folder):
+    with pytest.raises(RLJaxError, match="config"), unreplaced(folder, before):
+        raise RLJaxError("config")
+    with pytest.raises(RLJaxError, match="replaced while it was read"), unreplaced(folder, before):
         folder.rename(folder.with_name("old"))
         raise FileNotFoundError
-    with pytest.raises(RLJaxError, match="config"), unreplaced(folder):
-        raise RLJaxError("config")
 
 
 @pytest.mark.parametrize("what", ["removed", "renamed", "replaced"])

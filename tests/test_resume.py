@@ -172,6 +172,7 @@ job.Job.compile = lambda self, fresh=True: os.kill(os.getpid(), signal.SIGTERM)
 """
     outcome = wait(train(tmp_path / "run", *TINY, first=first))
     assert (outcome.status, outcome.out, outcome.err) == (128 + signal.SIGTERM, "", "rl-jax: stopped by SIGTERM\n")
+    assert not list(tmp_path.iterdir())
 
 
 def test_killed_before_the_first_checkpoint(tmp_path, whole):

@@ -17,7 +17,7 @@ from rl_jax.run import config, distributed
 from rl_jax.run.devices import Devices
 from rl_jax.run.metadata import metadata
 from rl_jax.run.options import RunOptions
-from rl_jax.run.ownership import Busy, Owned, make, own, remove_unbegun
+from rl_jax.run.ownership import Busy, Owned, leave, make, own
 from rl_jax.run.resuming import check_resumed
 from rl_jax.run.stopping import Stopped, before_leaving
 
@@ -87,11 +87,11 @@ def run_folder(command: str, agent: str, options: RunOptions, hyperparameters: d
             distributed.told("")
             raise
         distributed.told(str(owned.place))
-        with before_leaving(lambda: remove_unbegun(owned)):
+        with before_leaving(lambda: leave(owned)):
             try:
                 yield owned
             except Stopped:
-                remove_unbegun(owned)
+                leave(owned)
                 raise
             except (OSError, ValueError):
                 owned.check()  # says why, if the folder is gone

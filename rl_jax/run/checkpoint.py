@@ -116,13 +116,15 @@ class Checkpoints:
             raise self._damaged(step, "its files do not match their checksums")
         return manifest
 
-    def _checked_manifest(self, step: int) -> dict[str, Any]:
+    def _checked_manifest(self, step: int, quiet: bool = False) -> dict[str, Any]:
         try:
             manifest = self._manifests.read(step)
         except Damaged as error:
             raise self._damaged(step, str(error)) from None
         if self._provenance:
-            self._provenance.check(step, manifest, f"checkpoint {self.path(step)}", self._say)
+            unknown = self._provenance.check(step, manifest, f"checkpoint {self.path(step)}")
+            if unknown and not quiet:
+                self._say(unknown)
         return manifest
 
     def check_newest(self) -> None:
@@ -133,23 +135,28 @@ class Checkpoints:
         """
         for step in reversed(self.steps()):
             try:
-                self._checked_manifest(step)
+                self._checked_manifest(step, quiet=True)
                 return
             except Damaged:
                 continue
 
     def whole(self, order: Iterable[int] | None = None) -> int | None:
-        """The first whole checkpoint in an order of preference (default: the newest first); each damaged one is said.
+        """The first whole checkpoint in an order of preference (default: the newest first). What was passed over is said.
 
         Raises:
             Mismatch: one is of another run or another step.
         """
+        passed: list[str] = []
         for step in list(reversed(self.steps()) if order is None else order):
             try:
                 self.check(step)
-                return step
             except Damaged as error:
-                self._say(str(error).partition("; ")[0] + ": an earlier one is taken")
+                passed.append(str(error).partition("; ")[0])
+                continue
+            if passed:
+                more = f" and {len(passed) - 1} more" if len(passed) > 1 else ""
+                self._say(f"{passed[0]}{more}: that of step {step} is taken")
+            return step
         return None
 
     def _say(self, text: str) -> None:

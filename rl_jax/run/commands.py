@@ -28,7 +28,6 @@ from rl_jax.run.job import Job
 from rl_jax.run.leaves import digest
 from rl_jax.run.memory import check_memory
 from rl_jax.run.metadata import device_text
-from rl_jax.run.metrics import MetricsFile
 from rl_jax.run.options import IDENTITY, RunOptions
 from rl_jax.run.outcome import summarise
 from rl_jax.run.ownership import check_writable
@@ -242,9 +241,7 @@ def plot(given: Any) -> None:
     for label, members in zip(_labels(list(groups)), groups.values(), strict=True):
         rows: list[dict[str, Any]] = []
         for member in members:
-            rows += [
-                {**row, "seed": f"{member.path}/{row.get('seed')}"} for row in MetricsFile(member.path / "metrics.jsonl").read()
-            ]
+            rows += [{**row, "seed": f"{member.path}/{row.get('seed')}"} for row in member.rows()]
         curves[label] = curve_from_rows(rows, given.metric)
     print(
         compare_curves(

@@ -13,7 +13,9 @@ from rl_jax.run.budget import plan as evaluation_budget
 from rl_jax.run.checkpoint import Checkpoints
 from rl_jax.run.job import Job
 from rl_jax.run.manifests import step_of
+from rl_jax.run.metrics import MetricsFile, Row
 from rl_jax.run.options import RunOptions
+from rl_jax.run.ownership import identity, unreplaced
 from rl_jax.run.provenance import Provenance
 from rl_jax.types import PyTree
 
@@ -27,6 +29,7 @@ class RunFolder:
     agent: str
     options: RunOptions
     hyperparameters: Any
+    identity: tuple[int, int] | None = None
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "RunFolder":
@@ -38,9 +41,10 @@ class RunFolder:
         path = Path(path)
         if not path.is_dir():
             raise RLJaxError(f"there is no run folder {path}; name the folder that a run was told as --out")
+        found = identity(path)
         content = config.load(path / "config.json")
         options = config.restore(RunOptions, content["run"], path / "config.json")
-        return cls(path, content.get("command", "train"), content["agent"], options, content["hyperparameters"])
+        return cls(path, content.get("command", "train"), content["agent"], options, content["hyperparameters"], found)
 
     def config(self) -> Any:
         """The agent's configuration (of a plain run; a sweep has many)."""
@@ -61,12 +65,25 @@ class RunFolder:
             prng=o.prng,
         )
 
+    def rows(self) -> list[Row]:
+        """The rows of ``metrics.jsonl``.
+
+        Raises:
+            RLJaxError: there is none, or a line of it cannot be read.
+        """
+        with unreplaced(self.path, self.identity):
+            return MetricsFile(self.path / "metrics.jsonl").read()
+
     def state(self, job: Job, which: str) -> tuple[int, PyTree]:
-        """A checkpoint's steps and state; ``which`` is ``last``, ``best`` or a number of steps.
+        """A checkpoint's steps and state; ``which`` is ``last``, ``best`` (whole ones; what is damaged is said) or a number of steps.
 
         Raises:
             RLJaxError: there is none such.
         """
+        with unreplaced(self.path, self.identity):
+            return self._state(job, which)
+
+    def _state(self, job: Job, which: str) -> tuple[int, PyTree]:
         checkpoints = Checkpoints(self.path, provenance=Provenance.of(config.load(self.path / "config.json")))
         steps = checkpoints.steps()
         if not steps:

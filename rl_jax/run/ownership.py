@@ -112,7 +112,7 @@ def _unwritable(path: Path, error: OSError) -> RLJaxError:
 def _resolved(path: Path) -> Path:
     try:
         return path.resolve()
-    except (OSError, RuntimeError) as error:  # a circle of links, a name too long
+    except (OSError, RuntimeError, ValueError) as error:  # a name too long, a circle of links, a null byte
         raise RLJaxError(f"cannot write to {path} ({getattr(error, 'strerror', error)}): choose another --out") from None
 
 
@@ -191,17 +191,19 @@ def unbegun(place: Path) -> bool:
     return "config.json" in names and names <= UNBEGUN and not any(name.isdigit() and name != "0" for name in saved)
 
 
-def remove_unbegun(owned: Owned) -> str:
-    """Take back a folder that this process has made, if nothing is in it; else say how to continue."""
-    if identity(owned.place) is None:
-        return ""
-    if not unbegun(owned.place):
-        return f"continue with --resume {owned.path}"
-    if owned.fresh:
+def leave(owned: Owned) -> str:
+    """Before an end by a signal: take back a folder that this process has made if nothing was trained in it, and the locks' files.
+
+    Returns:
+        How to continue, if there is something.
+    """
+    begun = identity(owned.place) is not None and not unbegun(owned.place)
+    if owned.fresh and not begun:
         shutil.rmtree(owned.place, ignore_errors=True)
-    with contextlib.suppress(OSError):
-        _aside(owned.place, "lock").unlink()
-    return ""
+    for file in (owned.place / ".lock", _aside(owned.place, "lock")):
+        with contextlib.suppress(OSError):
+            file.unlink()
+    return f"continue with --resume {owned.path}" if begun else ""
 
 
 def check_writable(folder: Path) -> None:
@@ -216,18 +218,17 @@ def check_writable(folder: Path) -> None:
 
 
 @contextmanager
-def unreplaced(folder: Path) -> Iterator[None]:
-    """Around reading a folder: what was read is of one run.
+def unreplaced(folder: Path, before: tuple[int, int] | None) -> Iterator[None]:
+    """Around reading a folder, whose :func:`identity` was ``before``: what is read is of one run.
 
     Raises:
         RLJaxError: the folder was replaced, removed or renamed meanwhile.
     """
-    before = identity(folder)
-    replaced = RLJaxError(f"{folder} was replaced while it was read: repeat the command")
+    replaced = RLJaxError(f"{folder} was removed, renamed or replaced while it was read: repeat the command")
     try:
         yield
     except (RLJaxError, OSError):
-        if before is not None and identity(folder) != before:
+        if identity(folder) != before:
             raise replaced from None
         raise
     if identity(folder) != before:

@@ -1,7 +1,7 @@
 """When a run measures, evaluates and saves: the same for every start of the same run."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -75,10 +75,10 @@ class Timer:
 
     minutes: float
     cost: float = 0.0
-    _start: float = field(default_factory=time.monotonic)
-    _last: float = field(default_factory=time.monotonic)
-    _row: float = field(default_factory=time.monotonic)
     _first: bool = True
+
+    def __post_init__(self) -> None:
+        self._start = self._last = self._row = time.monotonic()
 
     def due(self) -> bool:
         """Whether to save at the end of this row, looking ahead to the end of the next; asked once a row."""

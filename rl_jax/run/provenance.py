@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,8 +62,11 @@ class Provenance:
         fields = self.at(step)
         return {"run": self.run, "fields": fields, "fields_sha256": digest_of(fields)}
 
-    def check(self, step: int, manifest: dict[str, Any], name: str, say: Callable[[str], None]) -> None:
-        """Compare a manifest with the run's configuration; one of an earlier version, which has nothing to compare, is said.
+    def check(self, step: int, manifest: dict[str, Any], name: str) -> str:
+        """Compare a manifest with the run's configuration.
+
+        Returns:
+            What could not be compared, as the manifest is of an earlier version; "" if all was.
 
         Raises:
             Mismatch: with the names of what differs.
@@ -72,8 +74,7 @@ class Provenance:
         if "fields" not in manifest:
             if self.run is not None:
                 raise Mismatch(f"{name} does not say whose it is (run, fields), and the run's own checkpoints do: {_ADVICE}")
-            say(f"{name} was written by an earlier version, which did not record whose it is (run, fields): not compared")
-            return
+            return f"{name} was written by an earlier version, which did not record whose it is (run, fields): not compared"
         old, new = manifest["fields"], self.at(step)
         absent = "nothing"
         changed = [key for key in {**old, **new} if old.get(key, absent) != new.get(key, absent)]
@@ -84,6 +85,7 @@ class Provenance:
             raise Mismatch(
                 f"{name} is of another run of the same options (id {manifest.get('run')}, not {self.run}): {_ADVICE}"
             )
+        return ""
 
 
 _ADVICE = "put back the config.json or the checkpoint that was there; options of a run cannot be changed"

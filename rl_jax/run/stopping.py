@@ -160,6 +160,19 @@ def before_leaving(cleanup: Callable[[], str]) -> Iterator[None]:
         stop.cleanups.remove(cleanup)
 
 
+def _forked() -> None:
+    """A forked child (of a library's) shares the pipe: its signals must not be taken for its parent's."""
+    if current() is not None:
+        signal.set_wakeup_fd(-1)
+        for number in ASKING:
+            if isinstance(signal.getsignal(number), Stop):
+                signal.signal(number, signal.SIG_DFL)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
+
 class Stopped(Exception):
     """The run was asked to stop and has saved itself."""
 
