@@ -164,8 +164,8 @@ class Checkpoints:
             say(f"rl-jax: warning: {text}")
         self._said.add(text)
 
-    def restore(self, step: int, like: PyTree) -> PyTree:
-        """Read a checkpoint into the structure of ``like`` (shapes suffice).
+    def restore(self, step: int, like: PyTree, checked: bool = False) -> PyTree:
+        """Read a checkpoint into the structure of ``like`` (shapes suffice); its files are not read twice if they were ``checked``.
 
         Raises:
             RLJaxError: it is missing, belongs to another program, another run, or is damaged.
@@ -173,7 +173,7 @@ class Checkpoints:
         if step not in self.steps():
             have = ", ".join(str(s) for s in self.steps()) or "none"
             raise RLJaxError(f"{self._folder.parent} has no checkpoint {step}; it has: {have}")
-        manifest = self.check(step)
+        manifest = self._checked_manifest(step) if checked else self.check(step)
         here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         words = flatten(jax.eval_shape(lambda tree: jax.tree.map(plain, tree), like))
         flat = {name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here) for name, leaf in words.items()}

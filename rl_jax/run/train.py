@@ -65,7 +65,7 @@ def train(
     checkpoints, plan = Checkpoints(owned.place, options.keep, provenance), Plan.of(job, options.checkpoints, provenance)
     edges = plan.edges
     found = newest(checkpoints, owned.place, folder) if resume else None
-    state = None if found is None else checkpoints.restore(found, job.state_shape())
+    state = None if found is None else checkpoints.restore(found, job.state_shape(), checked=True)
     done = found or 0
     first_update = done // per_update
     if len(plan.planned) > 1 and state is not None:
