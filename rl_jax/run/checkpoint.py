@@ -94,10 +94,13 @@ class Checkpoints:
                 _remove(path)
 
     def discard_after(self, step: int) -> None:
-        """Forget checkpoints beyond ``step``: the run is about to make them again."""
+        """Delete checkpoints beyond ``step``, whole or not: the run is about to make others."""
         for later in self.steps():
             if later > step:
                 self._manifests.forget(later)
+        for path in self._folder.glob("*"):
+            if (step_of(path.name) or 0) > step:
+                _remove(path)
 
     def check(self, step: int) -> dict[str, Any]:
         """A checkpoint's manifest, once it and all files have been found to be what was written, by this run.
@@ -112,7 +115,8 @@ class Checkpoints:
             found = files.file_digests(self.path(step))
         except OSError as error:
             raise self._damaged(step, f"its files cannot be read: {error.strerror}") from None
-        if any(found.get(name) != digest for name, digest in manifest["files"].items()):
+        more = [name for name in found if name not in manifest["files"] and name.startswith("large/")]  # pieces that were zeros
+        if more or any(found.get(name) != digest for name, digest in manifest["files"].items()):
             raise self._damaged(step, "its files do not match their checksums")
         return manifest
 
