@@ -9,6 +9,7 @@ anything is read from it. Every checkpoint but the one in use is optional: what 
 import os
 import shutil
 from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,7 @@ class Checkpoints:
         if jax.process_index():
             return
         about = {"score": score, "scheduled": scheduled, "files": files.file_digests(self.path(step)), "arrays": describe(flat)}
+        about |= {"versions": {name: version(name) for name in ("rl_jax", "jax")}}  # for people: not compared
         about |= {"large": files.largest(full)} | (self._provenance.seal(step) if self._provenance else {})
         self._manifests.write(step, about)
         self._forget()
