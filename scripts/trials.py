@@ -1,5 +1,7 @@
 """What the scripts that attack runs from outside share: small runs, how they are started, and how two ends are compared."""
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
@@ -31,6 +33,19 @@ def command(kind: str, agent: str, *args: object) -> list[str]:
 def run(kind: str, agent: str, *args: object) -> "subprocess.CompletedProcess[str]":
     """Run to the end, whatever that is."""
     return subprocess.run(command(kind, agent, *args), capture_output=True, text=True, check=False)
+
+
+def run_here(kind: str, agent: str, *args: object) -> "subprocess.CompletedProcess[str]":
+    """The same within this process, which saves the start and most of compiling."""
+    from rl_jax.run.cli import main
+
+    words, out, err, status = command(kind, agent, *args)[3:], io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main(words)
+        except SystemExit as end:
+            status = int(end.code or 0)
+    return subprocess.CompletedProcess(words, status, out.getvalue(), err.getvalue())
 
 
 def finish(kind: str, agent: str, *args: object) -> dict[str, Any]:

@@ -207,6 +207,7 @@ def send(*names):
         ),
         ("with stopping.obeying():\n with stopping.graceful(): send('SIGINT', 'SIGTERM'); time.sleep(9)", 143, "by SIGTERM"),
         ("with stopping.graceful(): send('SIGHUP'); time.sleep(0.4); send('SIGHUP'); time.sleep(9)", 129, "by SIGHUP"),
+        ("stopping.ignore(); send('SIGTERM', 'SIGHUP'); sys.exit(143)", 143, ""),
         ("signal.signal(signal.SIGHUP, signal.SIG_IGN)\nwith stopping.obeying(): send('SIGHUP'); sys.exit(7)", 7, ""),
         (
             "with stopping.obeying(), stopping.before_leaving(lambda: 'continue with X'): send('SIGINT'); time.sleep(9)",

@@ -9,6 +9,7 @@ anything is read from it. Every checkpoint but the one in use is optional: what 
 import os
 import shutil
 from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,7 @@ class Checkpoints:
         if jax.process_index():
             return
         about = {"score": score, "scheduled": scheduled, "files": files.file_digests(self.path(step)), "arrays": describe(flat)}
+        about |= {"versions": {name: version(name) for name in ("rl_jax", "jax")}}  # for people: not compared
         about |= {"large": files.largest(full)} | (self._provenance.seal(step) if self._provenance else {})
         self._manifests.write(step, about)
         self._forget()
@@ -94,10 +96,13 @@ class Checkpoints:
                 _remove(path)
 
     def discard_after(self, step: int) -> None:
-        """Forget checkpoints beyond ``step``: the run is about to make them again."""
+        """Delete checkpoints beyond ``step``, whole or not: the run is about to make others."""
         for later in self.steps():
             if later > step:
                 self._manifests.forget(later)
+        for path in self._folder.glob("*"):
+            if (step_of(path.name) or 0) > step:
+                _remove(path)
 
     def check(self, step: int) -> dict[str, Any]:
         """A checkpoint's manifest, once it and all files have been found to be what was written, by this run.
@@ -112,7 +117,8 @@ class Checkpoints:
             found = files.file_digests(self.path(step))
         except OSError as error:
             raise self._damaged(step, f"its files cannot be read: {error.strerror}") from None
-        if any(found.get(name) != digest for name, digest in manifest["files"].items()):
+        more = [name for name in found if name not in manifest["files"] and name.startswith("large/")]  # pieces that were zeros
+        if more or any(found.get(name) != digest for name, digest in manifest["files"].items()):
             raise self._damaged(step, "its files do not match their checksums")
         return manifest
 
@@ -164,8 +170,8 @@ class Checkpoints:
             say(f"rl-jax: warning: {text}")
         self._said.add(text)
 
-    def restore(self, step: int, like: PyTree) -> PyTree:
-        """Read a checkpoint into the structure of ``like`` (shapes suffice).
+    def restore(self, step: int, like: PyTree, checked: bool = False) -> PyTree:
+        """Read a checkpoint into the structure of ``like`` (shapes suffice); its files are not read twice if they were ``checked``.
 
         Raises:
             RLJaxError: it is missing, belongs to another program, another run, or is damaged.
@@ -173,7 +179,7 @@ class Checkpoints:
         if step not in self.steps():
             have = ", ".join(str(s) for s in self.steps()) or "none"
             raise RLJaxError(f"{self._folder.parent} has no checkpoint {step}; it has: {have}")
-        manifest = self.check(step)
+        manifest = self._checked_manifest(step) if checked else self.check(step)
         here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         words = flatten(jax.eval_shape(lambda tree: jax.tree.map(plain, tree), like))
         flat = {name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here) for name, leaf in words.items()}

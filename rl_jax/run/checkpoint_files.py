@@ -23,6 +23,8 @@ from rl_jax.run.memory import human_bytes
 # Orbax logs every save; people get our one line where something matters.
 logging.getLogger("absl").setLevel(logging.ERROR)
 
+#: How files begin that file systems and desktops leave anywhere.
+FOREIGN = (".DS_Store", "._", ".nfs", "Thumbs.db", "desktop.ini")
 #: Bytes that must be free on the disk besides a checkpoint's arrays, for all that describes them.
 SPARE = 2**20
 #: Bytes of arrays that orbax may write and read together, which takes as many again; the largest are left to ``large_arrays``.
@@ -42,10 +44,7 @@ def file_digests(folder: Path) -> dict[str, str]:
         with open(folder / name, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
-    # Names with a dot are left there by file systems and desktops.
-    found = (
-        path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".") and path.name != "Thumbs.db"
-    )
+    found = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(FOREIGN))
     names = sorted(path.relative_to(folder).as_posix() for path in found)
     with ThreadPoolExecutor(4) as pool:
         return dict(zip(names, pool.map(of, names), strict=True))

@@ -120,7 +120,10 @@ def console() -> None:
     """:func:`main` of a process that does nothing else."""
     # What has been imported stays: Python need not look through it again and again while programs are traced.
     gc.freeze()
-    main()
+    try:
+        main()
+    finally:
+        stopping.ignore()  # all is said: a second signal must not change the status while Python ends
 
 
 if __name__ == "__main__":

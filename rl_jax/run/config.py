@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import io
 import json
+import os
 import sys
 import typing
 import uuid
@@ -64,7 +65,7 @@ def plain_values(values: dict[str, Any]) -> dict[str, Any]:
     return {name: plain(value) for name, value in values.items()}
 
 
-def save(path: Path, command: str, agent: str, options: RunOptions, hyperparameters: dict[str, Any]) -> None:
+def save(path: str | os.PathLike[str], command: str, agent: str, options: RunOptions, hyperparameters: dict[str, Any]) -> None:
     """Write ``config.json``: everything needed to run this again."""
     content = {
         "rl_jax": rl.__version__,
@@ -77,20 +78,21 @@ def save(path: Path, command: str, agent: str, options: RunOptions, hyperparamet
     write_json(path, content)
 
 
-def write_json(path: Path, content: Any) -> None:
+def write_json(path: str | os.PathLike[str], content: Any) -> None:
     """Write a JSON file whole or not at all."""
+    path = Path(path)
     temporary = path.with_name(path.name + ".part")
     temporary.write_text(json.dumps(content, indent=2) + "\n")
     temporary.replace(path)
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a ``config.json``.
 
     Raises:
         RLJaxError: it is missing or is none of ours.
     """
-    use = "use the config.json of a run folder"
+    path, use = Path(path), "use the config.json of a run folder"
     try:
         content = json.loads(path.read_text(), object_pairs_hook=_once)
     except FileNotFoundError:

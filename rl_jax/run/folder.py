@@ -93,7 +93,7 @@ class RunFolder:
             found = checkpoints.whole(newest_first if which == "last" else checkpoints.by_score() or newest_first)
             if found is None:
                 raise RLJaxError(f"{self.path} has no whole checkpoint: all of {steps} are damaged")
-            return found, checkpoints.restore(found, job.state_shape())
+            return found, checkpoints.restore(found, job.state_shape(), checked=True)
         if (step := step_of(which)) is None:
             raise RLJaxError(f"--checkpoint takes last, best or a number of steps, not '{which[:40]}'; there are {steps}")
         return step, checkpoints.restore(step, job.state_shape())

@@ -68,22 +68,23 @@ def newest(checkpoints: Checkpoints, place: Path, folder: Path) -> int | None:
     Raises:
         RLJaxError: something has been done, and there is none: a run never begins anew by itself.
     """
-    found = checkpoints.whole()
+    found, steps = checkpoints.whole(), checkpoints.steps()
+    begun = [step for step in (step_of(path.name) for path in (place / "checkpoints").glob("*")) if step]
     if found is not None:
+        if (cut := [step for step in begun if step > found and step not in steps]) and distributed.first():
+            say(
+                f"rl-jax: warning: checkpoint {folder / 'checkpoints' / str(max(cut))} has no manifest, as after a kill, and does "
+                f"not count: that of step {found} is taken"
+            )
         return found
     rows = place / "metrics.jsonl"
-    begun = [step for step in map(step_of, _names(place / "checkpoints")) if step]
-    if begun or any(checkpoints.steps()) or (rows.exists() and rows.stat().st_size):
-        what = "no manifest" if not checkpoints.steps() else "no whole checkpoint"
+    if begun or any(steps) or (rows.exists() and rows.stat().st_size):
+        what = "no whole checkpoint" if steps else "no manifest"
         raise RLJaxError(
             f"{folder} has been trained, but {what} is left to continue from (manifests/, checkpoints/): "
             f"put them back, or start anew with another --out"
         )
     return None
-
-
-def _names(folder: Path) -> list[str]:
-    return [path.name for path in folder.glob("*")]
 
 
 def result_of(owned: Owned, steps: int, options: RunOptions) -> dict[str, Any] | None:

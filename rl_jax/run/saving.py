@@ -59,5 +59,8 @@ class Saver:
     def obey(self, end: int, number: int | None) -> None:
         """End the run after train step ``end``, which was saved, if a signal asks for it."""
         if number is not None:
-            text = f"stopped by {signal.Signals(number).name} after {human_count(end * self.per_update)} steps"
-            raise Stopped(f"{text}; saved: continue with --resume {self.owned.path}", number)
+            text = f"stopped by {signal.Signals(number).name}"
+            if end == 0:
+                raise Stopped(f"{text} before the first row: there is nothing to save", number)
+            steps = human_count(end * self.per_update)
+            raise Stopped(f"{text} after {steps} steps; saved: continue with --resume {self.owned.path}", number)

@@ -160,6 +160,12 @@ def before_leaving(cleanup: Callable[[], str]) -> Iterator[None]:
         stop.cleanups.remove(cleanup)
 
 
+def ignore() -> None:
+    """Take no notice of signals any more."""
+    for number in ASKING:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _forked() -> None:
     """A forked child (of a library's) shares the pipe: its signals must not be taken for its parent's."""
     if current() is not None:

@@ -1,6 +1,7 @@
 """A run on disk: rows of metrics, evaluations, checkpoints, a curve, and one line of JSON at the end."""
 
 import errno
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -65,7 +66,7 @@ def train(
     checkpoints, plan = Checkpoints(owned.place, options.keep, provenance), Plan.of(job, options.checkpoints, provenance)
     edges = plan.edges
     found = newest(checkpoints, owned.place, folder) if resume else None
-    state = None if found is None else checkpoints.restore(found, job.state_shape())
+    state = None if found is None else checkpoints.restore(found, job.state_shape(), checked=True)
     done = found or 0
     first_update = done // per_update
     if len(plan.planned) > 1 and state is not None:
@@ -190,10 +191,11 @@ def _loggers(owned: Owned, options: RunOptions, title: str, done: int, plan: Pla
     return loggers
 
 
-def plot_run(folder: Path, title: str) -> Path:
+def plot_run(folder: str | os.PathLike[str], title: str) -> Path:
     """Draw ``curve.png`` of a run folder from its metrics."""
     from rl_jax.run.plots import learning_curve  # matplotlib takes as long to import as jax: not before the first step
 
+    folder = Path(folder)
     rows = MetricsFile(folder / "metrics.jsonl").read()
     evaluated = [row for row in rows if "eval/return" in row]
     evaluation = curve_from_rows(evaluated, "eval/return") if evaluated else None
