@@ -1,5 +1,6 @@
 """What a run folder says about itself, and how its program is built again."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from rl_jax.run.checkpoint import Checkpoints
 from rl_jax.run.job import Job
 from rl_jax.run.options import RunOptions
 from rl_jax.types import PyTree
+from rl_jax.values import short
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class RunFolder:
         set_precision(o)
         return Job(trainer, list(range(o.seed, o.seed + o.seeds)), o.steps, eval_episodes or o.eval_episodes, prng=o.prng)
 
-    def state(self, job: Job, which: str) -> tuple[int, PyTree]:
+    def state(self, job: Job, which: str | int) -> tuple[int, PyTree]:
         """A checkpoint's steps and state; ``which`` is ``last``, ``best`` or a number of steps.
 
         Raises:
@@ -65,8 +67,8 @@ class RunFolder:
         elif which == "best":
             best = checkpoints.best()
             step = steps[-1] if best is None else best
-        elif which.isdigit():
+        elif isinstance(which, int) or re.fullmatch("[0-9]{1,18}", which):
             step = int(which)
         else:
-            raise RLJaxError(f"--checkpoint takes last, best or a number of steps, not '{which}'; there are {steps}")
+            raise RLJaxError(f"--checkpoint takes last, best or a number of steps, not {short(which)}; there are {steps}")
         return step, checkpoints.restore(step, job.state_shape())
