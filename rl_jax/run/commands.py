@@ -14,23 +14,25 @@ import numpy as np
 
 import rl_jax as rl
 from rl_jax.agents import CONFIGS
-from rl_jax.errors import MissingExtra, RLJaxError
+from rl_jax.errors import RLJaxError, import_extra
 from rl_jax.loop import counter as streams
 from rl_jax.loop.collect import begin, collect
 from rl_jax.ops import written_out
 from rl_jax.run import config, distributed
 from rl_jax.run.begin import choose_devices, count_cpu_devices, finished, run_folder, set_precision
 from rl_jax.run.curves import curve_from_rows
+from rl_jax.run.failures import writing
 from rl_jax.run.folder import RunFolder
 from rl_jax.run.job import Job
 from rl_jax.run.leaves import digest
 from rl_jax.run.memory import check_memory
 from rl_jax.run.metadata import device_text
-from rl_jax.run.metrics import MetricsFile
+from rl_jax.run.metrics import TENSORBOARD, WANDB, MetricsFile
 from rl_jax.run.options import IDENTITY, RunOptions
 from rl_jax.run.outcome import summarise
 from rl_jax.run.ownership import check_writable
-from rl_jax.run.sweep import report, sweep_job, sweepable
+from rl_jax.run.parse import sweepable
+from rl_jax.run.sweep import report, sweep_job
 from rl_jax.run.train import FINAL_EVALUATION, finish
 from rl_jax.run.train import train as run_job
 
@@ -44,13 +46,10 @@ def _compilation_cache(on: bool) -> None:
 
 
 def _check_extras(options: RunOptions) -> None:
-    """Refuse before any work what would fail for a missing package."""
-    from importlib.util import find_spec
-
-    if options.tensorboard and find_spec("tensorboardX") is None:
-        raise MissingExtra("TensorBoard logging (--tensorboard)", "tensorboard")
-    if options.wandb and find_spec("wandb") is None:
-        raise MissingExtra("Weights & Biases logging (--wandb)", "wandb")
+    """Refuse before any work what would fail for a missing or broken package."""
+    for wanted, names in ((options.tensorboard, TENSORBOARD), (options.wandb, WANDB)):
+        if wanted:
+            import_extra(*names)
 
 
 def train(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
@@ -65,6 +64,7 @@ def train(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     if options.distributed:
         distributed.join()
     trainer = config.make_trainer(configuration, options, config.make_env(options))
+    config.check_learns(trainer, options)
     devices = choose_devices(options, trainer.num_envs, options.seeds)
     check_memory(trainer, options.seeds, options.eval_episodes)
     seeds = list(range(options.seed, options.seed + options.seeds))
@@ -77,7 +77,8 @@ def train(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     summary = run_job(job, folder, options, title, [{"seed": seed} for seed in seeds], bool(options.resume))
     if distributed.first():
         summary = {"env": options.env, "agent": agent, **summary}
-        finish(folder, summary, title, options.quiet)
+        with writing(folder):
+            finish(folder, summary, title, options.quiet)
         print(json.dumps(summary))
 
 
@@ -105,18 +106,15 @@ def sweep(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     )
     if not distributed.first():
         return
-    table = report(folder, varied, labels, summary["eval_returns"], title, options.quiet)
-    summary = {"env": options.env, "agent": agent, **summary, "table": table}
-    config.write_json(folder / "result.json", summary)
+    with writing(folder):
+        table = report(folder, varied, labels, summary["eval_returns"], title, options.quiet)
+        summary = {"env": options.env, "agent": agent, **summary, "table": table}
+        config.write_json(folder / "result.json", summary)
     print(json.dumps(summary))
 
 
 def evaluate(given: Any) -> None:
     """``rl-jax evaluate``."""
-    if given.episodes < 1:
-        raise RLJaxError(f"--episodes must be at least 1, not {given.episodes}")
-    if not 0 <= given.seed < 2**30:
-        raise RLJaxError(f"--seed must lie between 0 and 2^30 - 1, not {given.seed}")
     folder = RunFolder.open(given.run)
     job = folder.job(given.episodes)
     check_memory(job.trainer, len(job.seeds), given.episodes)
@@ -150,16 +148,13 @@ def render(given: Any) -> None:
     """``rl-jax render``: one episode of the first seed."""
     from rl_jax.run.render import render_episode
 
-    if not 1 <= given.max_steps < 2**31:
-        raise RLJaxError(f"--max-steps must lie between 1 and 2^31 - 1, not {given.max_steps}")
-    if not 0 <= given.seed < 2**32:
-        raise RLJaxError(f"--seed must lie between 0 and 2^32 - 1, not {given.seed}")
     folder = RunFolder.open(given.run)
     job = folder.job()
     suffix = ".html" if folder.options.env.startswith("brax/") else ".gif"
     out = given.out or given.run / f"episode{suffix}"
     if out.suffix.lower() != suffix:
-        raise RLJaxError(f"an episode of {folder.options.env} is drawn as {suffix}: use --out {out.with_suffix(suffix)}")
+        other = out.with_suffix(suffix) if out.name else out / f"episode{suffix}"
+        raise RLJaxError(f"an episode of {folder.options.env} is drawn as {suffix}: use --out {other}")
     step, state = folder.state(job, given.checkpoint)
     if not job.single:
         state = jax.tree.map(lambda leaf: leaf[0], state)
@@ -194,7 +189,8 @@ def render(given: Any) -> None:
     states, rewards, done = play(key)
     length = int(np.argmax(done)) + 1 if np.any(done) else limit
     states, rewards = jax.tree.map(lambda x: np.asarray(x[:length]), (states, rewards))
-    render_episode(trainer.env, trainer.env.default_params, states, rewards, out)
+    with writing(out):
+        render_episode(trainer.env, trainer.env.default_params, states, rewards, out)
     print(
         json.dumps(
             {"env": folder.options.env, "steps": step, "length": length, "return": float(rewards.sum()), "out": str(out)}
@@ -226,11 +222,9 @@ def plot(given: Any) -> None:
                 {**row, "seed": f"{member.path}/{row.get('seed')}"} for row in MetricsFile(member.path / "metrics.jsonl").read()
             ]
         curves[label] = curve_from_rows(rows, given.metric)
-    print(
-        compare_curves(
-            given.out, curves, given.statistic, ylabel="return" if given.metric == "episode/return" else given.metric
-        )
-    )
+    label = "return" if given.metric == "episode/return" else given.metric
+    with writing(given.out):
+        print(compare_curves(given.out, curves, given.statistic, ylabel=label))
 
 
 def _labels(groups: list[str]) -> list[str]:
@@ -246,7 +240,8 @@ def bench(given: Any) -> None:
     """``rl-jax bench``."""
     from rl_jax.run.bench.command import bench as run
 
-    run(given)
+    with writing(given.out):
+        run(given)
 
 
 def reproduce(given: Any) -> None:
@@ -254,7 +249,8 @@ def reproduce(given: Any) -> None:
     from rl_jax.run.claims.command import reproduce as run
 
     _compilation_cache(given.compile_cache)
-    run(given)
+    with writing(given.out):
+        run(given)
 
 
 def show_list(given: Any) -> None:
