@@ -15,7 +15,7 @@ from rl_jax.agents.q_policy import ActsByValue, QPolicy, pick
 from rl_jax.experience import chain, gae
 from rl_jax.loop import Trainer
 from rl_jax.networks import q_network
-from rl_jax.ops import descend
+from rl_jax.ops import descend, joined
 from rl_jax.types import Context, Environment, Key, Metrics, PyTree, Rollout, Sample, Spec
 from rl_jax.values import Count, NotNegative, Positive, Range, Share, Widths, check_fields
 
@@ -88,7 +88,7 @@ class PQN(ActsByValue):
         def step(now: PQNState, batch: Rollout, key: Key) -> tuple[PQNState, Metrics]:
             grads, metrics = jax.grad(loss, has_aux=True)(now.params, batch, key)
             updates, opt_state = self._optimizer().update(grads, now.opt_state, now.params)
-            metrics = {**metrics, "policy/grad_norm": optax.tree.norm(grads)}
+            metrics = joined(metrics, {"policy/grad_norm": optax.tree.norm(grads)})
             return PQNState(descend(now.params, updates, rate), opt_state, now.epsilon), metrics
 
         pieces = (self.epochs, self.minibatches, self.policy.recurrent)

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import sys
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,7 @@ def save(path: Path, command: str, agent: str, options: RunOptions, hyperparamet
     """Write ``config.json``: everything needed to run this again."""
     content = {
         "rl_jax": rl.__version__,
+        "id": uuid.uuid4().hex,
         "command": command,
         "agent": agent,
         "run": plain(options),
@@ -153,7 +155,7 @@ def load(path: Path) -> dict[str, Any]:
     """
     use = "use the config.json of a run folder"
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
     except FileNotFoundError:
         raise RLJaxError(f"there is no {path}: name a run folder, as given to --out, or its config.json") from None
     except OSError as error:
@@ -166,6 +168,14 @@ def load(path: Path) -> dict[str, Any]:
     if content["agent"] not in CONFIGS:
         raise RLJaxError(f"{path} is of an unknown agent {short(content['agent'])}; known: {', '.join(CONFIGS)}")
     return content
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, in which no name stands twice."""
+    names = [name for name, _ in pairs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"{twice[0]} stands there twice")
+    return dict(pairs)
 
 
 def restore(kind: type, values: dict[str, Any], source: Path) -> Any:
