@@ -11,6 +11,7 @@ from rl_jax.agents.policy_gradient import PolicyGradient
 from rl_jax.losses import LogPolicy, NegativeEntropy, SquaredValue
 from rl_jax.networks import actor_critic
 from rl_jax.types import Spec
+from rl_jax.values import Count, Positive, Share
 
 
 def a2c(
@@ -49,11 +50,11 @@ def a2c(
 class A2CConfig(OnPolicyConfig):
     """A2C as one flat list of numbers."""
 
-    rollout_length: int = 8
+    rollout_length: Count = 8
     """Steps of each environment per update."""
-    learning_rate: float = 2e-3
+    learning_rate: Positive = 2e-3
     """RMSProp's step size at the start."""
-    gae_lambda: float = 1.0
+    gae_lambda: Share = 1.0
     """Mixes one-step (0) and Monte-Carlo (1) advantages."""
 
     def agent(self) -> PolicyGradient:

@@ -2,16 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import flax.linen as nn
 
-from rl_jax.agents.checks import at_least, positive
 from rl_jax.agents.on_policy import OnPolicyConfig
 from rl_jax.agents.policy_gradient import PolicyGradient
 from rl_jax.losses import MirrorDescentKL, NegativeEntropy, RatioPolicy, SquaredValue
 from rl_jax.networks import actor_critic
 from rl_jax.types import Spec
+from rl_jax.values import Count, NotNegative, Positive, Range
 
 
 def mdpo(
@@ -64,26 +64,16 @@ def mdpo(
 class MDPOConfig(OnPolicyConfig):
     """On-policy MDPO as one flat list of numbers."""
 
-    epochs: int = 10
+    epochs: Annotated[int, Range(1, 10_000)] = 10
     """Passes over a rollout."""
-    minibatches: int = 1
+    minibatches: Count = 1
     """Pieces per pass; must divide the rollout (a recurrent agent's: the environments)."""
-    step_size: float = 1.0
+    step_size: Positive = 1.0
     """Mirror descent's step size: how far the policy may move per update."""
     anneal_step_size: bool = True
     """Let the step size fall linearly to zero."""
-    entropy_weight: float = 0.0
+    entropy_weight: NotNegative = 0.0
     """Weight of the entropy bonus."""
-
-    def check(self) -> None:
-        """Refuse numbers that cannot be.
-
-        Raises:
-            RLJaxError: with the option's name and the values it takes.
-        """
-        super().check()
-        at_least(self, 1, "epochs", "minibatches")
-        positive(self, "step_size")
 
     def agent(self) -> PolicyGradient:
         """The agent alone."""

@@ -7,12 +7,12 @@ from typing import Any
 
 import flax.linen as nn
 
-from rl_jax.agents.checks import at_least, not_negative
 from rl_jax.agents.replayed import ActorCriticConfig
 from rl_jax.agents.soft_actor_critic import SoftActorCritic
 from rl_jax.networks.critics import critics as twin_critics
 from rl_jax.networks.critics import stochastic_actor
 from rl_jax.types import Spec
+from rl_jax.values import Count, NotNegative
 
 
 def mdpo_off_policy(
@@ -57,22 +57,12 @@ def mdpo_off_policy(
 class MDPOOffPolicyConfig(ActorCriticConfig):
     """Off-policy MDPO (Tomar et al. 2020) as one flat list of numbers."""
 
-    kappa: float = 1.0
+    kappa: NotNegative = 1.0
     """Inverse of the mirror descent's step size; at the temperature it is SAC."""
-    temperature: float = 0.2
+    temperature: NotNegative = 0.2
     """Weight of the entropy (the paper's lambda), in units of reward per nat."""
-    refresh_period: int = 1000
+    refresh_period: Count = 1000
     """Gradient steps of one mirror descent step (the paper's m)."""
-
-    def check(self) -> None:
-        """Refuse numbers that cannot be.
-
-        Raises:
-            RLJaxError: with the option's name and the values it takes.
-        """
-        super().check()
-        not_negative(self, "kappa", "temperature")
-        at_least(self, 1, "refresh_period")
 
     def agent(self) -> SoftActorCritic:
         """The agent alone."""

@@ -2,42 +2,42 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from rl_jax.agents.checks import at_least, not_negative, positive, widths, within
 from rl_jax.experience import Chain, chain, gae, normalize_obs, normalize_reward
 from rl_jax.loop import Trainer
 from rl_jax.networks import actor_critic
 from rl_jax.types import Environment
+from rl_jax.values import Count, NotNegative, Positive, Range, Share, Widths, check_fields
 
 
 @dataclass(frozen=True)
 class OnPolicyConfig:
     """A policy gradient with a learned value, on fresh rollouts. Subclasses add the agent and its numbers."""
 
-    num_envs: int = 64
+    num_envs: Count = 64
     """Parallel environments."""
-    rollout_length: int = 32
+    rollout_length: Count = 32
     """Steps of each environment per update."""
-    learning_rate: float = 1e-3
+    learning_rate: Positive = 1e-3
     """Adam's step size at the start."""
     anneal: bool = True
     """Let the learning rate fall linearly to zero."""
-    gamma: float = 0.99
+    gamma: Share = 0.99
     """Discount per step."""
-    gae_lambda: float = 0.95
+    gae_lambda: Share = 0.95
     """Mixes one-step (0) and Monte-Carlo (1) advantages."""
-    entropy_weight: float = 0.01
+    entropy_weight: NotNegative = 0.01
     """Weight of the entropy bonus."""
-    value_weight: float = 0.5
+    value_weight: NotNegative = 0.5
     """Weight of the value error."""
-    max_grad_norm: float = 0.5
+    max_grad_norm: Positive = 0.5
     """Bound on the gradient's global norm."""
     normalize_obs: bool = True
     """Normalise observations by running statistics."""
     normalize_reward: bool = True
     """Divide rewards by the running spread of returns."""
-    hidden: tuple[int, ...] = (64, 64)
+    hidden: Widths = (64, 64)
     """Widths of the hidden layers."""
     activation: Literal["tanh", "relu", "silu", "gelu"] = "tanh"
     """Activation of the hidden layers."""
@@ -45,7 +45,7 @@ class OnPolicyConfig:
     """Precision of the hidden layers' arithmetic; parameters, heads, memory and losses stay float32."""
     memory: Literal["none", "gru", "transformer"] = "none"
     """Memory between torso and heads."""
-    memory_width: int = 128
+    memory_width: Annotated[int, Range(1, 1_000_000)] = 128
     """Units of the memory."""
 
     def check(self) -> None:
@@ -54,11 +54,7 @@ class OnPolicyConfig:
         Raises:
             RLJaxError: with the option's name and the values it takes.
         """
-        at_least(self, 1, "num_envs", "rollout_length", "memory_width")
-        positive(self, "learning_rate", "max_grad_norm")
-        within(self, 0, 1, "gamma", "gae_lambda")
-        not_negative(self, "entropy_weight", "value_weight")
-        widths(self)
+        check_fields(self)
 
     def network(self) -> Any:
         """The function that makes the network, given the spaces."""

@@ -2,18 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import flax.linen as nn
 
-from rl_jax.agents.checks import at_least, positive
 from rl_jax.agents.on_policy import OnPolicyConfig
 from rl_jax.agents.policy_gradient import PolicyGradient
-from rl_jax.errors import RLJaxError
 from rl_jax.experience import Chain, chain, standardize_advantage
 from rl_jax.losses import ClippedPolicy, ClippedValue, KLDiagnostic, NegativeEntropy, SquaredValue
 from rl_jax.networks import actor_critic
 from rl_jax.types import Spec
+from rl_jax.values import Count, Positive, Range
 
 
 def ppo(
@@ -66,28 +65,16 @@ def ppo(
 class PPOConfig(OnPolicyConfig):
     """PPO as one flat list of numbers, for the command line and for configuration files."""
 
-    epochs: int = 4
+    epochs: Annotated[int, Range(1, 10_000)] = 4
     """Passes over a rollout."""
-    minibatches: int = 4
+    minibatches: Count = 4
     """Pieces per pass; must divide the rollout (a recurrent agent's: the environments)."""
-    clip_epsilon: float = 0.2
+    clip_epsilon: Positive = 0.2
     """Half-width of the probability ratio's interval."""
-    value_clip_epsilon: float | None = None
+    value_clip_epsilon: Positive | None = None
     """Clip the value's change to this (in units of scaled return); none: the plain squared error."""
     standardize_advantage: Literal["minibatch", "batch", "none"] = "minibatch"
     """Where advantages are brought to mean 0 and standard deviation 1."""
-
-    def check(self) -> None:
-        """Refuse numbers that cannot be.
-
-        Raises:
-            RLJaxError: with the option's name and the values it takes.
-        """
-        super().check()
-        at_least(self, 1, "epochs", "minibatches")
-        positive(self, "clip_epsilon")
-        if self.value_clip_epsilon is not None and not self.value_clip_epsilon > 0:
-            raise RLJaxError(f"--value-clip-epsilon must be positive or none, not {self.value_clip_epsilon}")
 
     def experience(self) -> Chain:
         """The chain that PPO learns from: normalisation if asked, then GAE."""

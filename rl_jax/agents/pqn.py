@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
 
-from rl_jax.agents.checks import at_least, not_negative, positive, widths, within
 from rl_jax.agents.minibatches import check_minibatches, sweep_minibatches
 from rl_jax.agents.optimizers import Optimizer, optimizer
 from rl_jax.agents.q_policy import ActsByValue, QPolicy, pick
@@ -18,6 +17,7 @@ from rl_jax.loop import Trainer
 from rl_jax.networks import q_network
 from rl_jax.ops import descend, joined
 from rl_jax.types import Context, Environment, Key, Metrics, PyTree, Rollout, Sample, Spec
+from rl_jax.values import Count, NotNegative, Positive, Range, Share, Widths, check_fields
 
 
 @struct.dataclass
@@ -100,31 +100,31 @@ class PQN(ActsByValue):
 class PQNConfig:
     """PQN as one flat list of numbers."""
 
-    num_envs: int = 32
+    num_envs: Count = 32
     """Parallel environments."""
-    rollout_length: int = 32
+    rollout_length: Count = 32
     """Steps of each environment per update."""
-    epochs: int = 4
+    epochs: Annotated[int, Range(1, 10_000)] = 4
     """Passes over a rollout."""
-    minibatches: int = 8
+    minibatches: Count = 8
     """Pieces per pass; must divide the rollout (a recurrent agent's: the environments)."""
-    learning_rate: float = 1e-3
+    learning_rate: Positive = 1e-3
     """The optimiser's step size at the start."""
     anneal: bool = True
     """Let the learning rate fall linearly to zero."""
-    gamma: float = 0.99
+    gamma: Share = 0.99
     """Discount per step."""
-    td_lambda: float = 0.65
+    td_lambda: Share = 0.65
     """Mixes one-step (0) and Monte-Carlo (1) targets."""
-    epsilon_start: float = 1.0
+    epsilon_start: Share = 1.0
     """Exploration rate at the start."""
-    epsilon_end: float = 0.05
+    epsilon_end: Share = 0.05
     """Exploration rate at the end of its schedule."""
-    epsilon_steps: float = 50_000
+    epsilon_steps: NotNegative = 50_000
     """Environment steps until the exploration rate is at its end."""
-    max_grad_norm: float = 10.0
+    max_grad_norm: Positive = 10.0
     """Bound on the gradient's global norm."""
-    hidden: tuple[int, ...] = (64, 64)
+    hidden: Widths = (64, 64)
     """Widths of the hidden layers (images: the MinAtar network instead)."""
     activation: Literal["tanh", "relu", "silu", "gelu"] = "relu"
     """Activation of the hidden layers."""
@@ -132,7 +132,7 @@ class PQNConfig:
     """Precision of the hidden layers' arithmetic; parameters, heads, memory and losses stay float32."""
     memory: Literal["none", "gru"] = "none"
     """Memory between torso and heads."""
-    memory_width: int = 64
+    memory_width: Annotated[int, Range(1, 1_000_000)] = 64
     """Units of the memory."""
 
     def check(self) -> None:
@@ -141,11 +141,7 @@ class PQNConfig:
         Raises:
             RLJaxError: with the option's name and the values it takes.
         """
-        at_least(self, 1, "num_envs", "rollout_length", "epochs", "minibatches", "memory_width")
-        positive(self, "learning_rate", "max_grad_norm")
-        within(self, 0, 1, "gamma", "td_lambda", "epsilon_start", "epsilon_end")
-        not_negative(self, "epsilon_steps")
-        widths(self)
+        check_fields(self)
 
     def agent(self) -> PQN:
         """The agent alone."""

@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.agents.checks import not_negative
 from rl_jax.agents.streaming import Memoryless, StepRule, StreamConfig, Traced, TraceStep, check_stream, one_step, td_step
 from rl_jax.networks.distributions import Distribution
 from rl_jax.networks.streaming import stream_actor, stream_value
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
+from rl_jax.values import NotNegative
 
 
 @struct.dataclass
@@ -131,21 +131,12 @@ class StreamAC(Memoryless):
 class StreamACConfig(StreamConfig):
     """Stream AC(lambda) (Elsayed et al. 2024) as one flat list of numbers."""
 
-    actor_kappa: float = 3.0
+    actor_kappa: NotNegative = 3.0
     """How many times smaller than the bound for linear functions the actor's steps are."""
-    critic_kappa: float = 2.0
+    critic_kappa: NotNegative = 2.0
     """The same of the critic's."""
-    entropy_weight: float = 0.01
+    entropy_weight: NotNegative = 0.01
     """Weight of the entropy's gradient."""
-
-    def check(self) -> None:
-        """Refuse numbers that cannot be.
-
-        Raises:
-            RLJaxError: with the option's name and the values it takes.
-        """
-        super().check()
-        not_negative(self, "entropy_weight")
 
     def agent(self) -> StreamAC:
         """The agent alone."""

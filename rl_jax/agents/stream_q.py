@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.agents.checks import not_negative, within
 from rl_jax.agents.q_policy import ActsByValue, QPolicy, pick
 from rl_jax.agents.streaming import StepRule, StreamConfig, Traced, TraceStep, check_stream, one_step, td_step
 from rl_jax.errors import RLJaxError
 from rl_jax.networks.streaming import stream_q_network
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
+from rl_jax.values import NotNegative, Share
 
 
 @struct.dataclass
@@ -99,24 +99,14 @@ class StreamQ(ActsByValue):
 class StreamQConfig(StreamConfig):
     """Stream Q(lambda) (Elsayed et al. 2024) as one flat list of numbers."""
 
-    kappa: float = 2.0
+    kappa: NotNegative = 2.0
     """How many times smaller than the bound for linear functions steps are."""
-    epsilon_start: float = 1.0
+    epsilon_start: Share = 1.0
     """Exploration rate at the start."""
-    epsilon_end: float = 0.01
+    epsilon_end: Share = 0.01
     """Exploration rate at the end of its schedule."""
-    epsilon_steps: float = 25_000
+    epsilon_steps: NotNegative = 25_000
     """Environment steps until the exploration rate is at its end."""
-
-    def check(self) -> None:
-        """Refuse numbers that cannot be.
-
-        Raises:
-            RLJaxError: with the option's name and the values it takes.
-        """
-        super().check()
-        within(self, 0, 1, "epsilon_start", "epsilon_end")
-        not_negative(self, "epsilon_steps")
 
     def agent(self) -> StreamQ:
         """The agent alone."""

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from rl_jax.agents.checks import not_negative, positive, widths, within
 from rl_jax.agents.continuous import single_steps
 from rl_jax.errors import RLJaxError
 from rl_jax.experience import Chain, chain, normalize_obs_online, normalize_reward_online
@@ -17,6 +16,7 @@ from rl_jax.loop import Trainer
 from rl_jax.losses import td_target
 from rl_jax.ops.obgd import along, obgd
 from rl_jax.types import Context, Environment, Metrics, PyTree, Rollout, Sample, Spec
+from rl_jax.values import Positive, Share, Widths, check_fields
 
 StepRule = Literal["obgd", "sgd", "adam"]
 
@@ -180,15 +180,15 @@ class Memoryless:
 class StreamConfig:
     """An agent that learns from one stream, step by step. Subclasses add the agent and its numbers."""
 
-    learning_rate: float = 1.0
+    learning_rate: Positive = 1.0
     """Largest step size; obgd makes smaller ones of it, sgd and adam take it as it is (and need a far smaller one)."""
-    gamma: float = 0.99
+    gamma: Share = 0.99
     """Discount per step."""
-    td_lambda: float = 0.8
+    td_lambda: Share = 0.8
     """Decay of the traces, besides the discount: 0 is one-step learning."""
     step_rule: StepRule = "obgd"
     """How to step along the traces: bounded, or with a fixed step size by sgd or adam."""
-    sparsity: float = 0.9
+    sparsity: Share = 0.9
     """Share of first weights that are zero."""
     layer_norm: bool = True
     """Normalise layers before each activation."""
@@ -196,7 +196,7 @@ class StreamConfig:
     """Normalise observations by running statistics."""
     normalize_reward: bool = True
     """Divide rewards by the running spread of returns."""
-    hidden: tuple[int, ...] = (128, 128)
+    hidden: Widths = (128, 128)
     """Widths of the hidden layers (images: the MinAtar network instead)."""
     overshoot: bool = False
     """Measure how often an update turns its own error's sign (two more passes per step)."""
@@ -207,10 +207,7 @@ class StreamConfig:
         Raises:
             RLJaxError: with the option's name and the values it takes.
         """
-        positive(self, "learning_rate")
-        within(self, 0, 1, "gamma", "td_lambda", "sparsity")
-        not_negative(self, *(name for name in ("kappa", "actor_kappa", "critic_kappa") if hasattr(self, name)))
-        widths(self)
+        check_fields(self)
 
     def layers(self) -> dict[str, Any]:
         """What all functions that make networks are told about them."""

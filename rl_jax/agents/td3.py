@@ -7,12 +7,12 @@ from typing import Any
 
 import flax.linen as nn
 
-from rl_jax.agents.checks import at_least, not_negative, positive
 from rl_jax.agents.deterministic_actor_critic import DeterministicActorCritic
 from rl_jax.agents.replayed import ActorCriticConfig
 from rl_jax.networks.critics import critics as twin_critics
 from rl_jax.networks.critics import deterministic_actor
 from rl_jax.types import Spec
+from rl_jax.values import Count, NotNegative, Positive, Share
 
 #: One critic instead of two.
 single_critic = partial(twin_critics, members=1)
@@ -97,24 +97,14 @@ def ddpg(
 class DDPGConfig(ActorCriticConfig):
     """DDPG (Lillicrap et al. 2016) as one flat list of numbers."""
 
-    learning_rate: float = 1e-3
+    learning_rate: Positive = 1e-3
     """Adam's step size, of the critics."""
-    actor_learning_rate: float = 1e-3
+    actor_learning_rate: Positive = 1e-3
     """Adam's step size, of the policy."""
-    tau: float = 0.01
+    tau: Share = 0.01
     """Share of the way that slow copies move when they do (the papers': 0.001, and 0.005 for TD3)."""
-    exploration_noise: float = 0.1
+    exploration_noise: NotNegative = 0.1
     """Standard deviation of the noise when acting, in units of half the action's range."""
-
-    def check(self) -> None:
-        """Refuse numbers that cannot be.
-
-        Raises:
-            RLJaxError: with the option's name and the values it takes.
-        """
-        super().check()
-        positive(self, "actor_learning_rate")
-        not_negative(self, "exploration_noise")
 
     def agent(self) -> DeterministicActorCritic:
         """The agent alone."""
@@ -133,22 +123,12 @@ class DDPGConfig(ActorCriticConfig):
 class TD3Config(DDPGConfig):
     """TD3 (Fujimoto et al. 2018) as one flat list of numbers."""
 
-    target_noise: float = 0.2
+    target_noise: NotNegative = 0.2
     """Standard deviation of the noise on the target's action."""
-    target_noise_clip: float = 0.5
+    target_noise_clip: NotNegative = 0.5
     """Bound of that noise."""
-    policy_delay: int = 2
+    policy_delay: Count = 2
     """Learning steps of the critics for one of the policy."""
-
-    def check(self) -> None:
-        """Refuse numbers that cannot be.
-
-        Raises:
-            RLJaxError: with the option's name and the values it takes.
-        """
-        super().check()
-        not_negative(self, "target_noise", "target_noise_clip")
-        at_least(self, 1, "policy_delay")
 
     def agent(self) -> DeterministicActorCritic:
         """The agent alone."""

@@ -2,7 +2,6 @@
 
 import dataclasses
 import difflib
-import errno
 import gc
 import os
 import signal
@@ -12,15 +11,14 @@ from collections.abc import Sequence
 # XLA reports, for every program it takes from the compilation cache, which CPU features it does not mind missing.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import jax
-
 from rl_jax.agents import CONFIGS
 from rl_jax.errors import RLJaxError
-from rl_jax.run import commands, distributed, stopping
-from rl_jax.run.config import load, restore
+from rl_jax.run import commands, distributed, failures, stopping
+from rl_jax.run.config import load, restore_values
 from rl_jax.run.options import Bench, Evaluate, List, Plot, Render, Reproduce, RunOptions
-from rl_jax.run.parse import SUMMARIES, parse, run_class
+from rl_jax.run.parse import SUMMARIES, options_of, parse, run_options
 from rl_jax.run.stopping import Stopped
+from rl_jax.values import short
 
 
 def _run(command: str, args: Sequence[str]) -> None:
@@ -33,24 +31,25 @@ def _run(command: str, args: Sequence[str]) -> None:
     if agent.startswith("-"):
         raise RLJaxError(f"name the agent first: rl-jax {command} {next(iter(CONFIGS))} {' '.join(args)}")
     if agent not in CONFIGS:
-        near = difflib.get_close_matches(agent, CONFIGS, n=1, cutoff=0.3)
+        near = difflib.get_close_matches(agent[:100], CONFIGS, n=1, cutoff=0.3)
         hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(CONFIGS)}"
-        raise RLJaxError(f"unknown agent '{agent}'; {hint}")
-    kind = run_class(command, agent)
-    given = parse(kind, rest, f"{command} {agent}")
-    source = given.resume / "config.json" if given.resume else given.config
+        raise RLJaxError(f"unknown agent {short(agent)}; {hint}")
+    known = run_options(command, agent)
+    values = parse(known, rest, f"{command} {agent}")
+    resume, source = values["resume"], values["resume"] or values["config"]
     if source:
-        if not given.resume and source.is_dir():
-            source = source / "config.json"
-        if given.resume and not given.resume.is_dir():
-            raise RLJaxError(f"cannot resume: there is no run folder {given.resume}; name the one given as --out")
+        if resume and (values["overwrite"] or values["config"]):
+            other = "--overwrite deletes one" if values["overwrite"] else "--config begins another"
+            raise RLJaxError(f"--resume continues a run, and {other}: leave out one of the two")
+        if resume and not resume.is_dir():
+            raise RLJaxError(f"cannot resume: there is no run folder {resume}; name the one given as --out")
+        source = source / "config.json" if source.is_dir() else source
         saved = load(source)
         if (was := (saved.get("command", "train"), saved["agent"])) != (command, agent):
             raise RLJaxError(f"{source} is of 'rl-jax {was[0]} {was[1]}', not of '{command} {agent}': use that")
-        values = {**saved["run"], **saved["hyperparameters"]}
-        values |= {"out": None, "resume": None, "config": None, "overwrite": False, "quiet": False}
-        given = parse(kind, rest, f"{command} {agent}", default=restore(kind, values, source))
-    values = {item.name: getattr(given, item.name) for item in dataclasses.fields(kind)}
+        before = {**saved["run"], **saved["hyperparameters"]}
+        before |= {"out": None, "resume": None, "config": None, "overwrite": False, "quiet": False}
+        values = parse(known, rest, f"{command} {agent}", restore_values({o.name: o.takes for o in known}, before, source))
     options = RunOptions(**{item.name: values.pop(item.name) for item in dataclasses.fields(RunOptions)})
     getattr(commands, command)(agent, options, values)
 
@@ -65,16 +64,17 @@ def _main(args: Sequence[str]) -> None:
     elif args[0] in ("train", "sweep"):
         _run(args[0], args[1:])
     elif args[0] in simple:
-        given = parse(simple[args[0]], args[1:], args[0])
+        kind = simple[args[0]]
+        given = kind(**parse(options_of(kind), args[1:], args[0]))
         getattr(commands, {"list": "show_list"}.get(args[0], args[0]))(given)
     elif args[0] == "--version":
         from rl_jax import __version__
 
         print(__version__)
     else:
-        near = difflib.get_close_matches(args[0], SUMMARIES, n=1, cutoff=0.3)
+        near = difflib.get_close_matches(args[0][:100], SUMMARIES, n=1, cutoff=0.3)
         hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(SUMMARIES)}"
-        raise RLJaxError(f"unknown command '{args[0]}'; {hint}")
+        raise RLJaxError(f"unknown command {short(args[0])}; {hint}")
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -84,14 +84,10 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def _main_with_errors(args: Sequence[str] | None) -> None:
+    words = sys.argv[1:] if args is None else args
     try:
         with stopping.obeying():
-            _main(sys.argv[1:] if args is None else args)
-    except RLJaxError as error:
-        if os.environ.get("RL_JAX_TRACEBACK"):
-            raise
-        print("rl-jax: error: " + " ".join(str(error).split()), file=sys.stderr)
-        raise SystemExit(2) from None
+            _main(words)
     except Stopped as stopped:
         stopping.say(f"rl-jax: {stopped}")
         raise SystemExit(128 + stopped.number) from None
@@ -101,18 +97,15 @@ def _main_with_errors(args: Sequence[str] | None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would complain once more when it ends
         raise SystemExit(1) from None
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
-            raise
-        what = f"cannot write {error.filename or ''} ({error.strerror})"
-        print(f"rl-jax: error: {what}: make room and repeat, a run with --resume", file=sys.stderr)
-        raise SystemExit(2) from None
-    except (jax.errors.JaxRuntimeError, MemoryError) as error:
-        if isinstance(error, jax.errors.JaxRuntimeError) and distributed.parted(error):
+    except Exception as error:
+        if type(error).__name__ == "JaxRuntimeError" and distributed.parted(error):
             distributed.leave(str(error))
-        if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+        text = failures.explanation(error, next(iter(words), ""))
+        if text is None:
+            error.add_note(failures.UNEXPECTED)
+        if text is None or os.environ.get("RL_JAX_TRACEBACK"):
             raise
-        print("rl-jax: error: out of memory: use fewer --num-envs, --seeds or a smaller network", file=sys.stderr)
+        print("rl-jax: error: " + failures.line(text), file=sys.stderr)
         raise SystemExit(2) from None
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 import rl_jax as rl
 from rl_jax.agents import CONFIGS
-from rl_jax.errors import MissingExtra, RLJaxError
+from rl_jax.errors import RLJaxError, import_extra
 from rl_jax.loop import counter as streams
 from rl_jax.loop.collect import begin, collect
 from rl_jax.ops import written_out
@@ -23,17 +23,20 @@ from rl_jax.run.begin import choose_devices, count_cpu_devices, run_folder, set_
 from rl_jax.run.budget import plan as evaluation_budget
 from rl_jax.run.curves import curve_from_rows
 from rl_jax.run.evaluating import FINAL_EVALUATION
+from rl_jax.run.failures import writing
 from rl_jax.run.folder import RunFolder
 from rl_jax.run.job import Job
 from rl_jax.run.leaves import digest
 from rl_jax.run.memory import check_memory
 from rl_jax.run.metadata import device_text
+from rl_jax.run.metrics import TENSORBOARD, WANDB
 from rl_jax.run.options import IDENTITY, RunOptions
 from rl_jax.run.outcome import summarise
 from rl_jax.run.ownership import check_writable
+from rl_jax.run.parse import sweepable
 from rl_jax.run.progress import Progress
 from rl_jax.run.resuming import result_of
-from rl_jax.run.sweep import report, sweep_job, sweepable
+from rl_jax.run.sweep import report, sweep_job
 from rl_jax.run.train import finish, plot_run
 from rl_jax.run.train import train as run_job
 
@@ -47,13 +50,10 @@ def _compilation_cache(on: bool) -> None:
 
 
 def _check_extras(options: RunOptions) -> None:
-    """Refuse before any work what would fail for a missing package."""
-    from importlib.util import find_spec
-
-    if options.tensorboard and find_spec("tensorboardX") is None:
-        raise MissingExtra("TensorBoard logging (--tensorboard)", "tensorboard")
-    if options.wandb and find_spec("wandb") is None:
-        raise MissingExtra("Weights & Biases logging (--wandb)", "wandb")
+    """Refuse before any work what would fail for a missing or broken package."""
+    for wanted, names in ((options.tensorboard, TENSORBOARD), (options.wandb, WANDB)):
+        if wanted:
+            import_extra(*names)
 
 
 def train(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
@@ -68,6 +68,7 @@ def train(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     if options.distributed:
         distributed.join()
     trainer = config.make_trainer(configuration, options, config.make_env(options))
+    config.check_learns(trainer, options)
     devices = choose_devices(options, trainer.num_envs, options.seeds)
     episodes = evaluation_budget(trainer, options).episodes
     check_memory(trainer, options.seeds, episodes)
@@ -75,7 +76,7 @@ def train(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     job = Job(trainer, seeds, options.steps, episodes, devices=devices, prng=options.prng)
     job.check()
     title = f"{agent.upper()} on {options.env}"
-    with run_folder("train", agent, options, values) as owned:
+    with run_folder("train", agent, options, values) as owned, writing(owned.path):
         summary = result_of(owned, job.updates * job.trainer.steps_per_update, options)
         if summary is None:
             summary = run_job(job, owned, options, title, [{"seed": seed} for seed in seeds], bool(options.resume))
@@ -104,7 +105,7 @@ def sweep(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     job.check()
     varied = [name for name, points in grid.items() if len(points) > 1]
     title = f"{agent.upper()} on {options.env}, {options.seeds} seeds each"
-    with run_folder("sweep", agent, options, values) as owned:
+    with run_folder("sweep", agent, options, values) as owned, writing(owned.path):
         summary = result_of(owned, job.updates * job.trainer.steps_per_update, options)
         if summary is None:
             numbered = [{"run": i, **label} for i, label in enumerate(labels)]
@@ -121,10 +122,6 @@ def sweep(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
 
 def evaluate(given: Any) -> None:
     """``rl-jax evaluate``."""
-    if given.episodes < 1:
-        raise RLJaxError(f"--episodes must be at least 1, not {given.episodes}")
-    if not 0 <= given.seed < 2**30:
-        raise RLJaxError(f"--seed must lie between 0 and 2^30 - 1, not {given.seed}")
     folder = RunFolder.open(given.run)
     job = folder.job(given.episodes)
     check_memory(job.trainer, len(job.seeds), given.episodes)
@@ -169,16 +166,13 @@ def render(given: Any) -> None:
     """``rl-jax render``: one episode of the first seed."""
     from rl_jax.run.render import render_episode
 
-    if not 1 <= given.max_steps < 2**31:
-        raise RLJaxError(f"--max-steps must lie between 1 and 2^31 - 1, not {given.max_steps}")
-    if not 0 <= given.seed < 2**32:
-        raise RLJaxError(f"--seed must lie between 0 and 2^32 - 1, not {given.seed}")
     folder = RunFolder.open(given.run)
     job = folder.job()
     suffix = ".html" if folder.options.env.startswith("brax/") else ".gif"
     out = given.out or given.run / f"episode{suffix}"
     if out.suffix.lower() != suffix:
-        raise RLJaxError(f"an episode of {folder.options.env} is drawn as {suffix}: use --out {out.with_suffix(suffix)}")
+        other = out.with_suffix(suffix) if out.name else out / f"episode{suffix}"
+        raise RLJaxError(f"an episode of {folder.options.env} is drawn as {suffix}: use --out {other}")
     step, state = folder.state(job, given.checkpoint)
     if not job.single:
         state = jax.tree.map(lambda leaf: leaf[0], state)
@@ -213,7 +207,8 @@ def render(given: Any) -> None:
     states, rewards, done = play(key)
     length = int(np.argmax(done)) + 1 if np.any(done) else limit
     states, rewards = jax.tree.map(lambda x: np.asarray(x[:length]), (states, rewards))
-    render_episode(trainer.env, trainer.env.default_params, states, rewards, out)
+    with writing(out):
+        render_episode(trainer.env, trainer.env.default_params, states, rewards, out)
     print(
         json.dumps(
             {"env": folder.options.env, "steps": step, "length": length, "return": float(rewards.sum()), "out": str(out)}
@@ -243,11 +238,9 @@ def plot(given: Any) -> None:
         for member in members:
             rows += [{**row, "seed": f"{member.path}/{row.get('seed')}"} for row in member.rows()]
         curves[label] = curve_from_rows(rows, given.metric)
-    print(
-        compare_curves(
-            given.out, curves, given.statistic, ylabel="return" if given.metric == "episode/return" else given.metric
-        )
-    )
+    label = "return" if given.metric == "episode/return" else given.metric
+    with writing(given.out):
+        print(compare_curves(given.out, curves, given.statistic, ylabel=label))
 
 
 def _labels(groups: list[str]) -> list[str]:
@@ -263,7 +256,8 @@ def bench(given: Any) -> None:
     """``rl-jax bench``."""
     from rl_jax.run.bench.command import bench as run
 
-    run(given)
+    with writing(given.out):
+        run(given)
 
 
 def reproduce(given: Any) -> None:
@@ -271,7 +265,8 @@ def reproduce(given: Any) -> None:
     from rl_jax.run.claims.command import reproduce as run
 
     _compilation_cache(given.compile_cache)
-    run(given)
+    with writing(given.out):
+        run(given)
 
 
 def show_list(given: Any) -> None:

@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl_jax.errors import RLJaxError
+from rl_jax.run.metrics import COORDINATES
 from rl_jax.run.stats import STATISTICS
+from rl_jax.values import short
 
 Array = NDArray[np.float64]
 
@@ -30,12 +32,13 @@ def curve_from_rows(rows: Sequence[dict[str, Any]], key: str = "episode/return")
         key: the quantity.
 
     Raises:
-        RLJaxError: if no row has ``key``; the message lists what there is.
+        RLJaxError: if ``key`` is no number of any row; the message lists what there is.
     """
-    chosen = [row for row in rows if key in row]
+    numbers = {name for row in rows for name, value in row.items() if isinstance(value, int | float)} - {*COORDINATES, "run"}
+    chosen = [row for row in rows if key in numbers and key in row]
     if not chosen:
-        names = sorted({name for row in rows for name in row} - {"steps", "seed", "wall"})
-        raise RLJaxError(f"no metric '{key}' in this run: choose one of {', '.join(names) or '(there are none yet)'}")
+        names = sorted(numbers)
+        raise RLJaxError(f"no metric {short(key)} in this run: choose one of {', '.join(names) or '(there are none yet)'}")
     steps, column = np.unique([row["steps"] for row in chosen], return_inverse=True)
     seeds, line = np.unique([row.get("seed", 0) for row in chosen], return_inverse=True)
     returns = np.full((len(seeds), len(steps)), np.nan)

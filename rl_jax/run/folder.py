@@ -18,6 +18,7 @@ from rl_jax.run.options import RunOptions
 from rl_jax.run.ownership import identity, unreplaced
 from rl_jax.run.provenance import Provenance
 from rl_jax.types import PyTree
+from rl_jax.values import short
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class RunFolder:
         with unreplaced(self.path, self.identity):
             return MetricsFile(self.path / "metrics.jsonl").read()
 
-    def state(self, job: Job, which: str) -> tuple[int, PyTree]:
+    def state(self, job: Job, which: str | int) -> tuple[int, PyTree]:
         """A checkpoint's steps and state; ``which`` is ``last``, ``best`` (whole ones; what is damaged is said) or a number of steps.
 
         Raises:
@@ -83,7 +84,7 @@ class RunFolder:
         with unreplaced(self.path, self.identity):
             return self._state(job, which)
 
-    def _state(self, job: Job, which: str) -> tuple[int, PyTree]:
+    def _state(self, job: Job, which: str | int) -> tuple[int, PyTree]:
         checkpoints = Checkpoints(self.path, provenance=Provenance.of(config.load(self.path / "config.json")))
         steps = checkpoints.steps()
         if not steps:
@@ -94,6 +95,7 @@ class RunFolder:
             if found is None:
                 raise RLJaxError(f"{self.path} has no whole checkpoint: all of {steps} are damaged")
             return found, checkpoints.restore(found, job.state_shape(), checked=True)
-        if (step := step_of(which)) is None:
-            raise RLJaxError(f"--checkpoint takes last, best or a number of steps, not '{which[:40]}'; there are {steps}")
+        step = which if isinstance(which, int) else step_of(which)
+        if step is None:
+            raise RLJaxError(f"--checkpoint takes last, best or a number of steps, not {short(which)}; there are {steps}")
         return step, checkpoints.restore(step, job.state_shape())

@@ -12,9 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from rl_jax.errors import MissingExtra, RLJaxError
+from rl_jax.errors import RLJaxError, import_extra
 
 Row = dict[str, Any]
+#: What the loggers import: the module, what errors call it, and the extra that brings it.
+TENSORBOARD = ("tensorboardX", "TensorBoard logging (--tensorboard)", "tensorboard")
+WANDB = ("wandb", "Weights & Biases logging (--wandb)", "wandb")
 COORDINATES = ("steps", "seed", "wall")  # where a row was measured, as opposed to what
 
 
@@ -119,11 +122,7 @@ class TensorBoardLogger:
     """
 
     def __init__(self, folder: str | os.PathLike[str], resume_from: int | None = None):
-        try:
-            import tensorboardX
-        except ImportError:
-            raise MissingExtra("TensorBoard logging", "tensorboard") from None
-        self._module = tensorboardX
+        self._module = import_extra(*TENSORBOARD)
         self._folder = Path(folder)
         self._purge = None if resume_from is None else resume_from + 1
         self._writers: dict[Any, Any] = {}
@@ -169,10 +168,7 @@ class WandbLogger:
         project: str = "rl_jax",
         resume_from: int | None = None,
     ):
-        try:
-            import wandb
-        except ImportError:
-            raise MissingExtra("Weights & Biases logging", "wandb") from None
+        wandb = import_extra(*WANDB)
         Path(folder).mkdir(parents=True, exist_ok=True)
         settings = dict(config or {}) | ({} if resume_from is None else {"resumed_from": resume_from})
         mode = os.environ.get("WANDB_MODE", "offline")

@@ -5,9 +5,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from rl_jax.agents.checks import option
 from rl_jax.errors import RLJaxError
 from rl_jax.run.options import IDENTITY, RECORD
+from rl_jax.values import option
 
 
 class Mismatch(RLJaxError):

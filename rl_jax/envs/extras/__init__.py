@@ -15,7 +15,7 @@ from typing import Any
 from rl_jax.envs.dtypes import single_width
 from rl_jax.envs.extras import craftax, jumanji, navix, playground, xminigrid
 from rl_jax.envs.extras.foreign import ForeignEnv, refuse_wrapped
-from rl_jax.errors import MissingExtra, RLJaxError
+from rl_jax.errors import RLJaxError, import_extra
 from rl_jax.types import PyTree
 
 
@@ -69,12 +69,12 @@ def make(name: str, time_limit: int | None = None, **options: Any) -> ForeignEnv
 
     Raises:
         MissingExtra: the library is not installed.
-        RLJaxError: there is no such environment, or it cannot be made with these options.
+        RLJaxError: it is, and cannot be imported; or: there is no such environment, or it cannot be made with these options.
     """
     prefix, _, short = name.partition("/")
     extra = EXTRAS[prefix]
-    if not extra.installed:
-        raise MissingExtra(f"the environment {name}", prefix)
+    with single_width():
+        import_extra(extra.package, f"the environment {name}", prefix)
     known = sorted(extra.adapter.known())
     if short not in known:
         lower = {other.lower(): other for other in known}

@@ -5,6 +5,8 @@ import sys
 import time
 from typing import Any
 
+import jax
+
 from rl_jax.errors import RLJaxError
 from rl_jax.run.bench import report
 from rl_jax.run.bench.row import Row, Setup, matmul_peak
@@ -22,10 +24,7 @@ def bench(given: Any) -> None:
     names = given.suites or tuple(SUITES)
     if unknown := [name for name in names if name not in SUITES]:
         raise RLJaxError(f"there is no suite '{unknown[0]}'; choose from {', '.join(SUITES)}")
-    if not given.seconds > 0:
-        raise RLJaxError(f"--seconds must be positive, not {given.seconds}")
-    if given.minutes is not None and not given.minutes > 0:
-        raise RLJaxError(f"--minutes must be positive, not {given.minutes}")
+    jax.devices()  # what is wrong with those comes before a folder is made
     check_writable(given.out)
     begin = time.monotonic()
     peak = matmul_peak(min(1.0, given.seconds))
