@@ -10,7 +10,7 @@ import optax
 from flax import struct
 
 from rl_jax.agents.minibatches import check_minibatches, sweep_minibatches
-from rl_jax.agents.optimizers import Optimizer, optimizer
+from rl_jax.agents.optimizers import Optimizer, optimizer, step_size
 from rl_jax.agents.q_policy import ActsByValue, QPolicy, pick
 from rl_jax.experience import chain, gae
 from rl_jax.loop import Trainer
@@ -52,7 +52,7 @@ class PQN(ActsByValue):
     epochs: int = struct.field(pytree_node=False, default=2)
     minibatches: int = struct.field(pytree_node=False, default=4)
     anneal: bool = struct.field(pytree_node=False, default=True)
-    optimizer: Optimizer = struct.field(pytree_node=False, default="radam")
+    optimizer: Optimizer | optax.GradientTransformation = struct.field(pytree_node=False, default="radam")
     name: str = struct.field(pytree_node=False, default="PQN")
 
     def bind(self, spec: Spec) -> "PQN":
@@ -64,6 +64,7 @@ class PQN(ActsByValue):
         """
         agent = self.replace(policy=self.policy.bind(spec, self.name))  # type: ignore[attr-defined]
         check_minibatches(spec, self.minibatches, agent.policy.recurrent)
+        agent._optimizer()  # refuses a name that it does not know
         return agent
 
     def _optimizer(self) -> optax.GradientTransformation:
@@ -77,6 +78,7 @@ class PQN(ActsByValue):
     def learn(self, state: PQNState, sample: Sample, context: Context) -> tuple[PQNState, Metrics, None]:
         """``epochs`` passes over the rollout in ``minibatches`` pieces, one step each; metrics are means over them."""
         rate = self.learning_rate * (1.0 - context.progress) if self.anneal else self.learning_rate
+        rate = step_size(self.optimizer, rate)
 
         def loss(params: PyTree, batch: Rollout, key: Key) -> tuple[jax.Array, Metrics]:
             carry = jax.tree.map(lambda c: c[0], batch.carry)
