@@ -29,7 +29,7 @@ SPEC = Spec(ENV.observation_space(ENV.default_params), ENV.action_space(ENV.defa
     ],
 )
 def test_an_unknown_name_is_refused_with_the_known_ones(use):
-    with pytest.raises(RLJaxError, match="there is no .*: use "):
+    with pytest.raises(RLJaxError, match=r"there is no .*: use "):
         use()
 
 
