@@ -133,23 +133,19 @@ def _read_all(one: Option, texts: Sequence[str], name: str, prog: str) -> tuple[
 
 
 def _positionals(options: Sequence[Option], words: list[str], prog: str) -> dict[str, Any]:
-    """What is given without a name; every command has at most one kind of it."""
-    if len(words) > (0 if not options else 1 if not options[0].takes.many else len(words)):
+    """What is given without a name; a command has at most one such option."""
+    if len(words) > sum(len(words) if one.takes.many else 1 for one in options):
         raise RLJaxError(f"{short(words[-1])} belongs to no option of 'rl-jax {prog}' (see rl-jax {prog} --help)")
     values: dict[str, Any] = {}
     for one in options:
-        if words:
-            read = (
-                _read_all(one, words, one.name.upper(), prog)
-                if one.takes.many
-                else _read(one, words[0], one.name.upper(), prog)
-            )
-            values[one.name] = read
+        name = one.name.upper()
+        if one.takes.many and (words or one.default is MISSING):
+            values[one.name] = _read_all(one, words, name, prog)
+        elif words:
+            values[one.name] = _read(one, words[0], name, prog)
         elif one.default is MISSING:
-            values[one.name] = ()
-            if not one.takes.many:
-                doc = documentation(one.owner).get(one.name, "").rstrip(".").lower()
-                raise RLJaxError(f"{prog} needs {one.name.upper()}, the {doc} (see rl-jax {prog} --help)")
+            about = documentation(one.owner).get(one.name, "").rstrip(".").lower()
+            raise RLJaxError(f"{prog} needs {name}, the {about} (see rl-jax {prog} --help)")
     return values
 
 
