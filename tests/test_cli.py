@@ -12,10 +12,10 @@ from running import TINY, call, rows, start, wait
 from rl_jax import __version__
 from rl_jax.agents import PPOConfig
 from rl_jax.run.checkpoint import Checkpoints
+from rl_jax.run.evaluating import FINAL_EVALUATION
 from rl_jax.run.folder import RunFolder
 from rl_jax.run.metadata import metadata
 from rl_jax.run.options import RunOptions
-from rl_jax.run.train import FINAL_EVALUATION
 from rl_jax.values import option
 
 KEYS = {

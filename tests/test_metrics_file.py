@@ -71,16 +71,16 @@ def test_half_written_only_line(tmp_path: Path) -> None:
 
 def test_truncate_after(tmp_path: Path) -> None:
     file = MetricsFile(tmp_path / "m.jsonl")
-    assert file.truncate_after(5) == 0
+    assert file.truncate_after(5) == []
     file.log([{"note": 1}, *rows(1, 2, 3, 4)])
     file.path.write_bytes(file.path.read_bytes() + b'{"steps": 5, "se')
-    assert file.truncate_after(2) == 2
+    assert file.truncate_after(2) == [1, 2]
     assert file.read() == [{"note": 1}, *rows(1, 2)]
-    assert file.truncate_after(2) == 0
+    assert file.truncate_after(2) == [1, 2]
     file.log(rows(3))
     assert file.read() == [{"note": 1}, *rows(1, 2, 3)]
     assert [each.name for each in tmp_path.iterdir()] == ["m.jsonl"]
-    assert file.truncate_after(0) == 3
+    assert file.truncate_after(0) == []
 
 
 def test_kill_while_truncating_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

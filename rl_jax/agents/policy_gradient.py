@@ -13,7 +13,7 @@ from rl_jax.agents.minibatches import check_minibatches, sweep_minibatches
 from rl_jax.agents.optimizers import Optimizer, optimizer
 from rl_jax.errors import RLJaxError
 from rl_jax.losses import weighted_sum
-from rl_jax.ops import descend, on_parts
+from rl_jax.ops import descend, joined, on_parts
 from rl_jax.spaces import Box, Discrete, MultiDiscrete, check_supported
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
 
@@ -129,7 +129,7 @@ class PolicyGradient:
         def step(learner: Learner, batch: Rollout, key: Key) -> tuple[Learner, Metrics]:
             mine = context.replace(key=key)  # type: ignore[attr-defined]
             grads, metrics = jax.grad(self.loss, has_aux=True)(learner.params, batch, mine)
-            metrics = {**metrics, "policy/grad_norm": optax.tree.norm(grads)}
+            metrics = joined(metrics, {"policy/grad_norm": optax.tree.norm(grads)})
             updates, opt_state = self._optimizer().update(grads, learner.opt_state, learner.params)
             return Learner(descend(learner.params, updates, rate), opt_state), metrics
 

@@ -12,7 +12,7 @@ from rl_jax.agents.minibatches import check_minibatches, sweep_minibatches
 from rl_jax.agents.optimizers import Optimizer, optimizer
 from rl_jax.agents.q_policy import ActsByValue, QPolicy, pick
 from rl_jax.networks import q_network
-from rl_jax.ops import descend
+from rl_jax.ops import descend, joined
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
 
 
@@ -84,7 +84,7 @@ class PQN(ActsByValue):
         def step(now: PQNState, batch: Rollout, key: Key) -> tuple[PQNState, Metrics]:
             grads, metrics = jax.grad(loss, has_aux=True)(now.params, batch, key)
             updates, opt_state = self._optimizer().update(grads, now.opt_state, now.params)
-            metrics = {**metrics, "policy/grad_norm": optax.tree.norm(grads)}
+            metrics = joined(metrics, {"policy/grad_norm": optax.tree.norm(grads)})
             return PQNState(descend(now.params, updates, rate), opt_state, now.epsilon), metrics
 
         pieces = (self.epochs, self.minibatches, self.policy.recurrent)

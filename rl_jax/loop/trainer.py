@@ -20,6 +20,10 @@ from rl_jax.ops import any_true, spread, written_out
 from rl_jax.replay import OnPolicy
 from rl_jax.types import Agent, Context, Environment, Key, Metrics, PyTree, Rollout, Sample, Spec
 
+#: What :meth:`Trainer.advance` reports besides: the first train step of the call, from 0, with metrics not all finite, or -1; and
+#: how often the agent has learned.
+SIGNS = ("nonfinite_update", "learn_calls")
+
 
 @struct.dataclass
 class TrainState:
@@ -232,9 +236,9 @@ class Trainer:
         for_curriculum = context.replace(key=self._key(state, streams.CURRICULUM))
         curriculum, from_curriculum = self.curriculum.update(state.curriculum, rollout, for_curriculum)
         state = state.replace(collector=collector, experience=experience, curriculum=curriculum)  # type: ignore[attr-defined]
-        return state, rollout, context, means | Means.of({**from_experience, **from_curriculum})
+        return state, rollout, context, means | Means.of(from_experience) | Means.of(from_curriculum)
 
-    def _learn(self, state: TrainState, rollout: Rollout, context: Context) -> tuple[TrainState, Means]:
+    def _learn(self, state: TrainState, rollout: Rollout, context: Context) -> tuple[TrainState, Means, jax.Array]:
         def at(stream: int) -> Context:
             return context.replace(key=self._key(state, stream))  # type: ignore[attr-defined]
 
@@ -276,12 +280,13 @@ class Trainer:
             schedule=schedule,
             collector=state.collector.replace(here=here),  # type: ignore[attr-defined]
         )
-        return state, means
+        return state, means, jnp.asarray(count, jnp.float32)
 
-    def _train_step(self, state: TrainState) -> tuple[TrainState, Means]:
+    def _train_step(self, state: TrainState) -> tuple[TrainState, Means, jax.Array]:
+        """The next state, its metrics, and how often the agent has learned."""
         state, rollout, context, means = self._collect(state)
-        state, learned = self._learn(state, rollout, context)
-        return state, means | learned
+        state, learned, count = self._learn(state, rollout, context)
+        return state, means | learned, count
 
     def collect(self, state: TrainState) -> tuple[TrainState, Rollout, Metrics]:
         """The first half of a train step: a rollout after the experience chain. Nothing is learned from it.
@@ -294,27 +299,30 @@ class Trainer:
 
     def train_step(self, state: TrainState) -> tuple[TrainState, Metrics]:
         """The whole arrow, once: ``T * N`` environment steps and the learning from them. Scalars come back as metrics."""
-        state, means = self._train_step(state)
+        state, means, _ = self._train_step(state)
         return state, means.finish()
 
     def advance(self, state: TrainState, num_updates: int | jax.Array) -> tuple[TrainState, Metrics]:
         """``num_updates`` train steps and the means of their metrics, in memory that does not depend on their number.
 
         ``num_updates`` may be traced (one program for every length); a Python integer keeps the loop differentiable in reverse.
-        ``metrics["nonfinite_update"]`` is the number of the first train step of this call, from 0, whose metrics were not all
-        finite, or -1.
+        Beside the metrics there are some that tell what happened, see :data:`SIGNS`.
         """
         train_step = jax.jit(self._train_step, inline=True)  # traced once, for the shapes of its metrics and for the loop
-        means = Means.zeros_like(jax.eval_shape(train_step, state)[1])
+        shapes = jax.eval_shape(train_step, state)[1:]
+        means, learned = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+        none = jnp.full((), -1, jnp.int32)
 
-        def body(i: jax.Array, carry: tuple[TrainState, Means, jax.Array]) -> tuple[TrainState, Means, jax.Array]:
-            state, means, bad = carry
-            state, new = train_step(state)
+        def body(
+            i: jax.Array, carry: tuple[TrainState, Means, jax.Array, jax.Array]
+        ) -> tuple[TrainState, Means, jax.Array, jax.Array]:
+            state, means, learned, bad = carry
+            state, new, count = train_step(state)
             bad = jnp.where((bad < 0) & ~new.finite(), jnp.asarray(i, jnp.int32), bad)
-            return state, means + new, bad
+            return state, means + new, learned + count, bad
 
-        state, means, bad = jax.lax.fori_loop(0, num_updates, body, (state, means, jnp.full((), -1, jnp.int32)))
-        return state, {**means.finish(), "nonfinite_update": bad}
+        state, means, learned, bad = jax.lax.fori_loop(0, num_updates, body, (state, means, learned, none))
+        return state, {**means.finish(), "nonfinite_update": bad, "learn_calls": learned}
 
     def train(self, key: Key, num_steps: int, num_rows: int = 100) -> tuple[TrainState, Metrics]:
         """A whole run: at least ``num_steps`` environment steps, metrics ``[rows]`` with ``rows <= num_rows``.

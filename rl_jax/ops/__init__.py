@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rl_jax.ops.permutation import permutation
     from rl_jax.ops.plasticity import active_units, dormant_ratio, dormant_units
     from rl_jax.ops.random_index import random_index
+    from rl_jax.ops.reports import joined
     from rl_jax.ops.returns import discounted_sum
     from rl_jax.ops.schedules import linear
     from rl_jax.ops.sum_tree import SumTree
@@ -32,6 +33,7 @@ __all__ = [
     "discounted_sum",
     "dormant_ratio",
     "dormant_units",
+    "joined",
     "linear",
     "means",
     "obgd",

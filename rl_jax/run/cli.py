@@ -1,21 +1,19 @@
 """The command line: ``rl-jax train | sweep | evaluate | render | plot | list | bench | reproduce``."""
 
-import contextlib
 import dataclasses
 import difflib
 import gc
 import os
 import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 # XLA reports, for every program it takes from the compilation cache, which CPU features it does not mind missing.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from rl_jax.agents import CONFIGS
 from rl_jax.errors import RLJaxError
-from rl_jax.run import commands, distributed, failures
+from rl_jax.run import commands, distributed, failures, stopping
 from rl_jax.run.config import load, restore_values
 from rl_jax.run.options import Bench, Evaluate, List, Plot, Render, Reproduce, RunOptions
 from rl_jax.run.parse import SUMMARIES, options_of, parse, run_options
@@ -79,25 +77,6 @@ def _main(args: Sequence[str]) -> None:
         raise RLJaxError(f"unknown command {short(args[0])}; {hint}")
 
 
-@contextlib.contextmanager
-def _ends_on_sigterm() -> Iterator[None]:
-    """SIGTERM before and after the training loop, which saves itself: nothing to save, one line, the usual status."""
-
-    def end(number: int, frame: object) -> None:
-        # At once: an exception that is raised within a callback of some library would be lost.
-        os.write(2, b"rl-jax: stopped by SIGTERM\n")
-        os._exit(128 + number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    old = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, old)
-
-
 def main(args: Sequence[str] | None = None) -> None:
     """Entry point. Mistakes end with one line on standard error and status 2; a signal with 128 + its number."""
     with distributed.ending():
@@ -107,10 +86,10 @@ def main(args: Sequence[str] | None = None) -> None:
 def _main_with_errors(args: Sequence[str] | None) -> None:
     words = sys.argv[1:] if args is None else args
     try:
-        with _ends_on_sigterm():
+        with stopping.obeying():
             _main(words)
     except Stopped as stopped:
-        print(f"rl-jax: {stopped}", file=sys.stderr)
+        stopping.say(f"rl-jax: {stopped}")
         raise SystemExit(128 + stopped.number) from None
     except KeyboardInterrupt:
         print("rl-jax: stopped by SIGINT", file=sys.stderr)
@@ -134,7 +113,10 @@ def console() -> None:
     """:func:`main` of a process that does nothing else."""
     # What has been imported stays: Python need not look through it again and again while programs are traced.
     gc.freeze()
-    main()
+    try:
+        main()
+    finally:
+        stopping.ignore()  # all is said: a second signal must not change the status while Python ends
 
 
 if __name__ == "__main__":

@@ -19,21 +19,25 @@ from rl_jax.loop import counter as streams
 from rl_jax.loop.collect import begin, collect
 from rl_jax.ops import written_out
 from rl_jax.run import config, distributed
-from rl_jax.run.begin import choose_devices, count_cpu_devices, finished, run_folder, set_precision
+from rl_jax.run.begin import choose_devices, count_cpu_devices, run_folder, set_precision
+from rl_jax.run.budget import plan as evaluation_budget
 from rl_jax.run.curves import curve_from_rows
+from rl_jax.run.evaluating import FINAL_EVALUATION
 from rl_jax.run.failures import writing
 from rl_jax.run.folder import RunFolder
 from rl_jax.run.job import Job
 from rl_jax.run.leaves import digest
 from rl_jax.run.memory import check_memory
 from rl_jax.run.metadata import device_text
-from rl_jax.run.metrics import TENSORBOARD, WANDB, MetricsFile
+from rl_jax.run.metrics import TENSORBOARD, WANDB
 from rl_jax.run.options import IDENTITY, RunOptions
 from rl_jax.run.outcome import summarise
 from rl_jax.run.ownership import check_writable
 from rl_jax.run.parse import sweepable
+from rl_jax.run.progress import Progress
+from rl_jax.run.resuming import result_of
 from rl_jax.run.sweep import report, sweep_job
-from rl_jax.run.train import FINAL_EVALUATION, finish
+from rl_jax.run.train import finish, plot_run
 from rl_jax.run.train import train as run_job
 
 
@@ -66,19 +70,22 @@ def train(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     trainer = config.make_trainer(configuration, options, config.make_env(options))
     config.check_learns(trainer, options)
     devices = choose_devices(options, trainer.num_envs, options.seeds)
-    check_memory(trainer, options.seeds, options.eval_episodes)
+    episodes = evaluation_budget(trainer, options).episodes
+    check_memory(trainer, options.seeds, episodes)
     seeds = list(range(options.seed, options.seed + options.seeds))
-    job = Job(trainer, seeds, options.steps, options.eval_episodes, devices=devices, prng=options.prng)
+    job = Job(trainer, seeds, options.steps, episodes, devices=devices, prng=options.prng)
     job.check()
-    folder = run_folder("train", agent, options, values)
-    if finished(folder, job, options):
-        return
     title = f"{agent.upper()} on {options.env}"
-    summary = run_job(job, folder, options, title, [{"seed": seed} for seed in seeds], bool(options.resume))
+    with run_folder("train", agent, options, values) as owned, writing(owned.path):
+        summary = result_of(owned, job.updates * job.trainer.steps_per_update, options)
+        if summary is None:
+            summary = run_job(job, owned, options, title, [{"seed": seed} for seed in seeds], bool(options.resume))
+            summary = {"env": options.env, "agent": agent, **summary}
+            if distributed.first():
+                finish(owned.path, summary, title, options.quiet)
+        elif distributed.first() and not (owned.place / "curve.png").exists():
+            plot_run(owned.path, title)
     if distributed.first():
-        summary = {"env": options.env, "agent": agent, **summary}
-        with writing(folder):
-            finish(folder, summary, title, options.quiet)
         print(json.dumps(summary))
 
 
@@ -97,20 +104,20 @@ def sweep(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     job.devices = choose_devices(options, job.trainer.num_envs, len(job.seeds))
     job.check()
     varied = [name for name, points in grid.items() if len(points) > 1]
-    folder = run_folder("sweep", agent, options, values)
-    if finished(folder, job, options):
-        return
     title = f"{agent.upper()} on {options.env}, {options.seeds} seeds each"
-    summary = run_job(
-        job, folder, options, title, [{"run": i, **label} for i, label in enumerate(labels)], bool(options.resume)
-    )
-    if not distributed.first():
-        return
-    with writing(folder):
-        table = report(folder, varied, labels, summary["eval_returns"], title, options.quiet)
-        summary = {"env": options.env, "agent": agent, **summary, "table": table}
-        config.write_json(folder / "result.json", summary)
-    print(json.dumps(summary))
+    with run_folder("sweep", agent, options, values) as owned, writing(owned.path):
+        summary = result_of(owned, job.updates * job.trainer.steps_per_update, options)
+        if summary is None:
+            numbered = [{"run": i, **label} for i, label in enumerate(labels)]
+            summary = run_job(job, owned, options, title, numbered, bool(options.resume))
+            if distributed.first():
+                table = report(owned.path, varied, labels, summary["eval_returns"], title, options.quiet)
+                summary = {"env": options.env, "agent": agent, **summary, "table": table}
+                config.write_json(owned.path / "result.json", summary)
+        elif distributed.first() and not (owned.place / "sweep.png").exists():
+            report(owned.path, varied, labels, summary["eval_returns"], title, options.quiet)
+    if distributed.first():
+        print(json.dumps(summary))
 
 
 def evaluate(given: Any) -> None:
@@ -124,7 +131,17 @@ def evaluate(given: Any) -> None:
     stream = (FINAL_EVALUATION - 1 - given.seed) % 2**31
     job.compile_evaluation(greedy=not given.stochastic)
     start = time.perf_counter()
-    scores = job.evaluate(state, stream, greedy=not given.stochastic)
+    progress = Progress(0, given.quiet)
+
+    def watch(steps: int, limit: int, running: int) -> bool:
+        progress.doing(
+            f"{steps:,} of at most {limit:,} steps, {running} of {given.episodes * len(job.seeds)} episodes still run"
+        )
+        return False
+
+    with progress:
+        scores = job.evaluate(state, stream, not given.stochastic, given.max_steps, watch)
+    assert scores is not None
     seconds = time.perf_counter() - start
     summary = {
         "env": folder.options.env,
@@ -140,7 +157,8 @@ def evaluate(given: Any) -> None:
         "params_sha256": digest(job.trainer.params(state)),
     }
     if summary["eval_unfinished"] and not given.quiet:
-        print(f"{summary['eval_unfinished']} episodes did not end within the limit and are not counted", file=sys.stderr)
+        unfinished = f"{summary['eval_unfinished']} of {summary['eval_episodes']} episodes"
+        print(f"{unfinished} did not end within the limit and count with what they have earned so far", file=sys.stderr)
     print(json.dumps(summary))
 
 
@@ -218,9 +236,7 @@ def plot(given: Any) -> None:
     for label, members in zip(_labels(list(groups)), groups.values(), strict=True):
         rows: list[dict[str, Any]] = []
         for member in members:
-            rows += [
-                {**row, "seed": f"{member.path}/{row.get('seed')}"} for row in MetricsFile(member.path / "metrics.jsonl").read()
-            ]
+            rows += [{**row, "seed": f"{member.path}/{row.get('seed')}"} for row in member.rows()]
         curves[label] = curve_from_rows(rows, given.metric)
     label = "return" if given.metric == "episode/return" else given.metric
     with writing(given.out):

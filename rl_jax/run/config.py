@@ -5,7 +5,9 @@ import dataclasses
 import io
 import json
 import math
+import os
 import sys
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -125,10 +127,11 @@ def plain_values(values: dict[str, Any]) -> dict[str, Any]:
     return {name: plain(value) for name, value in values.items()}
 
 
-def save(path: Path, command: str, agent: str, options: RunOptions, hyperparameters: dict[str, Any]) -> None:
+def save(path: str | os.PathLike[str], command: str, agent: str, options: RunOptions, hyperparameters: dict[str, Any]) -> None:
     """Write ``config.json``: everything needed to run this again."""
     content = {
         "rl_jax": rl.__version__,
+        "id": uuid.uuid4().hex,
         "command": command,
         "agent": agent,
         "run": plain(options),
@@ -137,23 +140,24 @@ def save(path: Path, command: str, agent: str, options: RunOptions, hyperparamet
     write_json(path, content)
 
 
-def write_json(path: Path, content: Any) -> None:
+def write_json(path: str | os.PathLike[str], content: Any) -> None:
     """Write a JSON file whole or not at all."""
+    path = Path(path)
     temporary = path.with_name(path.name + ".part")
     with writing(path):
         temporary.write_text(json.dumps(content, indent=2) + "\n")
         temporary.replace(path)
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a ``config.json``.
 
     Raises:
         RLJaxError: it is missing or is none of ours.
     """
-    use = "use the config.json of a run folder"
+    path, use = Path(path), "use the config.json of a run folder"
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
     except FileNotFoundError:
         raise RLJaxError(f"there is no {path}: name a run folder, as given to --out, or its config.json") from None
     except OSError as error:
@@ -166,6 +170,14 @@ def load(path: Path) -> dict[str, Any]:
     if content["agent"] not in CONFIGS:
         raise RLJaxError(f"{path} is of an unknown agent {short(content['agent'])}; known: {', '.join(CONFIGS)}")
     return content
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, in which no name stands twice."""
+    names = [name for name, _ in pairs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"{twice[0]} stands there twice")
+    return dict(pairs)
 
 
 def restore(kind: type, values: dict[str, Any], source: Path) -> Any:

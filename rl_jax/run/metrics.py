@@ -38,11 +38,14 @@ class MetricsFile:
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
+        self._begun = False
 
     def log(self, rows: Sequence[Row]) -> None:
         """Add rows at the end; when this returns they are on the disk. A line half-written by a kill goes first."""
         text = "".join(_line(row) for row in rows)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if not self._begun:  # later on, a folder that is gone stays gone
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._begun = True
         created = not self.path.exists()
         with open(self.path, "ab+") as file:
             size = file.seek(0, os.SEEK_END)
@@ -62,26 +65,32 @@ class MetricsFile:
     def close(self) -> None:
         """Nothing is open between two calls."""
 
-    def truncate_after(self, steps: int) -> int:
+    def truncate_after(self, steps: int) -> list[int]:
         """Forget rows beyond ``steps``, as a run resumed from a checkpoint at ``steps`` will measure them again.
 
-        The file is replaced in one piece, so a kill leaves either the old or the new one. Rows without ``steps`` stay.
+        Rows without ``steps`` stay; lines
+        that cannot be read go.
 
         Returns:
-            How many rows were dropped.
+            ``steps`` of each row that is left and has them.
         """
+        self._begun = True
         if not self.path.exists():
-            return 0
-        rows = read(self.path)
-        kept = [row for row in rows if row.get("steps", steps) <= steps]
+            return []
+        rows = _parse(self.path.read_bytes(), self.path, strict=False)[0]
+        kept = [row for row in rows if not row.get("steps", steps) > steps]
+        self.replace(kept)
+        return [row["steps"] for row in kept if "steps" in row]
+
+    def replace(self, rows: Sequence[Row]) -> None:
+        """Write the file anew, in one piece: a kill leaves either the old or the new one."""
         temporary = self.path.with_name(f"{self.path.name}.tmp")
         with open(temporary, "wb") as file:
-            file.write("".join(_line(row) for row in kept).encode())
+            file.write("".join(_line(row) for row in rows).encode())
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, self.path)
         _sync_folder(self.path.parent)
-        return len(rows) - len(kept)
 
     def read(self) -> list[Row]:
         """All rows; see :func:`read`."""
@@ -203,8 +212,8 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _parse(content: bytes, path: Path) -> tuple[list[Row], int]:
-    """Rows, and the byte at which the last whole one ends (a half-written one begins there)."""
+def _parse(content: bytes, path: Path, strict: bool = True) -> tuple[list[Row], int]:
+    """Rows, and the byte at which the last whole one ends (a half-written one begins there); unless ``strict``, only what is one."""
     rows: list[Row] = []
     position = end = 0
     lines = content.splitlines(keepends=True)
@@ -213,8 +222,13 @@ def _parse(content: bytes, path: Path) -> tuple[list[Row], int]:
         if line.strip():
             try:
                 row = json.loads(line)
-                rows.append({name: math.nan if value is None else value for name, value in row.items()})
-            except (ValueError, AttributeError):
+                row = {name: math.nan if value is None else value for name, value in row.items()}
+                if not isinstance(row.get("steps", 0), int | float):
+                    raise ValueError
+                rows.append(row)
+            except (ValueError, AttributeError, RecursionError):
+                if not strict:
+                    continue
                 if number == len(lines) and not line.endswith(b"\n"):
                     break  # the process was killed while writing it
                 raise RLJaxError(f"{path}, line {number} is not a JSON object: delete that line") from None

@@ -10,7 +10,7 @@ from rl_jax.values import Count, Positional, Range, check_fields
 #: Options that decide what a run computes; resuming with others would be another run.
 IDENTITY = ("env", "env_args", "steps", "seed", "seeds", "time_limit", "prng", "matmul_precision", "reset_pool")
 #: Options that decide besides what it writes into metrics.jsonl; a resumed run keeps those too.
-RECORD = ("eval_episodes", "checkpoints")
+RECORD = ("eval_episodes", "eval_max_steps", "checkpoints")
 #: Options that the help shows first.
 FIRST = ("env", "steps", "seeds", "out", "num_envs", "learning_rate")
 
@@ -35,7 +35,7 @@ class RunOptions:
     out: Path | None = None
     """Run folder (default: runs/ENV-AGENT-sSEED-TIME)."""
     resume: Path | None = None
-    """Continue the run of this folder, bit for bit."""
+    """Continue the run of this folder, bit for bit; with more --steps than it was planned for, extend it."""
     config: Path | None = None
     """Start from the options in this config.json of an earlier run."""
     overwrite: bool = False
@@ -48,10 +48,14 @@ class RunOptions:
     """Truncate episodes after so many steps (default: the environment's own limit)."""
     reset_pool: Count | None = None
     """Start episodes from a pool of so many resets, made anew after each rollout (default: a fresh reset for every episode)."""
-    eval_episodes: Episodes = 64
-    """Episodes of each evaluation."""
+    eval_episodes: Episodes | None = None
+    """Episodes of each evaluation (default: up to 64, as many as take no more steps than training does between two of them)."""
+    eval_max_steps: Count | None = None
+    """Steps after which an evaluated episode is left unfinished (default: the time limit, or 10,000)."""
     checkpoints: Annotated[int, Range(1, 1_000_000)] = 10
     """Checkpoints over the run, evenly spaced, each with an evaluation."""
+    checkpoint_minutes: Annotated[float, Range(1e-6, 1e6)] = 5.0
+    """Save also whenever so many minutes have passed (first after half a minute at the latest); without an evaluation."""
     keep: Annotated[int, Range(1, 1_000_000)] = 3
     """Newest checkpoints kept, besides the best."""
     tensorboard: bool = False
@@ -91,7 +95,9 @@ class Evaluate:
     run: Annotated[Path, Positional]
     """Run folder."""
     episodes: Episodes = 128
-    """Episodes, all of them played to their end."""
+    """Episodes."""
+    max_steps: Count | None = None
+    """Steps after which an episode is left unfinished, and counts with what it has earned (default: the time limit, or 10,000)."""
     stochastic: bool = False
     """Sample actions instead of taking the most probable."""
     checkpoint: Checkpoint = "last"

@@ -14,6 +14,7 @@ import numpy as np
 
 from rl_jax.errors import RLJaxError
 from rl_jax.run import stats
+from rl_jax.run.budget import plan as evaluation_budget
 from rl_jax.run.config import check_learns, make_env, make_trainer
 from rl_jax.run.job import Job
 from rl_jax.run.memory import check_memory
@@ -60,7 +61,8 @@ def sweep_job(base: Any, grid: dict[str, tuple[float, ...]], options: RunOptions
     env = make_env(options)
     first = make_trainer(base, options, env)
     check_learns(first, options)
-    check_memory(first, runs, options.eval_episodes)
+    episodes = evaluation_budget(first, options).episodes
+    check_memory(first, runs, episodes)
     trainers, seeds, labels = [], [], []
     for point, configuration in settings(base, grid):
         trainers.append(make_trainer(configuration, options, env))
@@ -77,7 +79,7 @@ def sweep_job(base: Any, grid: dict[str, tuple[float, ...]], options: RunOptions
 
     # Numbers only: what differs in shape or branch would be another program, and the tree structures would differ.
     stacked = jax.tree.map(stack, *trainers)
-    return Job(stacked, seeds, options.steps, options.eval_episodes, batched=True, prng=options.prng), labels
+    return Job(stacked, seeds, options.steps, episodes, batched=True, prng=options.prng), labels
 
 
 def report(
@@ -96,7 +98,8 @@ def report(
         row: dict[str, Any] = {"iqm": float(stats.iqm(known)) if known.size else None, "ci95": [low, high], "runs": len(scores)}
         table.append({**dict(zip(varied, values, strict=True)), **row})
     table.sort(key=lambda row: -np.inf if row["iqm"] is None else row["iqm"], reverse=True)
-    sweep_plot(folder / "sweep.png", varied, list(groups), np.asarray(list(groups.values())), title=title)
+    drawn = sweep_plot(folder / ".sweep.png", varied, list(groups), np.asarray(list(groups.values())), title=title)
+    drawn.replace(folder / "sweep.png")  # whole or not there: a resumed sweep draws what is missing
     if not quiet:
         print("  ".join(f"{name:>16}" for name in varied) + "       IQM   95% interval", file=sys.stderr)
         for row in table:
