@@ -43,9 +43,11 @@ def main():
     names |= {f"{prefix}/{short}" for prefix, extra in rl.envs.extras.EXTRAS.items() for short in extra.adapter.NAMES}
     old = environments() if FILE.exists() else {}
     facts = {}
-    for name in sorted(names, key=lambda n: ("/" in n, n.lower())):
+    for name in sorted(names):
         try:
             facts[name] = fact(name)
+        except rl.MissingExtra:
+            facts[name] = old.get(name, Environment(name, UNKNOWN, UNKNOWN, UNKNOWN))
         except Exception as error:
             print(f"{name}: kept as it is ({type(error).__name__}: {str(error)[:100]})", file=sys.stderr)
             facts[name] = old.get(name, Environment(name, UNKNOWN, UNKNOWN, UNKNOWN))
