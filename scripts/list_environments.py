@@ -42,12 +42,15 @@ def main():
     names = {*rl.envs.names()}
     names |= {f"{prefix}/{short}" for prefix, extra in rl.envs.extras.EXTRAS.items() for short in extra.adapter.NAMES}
     old = environments() if FILE.exists() else {}
+    missing = [f"{prefix}/" for prefix, extra in rl.envs.extras.EXTRAS.items() if not extra.installed]
+    begin = tuple(arg for arg in sys.argv[1:] if not arg.startswith("--")) or ""
     facts = {}
     for name in sorted(names):
+        if not name.startswith(begin) or name.startswith(tuple(missing)):
+            facts[name] = old.get(name, Environment(name, UNKNOWN, UNKNOWN, UNKNOWN))
+            continue
         try:
             facts[name] = fact(name)
-        except rl.MissingExtra:
-            facts[name] = old.get(name, Environment(name, UNKNOWN, UNKNOWN, UNKNOWN))
         except Exception as error:
             print(f"{name}: kept as it is ({type(error).__name__}: {str(error)[:100]})", file=sys.stderr)
             facts[name] = old.get(name, Environment(name, UNKNOWN, UNKNOWN, UNKNOWN))
