@@ -1,17 +1,14 @@
 """MDPO, on-policy: trust-region policy optimisation by mirror descent, without clipping."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import flax.linen as nn
 
-from rl_jax.agents.on_policy import OnPolicyConfig
 from rl_jax.agents.policy_gradient import PolicyGradient
 from rl_jax.losses import MirrorDescentKL, NegativeEntropy, RatioPolicy, SquaredValue
 from rl_jax.networks import actor_critic
 from rl_jax.types import Spec
-from rl_jax.values import Count, NotNegative, Positive, Range
 
 
 def mdpo(
@@ -58,34 +55,3 @@ def mdpo(
         anchored=True,
         name="MDPO",
     )
-
-
-@dataclass(frozen=True)
-class MDPOConfig(OnPolicyConfig):
-    """On-policy MDPO as one flat list of numbers."""
-
-    epochs: Annotated[int, Range(1, 10_000)] = 10
-    """Passes over a rollout."""
-    minibatches: Count = 1
-    """Pieces per pass; must divide the rollout (a recurrent agent's: the environments)."""
-    step_size: Positive = 1.0
-    """Mirror descent's step size: how far the policy may move per update."""
-    anneal_step_size: bool = True
-    """Let the step size fall linearly to zero."""
-    entropy_weight: NotNegative = 0.0
-    """Weight of the entropy bonus."""
-
-    def agent(self) -> PolicyGradient:
-        """The agent alone."""
-        return mdpo(
-            network=self.network(),
-            learning_rate=self.learning_rate,
-            step_size=self.step_size,
-            value_weight=self.value_weight,
-            entropy_weight=self.entropy_weight,
-            max_grad_norm=self.max_grad_norm,
-            epochs=self.epochs,
-            minibatches=self.minibatches,
-            anneal=self.anneal,
-            anneal_step_size=self.anneal_step_size,
-        )

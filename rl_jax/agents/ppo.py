@@ -1,18 +1,14 @@
 """PPO: proximal policy optimisation, feed-forward and recurrent."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import flax.linen as nn
 
-from rl_jax.agents.on_policy import OnPolicyConfig
 from rl_jax.agents.policy_gradient import PolicyGradient
-from rl_jax.experience import Chain, chain, standardize_advantage
 from rl_jax.losses import ClippedPolicy, ClippedValue, KLDiagnostic, NegativeEntropy, SquaredValue
 from rl_jax.networks import actor_critic
 from rl_jax.types import Spec
-from rl_jax.values import Count, Positive, Range
 
 
 def ppo(
@@ -59,40 +55,3 @@ def ppo(
         anneal=anneal,
         name="PPO",
     )
-
-
-@dataclass(frozen=True)
-class PPOConfig(OnPolicyConfig):
-    """PPO as one flat list of numbers, for the command line and for configuration files."""
-
-    epochs: Annotated[int, Range(1, 10_000)] = 4
-    """Passes over a rollout."""
-    minibatches: Count = 4
-    """Pieces per pass; must divide the rollout (a recurrent agent's: the environments)."""
-    clip_epsilon: Positive = 0.2
-    """Half-width of the probability ratio's interval."""
-    value_clip_epsilon: Positive | None = None
-    """Clip the value's change to this (in units of scaled return); none: the plain squared error."""
-    standardize_advantage: Literal["minibatch", "batch", "none"] = "minibatch"
-    """Where advantages are brought to mean 0 and standard deviation 1."""
-
-    def experience(self) -> Chain:
-        """The chain that PPO learns from: normalisation if asked, then GAE."""
-        batch = self.standardize_advantage == "batch"
-        return chain(super().experience(), standardize_advantage()) if batch else super().experience()
-
-    def agent(self) -> PolicyGradient:
-        """The agent alone."""
-        return ppo(
-            network=self.network(),
-            learning_rate=self.learning_rate,
-            clip_epsilon=self.clip_epsilon,
-            value_weight=self.value_weight,
-            entropy_weight=self.entropy_weight,
-            max_grad_norm=self.max_grad_norm,
-            value_clip_epsilon=self.value_clip_epsilon,
-            epochs=self.epochs,
-            minibatches=self.minibatches,
-            anneal=self.anneal,
-            standardize=self.standardize_advantage == "minibatch",
-        )

@@ -1,24 +1,36 @@
 """The command line: ``rl-jax train | sweep | evaluate | render | plot | list | bench | reproduce``."""
 
 import dataclasses
-import difflib
 import gc
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
-# XLA reports, for every program it takes from the compilation cache, which CPU features it does not mind missing.
+# Before jax is imported: XLA reports, for every program it takes from the compilation cache, which CPU features it does not mind
+# missing, and warns of slow compilations.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from rl_jax.agents import CONFIGS
+from rl_jax.agents.configs import CONFIGS
 from rl_jax.errors import RLJaxError
-from rl_jax.run import commands, distributed, failures, stopping
-from rl_jax.run.config import load, restore_values
+from rl_jax.run import distributed, failures, hints, stopping
+from rl_jax.run.help import EXAMPLES, SUMMARIES
 from rl_jax.run.options import Bench, Evaluate, List, Plot, Render, Reproduce, RunOptions
-from rl_jax.run.parse import SUMMARIES, options_of, parse, run_options
+from rl_jax.run.parse import options_of, parse, run_options
 from rl_jax.run.stopping import Stopped
 from rl_jax.values import short
+
+
+def _carry_out(command: str, *args: Any) -> None:
+    """Import what computes, jax among it, only now that the words are understood."""
+    from rl_jax.run import commands
+
+    if not gc.isenabled():
+        # What has been imported stays: Python need not look through it again and again while programs are traced.
+        gc.freeze()
+        gc.enable()
+    getattr(commands, command)(*args)
 
 
 def _run(command: str, args: Sequence[str]) -> None:
@@ -31,9 +43,7 @@ def _run(command: str, args: Sequence[str]) -> None:
     if agent.startswith("-"):
         raise RLJaxError(f"name the agent first: rl-jax {command} {next(iter(CONFIGS))} {' '.join(args)}")
     if agent not in CONFIGS:
-        near = difflib.get_close_matches(agent[:100], CONFIGS, n=1, cutoff=0.3)
-        hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(CONFIGS)}"
-        raise RLJaxError(f"unknown agent {short(agent)}; {hint}")
+        raise RLJaxError(hints.unknown_agent(agent))
     known = run_options(command, agent)
     values = parse(known, rest, f"{command} {agent}")
     resume, source = values["resume"], values["resume"] or values["config"]
@@ -44,6 +54,8 @@ def _run(command: str, args: Sequence[str]) -> None:
         if resume and not resume.is_dir():
             raise RLJaxError(f"cannot resume: there is no run folder {resume}; name the one given as --out")
         source = source / "config.json" if source.is_dir() else source
+        from rl_jax.run.config import load, restore_values
+
         saved = load(source)
         if (was := (saved.get("command", "train"), saved["agent"])) != (command, agent):
             raise RLJaxError(f"{source} is of 'rl-jax {was[0]} {was[1]}', not of '{command} {agent}': use that")
@@ -51,7 +63,8 @@ def _run(command: str, args: Sequence[str]) -> None:
         before |= {"out": None, "resume": None, "config": None, "overwrite": False, "quiet": False}
         values = parse(known, rest, f"{command} {agent}", restore_values({o.name: o.takes for o in known}, before, source))
     options = RunOptions(**{item.name: values.pop(item.name) for item in dataclasses.fields(RunOptions)})
-    getattr(commands, command)(agent, options, values)
+    options.check()
+    _carry_out(command, agent, options, values)
 
 
 def _main(args: Sequence[str]) -> None:
@@ -60,21 +73,25 @@ def _main(args: Sequence[str]) -> None:
         print("usage: rl-jax COMMAND [options]\n")
         for name, text in SUMMARIES.items():
             print(f"  {name:11s}{text}")
+        print("\nExamples:\n" + "\n".join(f"  {line}" for line in EXAMPLES))
         print("\nHelp on one: rl-jax COMMAND --help; all options of an agent: rl-jax train ppo --help")
     elif args[0] in ("train", "sweep"):
         _run(args[0], args[1:])
     elif args[0] in simple:
         kind = simple[args[0]]
         given = kind(**parse(options_of(kind), args[1:], args[0]))
-        getattr(commands, {"list": "show_list"}.get(args[0], args[0]))(given)
+        if args[0] == "list":
+            from rl_jax.run.listing import show_list
+
+            show_list(given)
+        else:
+            _carry_out(args[0], given)
     elif args[0] == "--version":
         from rl_jax import __version__
 
         print(__version__)
     else:
-        near = difflib.get_close_matches(args[0][:100], SUMMARIES, n=1, cutoff=0.3)
-        hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(SUMMARIES)}"
-        raise RLJaxError(f"unknown command {short(args[0])}; {hint}")
+        raise RLJaxError(f"unknown command {short(args[0])}; {hints.nearest(args[0], SUMMARIES)}")
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -111,8 +128,7 @@ def _main_with_errors(args: Sequence[str] | None) -> None:
 
 def console() -> None:
     """:func:`main` of a process that does nothing else."""
-    # What has been imported stays: Python need not look through it again and again while programs are traced.
-    gc.freeze()
+    gc.disable()  # until all is imported
     try:
         main()
     finally:

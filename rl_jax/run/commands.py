@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import rl_jax as rl
 from rl_jax.agents import CONFIGS
 from rl_jax.errors import RLJaxError, import_extra
 from rl_jax.loop import counter as streams
@@ -61,7 +60,6 @@ SOME_FAILED = 4
 
 def train(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     """``rl-jax train``."""
-    options.check()
     _check_extras(options)
     configuration = CONFIGS[agent](**values)
     configuration.check()
@@ -95,7 +93,6 @@ def train(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
 
 def sweep(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     """``rl-jax sweep``."""
-    options.check()
     _check_extras(options)
     grid = {name: values[name] for name in sweepable(CONFIGS[agent])}
     base = CONFIGS[agent](**{**values, **{name: points[0] for name, points in grid.items() if points}})
@@ -252,28 +249,4 @@ def reproduce(given: Any) -> None:
         run(given)
 
 
-def show_list(given: Any) -> None:
-    """``rl-jax list``."""
-    if given.what in ("all", "agents"):
-        for name, kind in CONFIGS.items():
-            print(f"{name:28s}{(kind.__doc__ or '').strip().splitlines()[0]}")
-    if given.what == "all":
-        print()
-    if given.what in ("all", "envs"):
-        for name in rl.envs.names():
-            print(f"{name:28s}{_spaces(name) if given.spaces else ''}", flush=True)
-
-
-def _spaces(name: str) -> str:
-    if (extra := name.partition("/")[0]) in rl.envs.extras.EXTRAS:
-        return f"(extra '{extra}')"  # some take long to make, or fetch models
-    try:
-        env = rl.envs.make(name)
-        params = env.default_params
-        spaces = rl.envs.describe(env.observation_space(params)), rl.envs.describe(env.action_space(params))
-        return f"{spaces[0]:34s}-> {spaces[1]}"
-    except Exception as error:  # one environment that cannot be made must not hide the others
-        return f"(unavailable: {str(error).splitlines()[0][:90]})"
-
-
-__all__ = ["bench", "evaluate", "plot", "render", "reproduce", "show_list", "sweep", "train"]
+__all__ = ["bench", "evaluate", "plot", "render", "reproduce", "sweep", "train"]

@@ -13,6 +13,25 @@ from typing import Any
 
 from rl_jax.values import Takes, option
 
+SUMMARIES = {
+    "train": "Train an agent: progress, checkpoints, a curve and an evaluation.",
+    "sweep": "Train a grid of hyperparameters times seeds in one program.",
+    "evaluate": "Play whole episodes with a trained agent.",
+    "render": "Make a GIF (gymnax) or an HTML page (brax) of one episode.",
+    "plot": "Draw learning curves of several runs.",
+    "list": "Show agents and environments, or what one environment is.",
+    "bench": "Measure how fast everything is on this machine.",
+    "reproduce": "Run published claims again, with a verdict.",
+}
+#: What the help of the whole command shows.
+EXAMPLES = (
+    "rl-jax train ppo --env CartPole-v1",
+    "rl-jax train sac --env brax/ant --num-envs 128 --steps 1e6 --out runs/ant",
+    "rl-jax sweep ppo --env CartPole-v1 --learning-rate 3e-4 1e-3 3e-3",
+    "rl-jax evaluate runs/ant --episodes 100",
+    "rl-jax list agents        (which agent for what)",
+    "rl-jax list CartPole-v1   (what one environment is)",
+)
 #: Where the text about an option begins.
 COLUMN = 27
 

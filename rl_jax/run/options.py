@@ -144,12 +144,12 @@ class Plot:
 
 @dataclass(frozen=True)
 class List:
-    """Show environments with their spaces, and agents."""
+    """Show agents and environments, or what one environment is."""
 
-    what: Annotated[Literal["all", "envs", "agents"], Positional] = "all"
-    """What to show."""
+    what: Annotated[str, Positional] = "all"
+    """all, agents, envs, the name of one, or a part of names, such as brax."""
     spaces: bool = True
-    """Make each environment to show its spaces (takes some seconds)."""
+    """Show what is observed and done, besides the names."""
 
 
 @dataclass(frozen=True)

@@ -1,28 +1,18 @@
 """Reading a command's options from its dataclass: flat names, one line for whatever is wrong with them."""
 
 import dataclasses
-import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING
 from typing import Any
 
-from rl_jax.agents import CONFIGS
+from rl_jax.agents.configs import CONFIGS
 from rl_jax.errors import RLJaxError
-from rl_jax.run.help import Option, documentation, help_text, shown
+from rl_jax.run import hints
+from rl_jax.run.help import SUMMARIES, Option, documentation, help_text, shown
 from rl_jax.run.options import FIRST, RunOptions
 from rl_jax.values import Range, fields, option, short
 
-SUMMARIES = {
-    "train": "Train an agent: progress, checkpoints, a curve and an evaluation.",
-    "sweep": "Train a grid of hyperparameters times seeds in one program.",
-    "evaluate": "Play whole episodes with a trained agent.",
-    "render": "Make a GIF (gymnax) or an HTML page (brax) of one episode.",
-    "plot": "Draw learning curves of several runs.",
-    "list": "Show environments with their spaces, and agents.",
-    "bench": "Measure how fast everything is on this machine.",
-    "reproduce": "Run published claims again, with a verdict.",
-}
 #: Most values of one option of a sweep.
 MOST_VALUES = 1000
 
@@ -85,7 +75,7 @@ def parse(
             raise SystemExit(0)
         if name not in named:
             raise RLJaxError(
-                f"unknown option {short(word.partition('=')[0], quoted=False)} of 'rl-jax {prog}'{_nearest(name, named)}"
+                f"unknown option {short(word.partition('=')[0], quoted=False)} of 'rl-jax {prog}'{hints.unknown_option(name, named)}"
             )
         one = named[name]
         if one.takes.kind is bool:
@@ -147,8 +137,3 @@ def _positionals(options: Sequence[Option], words: list[str], prog: str) -> dict
             about = documentation(one.owner).get(one.name, "").rstrip(".").lower()
             raise RLJaxError(f"{prog} needs {name}, the {about} (see rl-jax {prog} --help)")
     return values
-
-
-def _nearest(name: str, choices: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name.lower()[:100], sorted({*choices, "help"}), n=3, cutoff=0.65)
-    return f"; did you mean {' or '.join(option(name) for name in near)}?" if near else "; --help lists all"

@@ -1,17 +1,11 @@
-"""R2D2: recurrent Q-learning from replayed sequences, each starting from the memory that was stored with it."""
+"""Numbers of R2D2."""
 
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Literal
 
-from rl_jax.agents.q_learning import QLearning
-from rl_jax.agents.q_policy import QPolicy
-from rl_jax.agents.replayed import ReplayedConfig
-from rl_jax.experience import chain
-from rl_jax.losses import ExpectedValue
-from rl_jax.networks import q_network
-from rl_jax.ops import Periodic
-from rl_jax.replay import Buffer, Prioritized, Uniform, n_step
+import rl_jax as rl
+from rl_jax.agents.configs.replayed import ReplayedConfig
 from rl_jax.values import Count, NotNegative, Positive, Range, Share, Widths
 
 
@@ -70,25 +64,25 @@ class R2D2Config(ReplayedConfig):
     memory_width: Annotated[int, Range(1, 1_000_000)] = 64
     """Units of the memory."""
 
-    def agent(self) -> QLearning:
+    def agent(self) -> "rl.agents.QLearning":
         """The agent alone."""
         network = partial(
-            q_network,
+            rl.networks.q_network,
             **self.layers(),
             dueling=self.dueling,
             memory=self.memory,
             memory_width=self.memory_width,
         )
-        policy = QPolicy(
-            head=ExpectedValue(None, self.rescale),
+        policy = rl.agents.QPolicy(
+            head=rl.losses.ExpectedValue(None, self.rescale),
             epsilon_start=self.epsilon_start,
             epsilon_end=self.epsilon_end,
             epsilon_steps=self.epsilon_steps,
             network=network,
         )
-        return QLearning(
+        return rl.agents.QLearning(
             policy=policy,
-            target=Periodic(self.target_period),
+            target=rl.ops.Periodic(self.target_period),
             learning_rate=self.learning_rate,
             max_grad_norm=self.max_grad_norm,
             double=self.double,
@@ -97,11 +91,11 @@ class R2D2Config(ReplayedConfig):
             name="R2D2",
         )
 
-    def replay(self) -> Buffer:
+    def replay(self) -> "rl.replay.Buffer":
         """Sequences, overlapping if the period is shorter than they are, and n-step targets along them."""
-        return Buffer(
-            sampler=Prioritized(self.priority_alpha, self.priority_beta) if self.prioritized else Uniform(),
-            transforms=chain(n_step(self.n_step, self.gamma, collapse=False)),
+        return rl.replay.Buffer(
+            sampler=rl.replay.Prioritized(self.priority_alpha, self.priority_beta) if self.prioritized else rl.replay.Uniform(),
+            transforms=rl.chain(rl.replay.n_step(self.n_step, self.gamma, collapse=False)),
             capacity=self.buffer_size,
             batch_size=self.batch_size,
             length=self.burn_in + self.sequence_length,

@@ -1,18 +1,12 @@
-"""DQN with its improvements as independent switches; Rainbow is all of them."""
+"""Numbers of DQN and Rainbow."""
 
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from rl_jax.agents.q_learning import QLearning
-from rl_jax.agents.q_policy import QPolicy
-from rl_jax.agents.replayed import ReplayedConfig
+import rl_jax as rl
+from rl_jax.agents.configs.replayed import ReplayedConfig
 from rl_jax.errors import RLJaxError
-from rl_jax.experience import chain, clip_reward
-from rl_jax.losses import Categorical51, ExpectedValue, Quantiles
-from rl_jax.networks import q_network
-from rl_jax.ops import Periodic, Polyak
-from rl_jax.replay import Buffer, Prioritized, Uniform, n_step
 from rl_jax.values import CountOrZero, NotNegative, Number, Positive, Range, Share, Widths
 
 Distribution = Literal["none", "c51", "quantile"]
@@ -88,13 +82,17 @@ class DQNConfig(ReplayedConfig):
     def head(self) -> Any:
         """What the network's outputs mean."""
         if self.distribution == "c51":
-            return Categorical51(self.value_low, self.value_high, self.atoms)
-        return Quantiles(self.huber, self.atoms) if self.distribution == "quantile" else ExpectedValue(self.huber)
+            return rl.losses.Categorical51(self.value_low, self.value_high, self.atoms)
+        return (
+            rl.losses.Quantiles(self.huber, self.atoms)
+            if self.distribution == "quantile"
+            else rl.losses.ExpectedValue(self.huber)
+        )
 
-    def agent(self) -> QLearning:
+    def agent(self) -> "rl.agents.QLearning":
         """The agent alone."""
-        network = partial(q_network, dueling=self.dueling, noisy=self.noisy, **self.layers())
-        policy = QPolicy(
+        network = partial(rl.networks.q_network, dueling=self.dueling, noisy=self.noisy, **self.layers())
+        policy = rl.agents.QPolicy(
             head=self.head(),
             # Noise on the weights explores by itself.
             epsilon_start=0.0 if self.noisy else self.epsilon_start,
@@ -103,9 +101,9 @@ class DQNConfig(ReplayedConfig):
             network=network,
             noisy=self.noisy,
         )
-        return QLearning(
+        return rl.agents.QLearning(
             policy=policy,
-            target=Periodic(self.target_period) if self.target_period else Polyak(self.tau),
+            target=rl.ops.Periodic(self.target_period) if self.target_period else rl.ops.Polyak(self.tau),
             learning_rate=self.learning_rate,
             adam_epsilon=self.adam_epsilon,
             max_grad_norm=self.max_grad_norm,
@@ -113,12 +111,12 @@ class DQNConfig(ReplayedConfig):
             anneal=self.anneal,
         )
 
-    def replay(self) -> Buffer:
+    def replay(self) -> "rl.replay.Buffer":
         """The buffer, the way of drawing from it, and the batch transforms."""
-        clip = [clip_reward(-self.clip_reward, self.clip_reward)] if self.clip_reward else []
-        return Buffer(
-            sampler=Prioritized(self.priority_alpha, self.priority_beta) if self.prioritized else Uniform(),
-            transforms=chain(*clip, n_step(self.n_step, self.gamma)),
+        clip = [rl.experience.clip_reward(-self.clip_reward, self.clip_reward)] if self.clip_reward else []
+        return rl.replay.Buffer(
+            sampler=rl.replay.Prioritized(self.priority_alpha, self.priority_beta) if self.prioritized else rl.replay.Uniform(),
+            transforms=rl.chain(*clip, rl.replay.n_step(self.n_step, self.gamma)),
             capacity=self.buffer_size,
             batch_size=self.batch_size,
             length=self.n_step,

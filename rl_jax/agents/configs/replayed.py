@@ -1,12 +1,9 @@
-"""What configurations of agents that learn from a replay buffer share."""
+"""What agents that learn from a replay buffer share."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from rl_jax.experience import chain
-from rl_jax.loop import PerStep, Trainer
-from rl_jax.replay import Buffer, n_step
-from rl_jax.types import Environment
+import rl_jax as rl
 from rl_jax.values import Count, CountOrZero, Positive, Range, Share, Widths, check_fields
 
 
@@ -55,23 +52,23 @@ class ReplayedConfig:
         """The agent alone."""
         raise NotImplementedError
 
-    def replay(self) -> Buffer:
+    def replay(self) -> "rl.replay.Buffer":
         """The buffer, the way of drawing from it, and the batch transforms."""
-        return Buffer(
-            transforms=chain(n_step(self.n_step, self.gamma)),
+        return rl.replay.Buffer(
+            transforms=rl.chain(rl.replay.n_step(self.n_step, self.gamma)),
             capacity=self.buffer_size,
             batch_size=self.batch_size,
             length=self.n_step,
         )
 
-    def trainer(self, env: Environment, **options: Any) -> Trainer:
+    def trainer(self, env: "rl.types.Environment", **options: Any) -> "rl.Trainer":
         """The whole run; ``options`` are further arguments of :meth:`rl_jax.Trainer.create`."""
         self.check()
-        return Trainer.create(
+        return rl.Trainer.create(
             env=env,
             agent=self.agent(),
             replay=self.replay(),
-            updates=PerStep(self.updates_per_step, self.learning_starts),
+            updates=rl.loop.PerStep(self.updates_per_step, self.learning_starts),
             num_envs=self.num_envs,
             rollout_length=self.rollout_length,
             **options,
@@ -86,11 +83,3 @@ class ActorCriticConfig(ReplayedConfig):
     """Environment steps that are uniformly random at first."""
     tau: Share = 0.005
     """Share of the way that slow copies move per learning step."""
-
-    def check(self) -> None:
-        """Refuse numbers that cannot be.
-
-        Raises:
-            RLJaxError: with the option's name and the values it takes.
-        """
-        super().check()
