@@ -16,7 +16,7 @@ from rl_jax.envs import make
 from rl_jax.errors import RLJaxError, UnsupportedSpace
 from rl_jax.experience import Transform, chain, gae
 from rl_jax.loop import Trainer
-from rl_jax.loop.trainer import SIGNS
+from rl_jax.loop.state import SIGNS
 from rl_jax.loop.updates import Constant
 from rl_jax.spaces import Box
 

@@ -15,37 +15,12 @@ from rl_jax.loop import counter as streams
 from rl_jax.loop.collect import Collector, begin, collect
 from rl_jax.loop.counter import Counter
 from rl_jax.loop.metrics import Means
+from rl_jax.loop.parts import check_metrics, check_parts, check_spaces, distinct, naming_what_lacks
+from rl_jax.loop.state import TrainState
 from rl_jax.loop.updates import Constant
 from rl_jax.ops import any_true, spread, written_out
 from rl_jax.replay import OnPolicy
 from rl_jax.types import Agent, Context, Environment, Key, Metrics, PyTree, Rollout, Sample, Spec
-
-#: What :meth:`Trainer.advance` reports besides: the first train step of the call, from 0, with metrics not all finite, or -1; and
-#: how often the agent has learned.
-SIGNS = ("nonfinite_update", "learn_calls")
-
-
-@struct.dataclass
-class TrainState:
-    """Everything that a run is: saving it and loading it again continues the run bit for bit.
-
-    Attributes:
-        key: the run's key; never changes, all randomness is folded out of it with ``updates``.
-        updates: train steps done, exact.
-        horizon: train steps planned, ``float32``, for schedules.
-        agent, experience, replay, curriculum, schedule: the states of the parts.
-        collector: the environments.
-    """
-
-    key: Key
-    updates: Counter
-    horizon: jax.Array
-    agent: PyTree
-    experience: PyTree
-    replay: PyTree
-    curriculum: PyTree
-    schedule: PyTree
-    collector: Collector
 
 
 @struct.dataclass
@@ -95,6 +70,7 @@ class Trainer:
         Raises:
             RLJaxError: sizes that cannot be, or an agent that cannot serve the environment's spaces.
         """
+        check_parts(env, agent, params)
         for name, value in (("num_envs", num_envs), ("rollout_length", rollout_length)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise RLJaxError(f"{name} must be a whole number of at least 1, not {value!r}")
@@ -103,6 +79,7 @@ class Trainer:
             raise RLJaxError(f"time_limit must be at least 1 step, not {limit!r}; leave it out for no limit")
         task = env.default_params if params is None else params
         spec = Spec(env.observation_space(task), env.action_space(task), num_envs, rollout_length)
+        check_spaces(spec.obs_space, spec.action_space)
         return cls(
             agent=agent.bind(spec),
             experience=chain() if experience is None else experience,
@@ -189,7 +166,7 @@ class Trainer:
         keys = jax.random.split(jax.random.fold_in(key, streams.INIT), 6)
         curriculum = self.curriculum.init(keys[0], self.base)
         horizon = jnp.ceil(jnp.asarray(num_steps, jnp.float32) / self.steps_per_update)
-        return TrainState(
+        state = TrainState(
             key=jax.random.fold_in(key, streams.TRAIN),
             updates=Counter.zero(),
             horizon=jnp.maximum(horizon, 1.0),
@@ -200,6 +177,7 @@ class Trainer:
             schedule=self.updates.init(keys[4]),
             collector=begin(self.curriculum, curriculum, self._carry(), keys[5], self.num_envs),
         )
+        return distinct(state)
 
     def _key(self, state: TrainState, stream: int) -> Key:
         """The key of one stream of the train step that ``state`` is about to do."""
@@ -252,7 +230,9 @@ class Trainer:
             sample: Sample = self.replay.sample(replay, before)
             sample = sample._replace(batch=spread(sample.batch, axis=1))
             mine = context.replace(key=key_learn, agent_state=agent)  # type: ignore[attr-defined]
-            after, metrics, priorities = self.agent.learn(agent, sample, mine)
+            with naming_what_lacks(self.agent):
+                after, metrics, priorities = self.agent.learn(agent, sample, mine)
+            check_metrics(metrics)
             if (usable := sample.usable) is not None:
                 after = jax.tree.map(lambda new, old: jnp.where(usable, new, old), after, agent)
             return after, self.replay.update(replay, sample.indices, priorities), Means.of(metrics)

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from rl_jax.errors import NonFinite
-from rl_jax.loop.trainer import SIGNS
+from rl_jax.loop.state import SIGNS
 from rl_jax.run import stats
 from rl_jax.run.devices import on_host
 from rl_jax.run.evaluation import Scores
@@ -63,7 +63,7 @@ class Failures:
                     f"NaN or infinity in {reason} ({who}) at train step {at} (environment step {at * steps_per_update}){all_of}; "
                     f"{kept}: {fix}"
                 )
-        return [{**self.labels[run], "failed": self.found[run]["reason"]} for run in new]
+        return [{"steps": self.found[run]["steps"], **self.labels[run], "failed": self.found[run]["reason"]} for run in new]
 
 
 def failed_text(failed: Sequence[Row], runs: int) -> str:

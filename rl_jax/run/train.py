@@ -162,7 +162,7 @@ def _loop(
             add_scores(rows, evaluator.scores, failures.frozen)
         saver.owned.check()
         for logger in loggers:
-            logger.log([*rows, *({"steps": end * per_update, **row} for row in failed)])
+            logger.log([*rows, *failed])
         if saving:
             saver.save(end, state, evaluator.score() if evaluated else None, scheduled=evaluated)
             stopped_by = saver.asked()
@@ -181,8 +181,10 @@ def _loggers(
         return []
     metrics_file = MetricsFile(owned.place / "metrics.jsonl")
     found, expected = metrics_file.truncate_after(done), plan.expected(done // per_update)
-    if missing := sum(max(0, runs - found.count(edge * per_update)) for edge in expected):
-        total = runs * len(expected)
+    ends = [row["steps"] for row in metrics_file.read() if "failed" in row] if found else []
+    due = {edge * per_update: runs - sum(end < edge * per_update for end in ends) for edge in expected}
+    if missing := sum(max(0, number - found.count(steps)) for steps, number in due.items()):
+        total = sum(due.values())
         say(
             f"rl-jax: warning: {owned.path / 'metrics.jsonl'} lacks {missing} of the {total} rows up to step {done}: the run goes on "
             f"without them"
