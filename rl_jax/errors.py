@@ -1,7 +1,11 @@
 """Errors meant for people: one line that says what is wrong and how to mend it."""
 
 import importlib
+from collections.abc import Mapping
 from types import ModuleType
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class RLJaxError(ValueError):
@@ -28,6 +32,17 @@ class MissingExtra(RLJaxError):
 
 class NonFinite(RLJaxError):
     """NaN or infinity was met in training."""
+
+
+def chosen(what: str, name: Any, table: Mapping[Any, T]) -> T:
+    """What a name stands for.
+
+    Raises:
+        RLJaxError: it is not among the names; nothing else is taken in its place.
+    """
+    if name not in table:
+        raise RLJaxError(f"there is no {what} {name!r}: use {', '.join(map(str, table))}")
+    return table[name]
 
 
 def import_extra(module: str, feature: str, extra: str) -> ModuleType:

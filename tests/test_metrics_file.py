@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from rl_jax.errors import MissingExtra, RLJaxError
-from rl_jax.run.metrics import MetricsFile, TensorBoardLogger, WandbLogger, read
+from rl_jax.run.loggers import TensorBoardLogger, WandbLogger
+from rl_jax.run.metrics import MetricsFile, read
 from rl_jax.run.progress import PLAIN_LINES, Progress, human_count, human_time, human_value
 
 
@@ -131,8 +132,17 @@ def test_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     logger = WandbLogger(tmp_path / "w", {"gamma": 0.99}, "study")
     logger.log([{"steps": 8, "seed": seed, "x": float(seed)} for seed in range(2)] + [{"steps": 16, "seed": 0, "x": 3}])
     logger.close()
-    assert calls[0] == {"project": "study", "dir": str(tmp_path / "w"), "config": {"gamma": 0.99}, "mode": "offline"}
+    name = (tmp_path / "w" / "wandb_id.txt").read_text()
+    expected = {"project": "study", "dir": str(tmp_path / "w"), "config": {"gamma": 0.99}, "mode": "offline"}
+    assert calls[0] == {**expected, "id": name, "resume": "allow"}
     assert calls[1:] == [(8, {"seed_0/x": 0.0, "seed_1/x": 1.0, "x": 0.5}), (16, {"x": 3.0}), "finished"]
+    # A resumed run goes on in its own record; the settings of a sweep are curves of their own.
+    WandbLogger(tmp_path / "w", resume_from=8)
+    assert calls[-1]["id"] == name and calls[-1]["config"] == {"resumed_from": 8}
+    sweep = WandbLogger(tmp_path / "v", varied=("lr",))
+    sweep.log([{"steps": 8, "run": i, "seed": i % 2, "lr": (0.1, 0.2)[i // 2], "x": float(i)} for i in range(4)])
+    each = {"lr=0.1,seed=0/x": 0.0, "lr=0.1,seed=1/x": 1.0, "lr=0.2,seed=0/x": 2.0, "lr=0.2,seed=1/x": 3.0}
+    assert calls[-1] == (8, {**each, "lr=0.1/x": 0.5, "lr=0.2/x": 2.5})
 
 
 def test_missing_extras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

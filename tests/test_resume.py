@@ -95,7 +95,12 @@ def whole(tmp_path_factory):
     return get
 
 
-def assert_same_run(folder, result, whole, seconds=("seconds_compile", "seconds_run", "steps_per_second", "out")):
+def assert_same_run(
+    folder,
+    result,
+    whole,
+    seconds=("seconds_compile", "seconds_train", "seconds_eval", "seconds_run", "steps_per_second", "out"),
+):
     """The result, the metrics and the saved result are those of the whole run."""
     reference, wanted = whole
     for name in wanted.keys() - set(seconds):

@@ -9,7 +9,7 @@ import optax
 from flax import struct
 
 from rl_jax.agents.minibatches import check_minibatches, sweep_minibatches
-from rl_jax.agents.optimizers import Optimizer, optimizer
+from rl_jax.agents.optimizers import Optimizer, optimizer, step_size
 from rl_jax.agents.q_policy import ActsByValue, QPolicy, pick
 from rl_jax.networks import q_network
 from rl_jax.ops import descend, joined
@@ -48,7 +48,7 @@ class PQN(ActsByValue):
     epochs: int = struct.field(pytree_node=False, default=2)
     minibatches: int = struct.field(pytree_node=False, default=4)
     anneal: bool = struct.field(pytree_node=False, default=True)
-    optimizer: Optimizer = struct.field(pytree_node=False, default="radam")
+    optimizer: Optimizer | optax.GradientTransformation = struct.field(pytree_node=False, default="radam")
     name: str = struct.field(pytree_node=False, default="PQN")
 
     def bind(self, spec: Spec) -> "PQN":
@@ -60,6 +60,7 @@ class PQN(ActsByValue):
         """
         agent = self.replace(policy=self.policy.bind(spec, self.name))  # type: ignore[attr-defined]
         check_minibatches(spec, self.minibatches, agent.policy.recurrent)
+        agent._optimizer()  # refuses a name that it does not know
         return agent
 
     def _optimizer(self) -> optax.GradientTransformation:
@@ -73,6 +74,7 @@ class PQN(ActsByValue):
     def learn(self, state: PQNState, sample: Sample, context: Context) -> tuple[PQNState, Metrics, None]:
         """``epochs`` passes over the rollout in ``minibatches`` pieces, one step each; metrics are means over them."""
         rate = self.learning_rate * (1.0 - context.progress) if self.anneal else self.learning_rate
+        rate = step_size(self.optimizer, rate)
 
         def loss(params: PyTree, batch: Rollout, key: Key) -> tuple[jax.Array, Metrics]:
             carry = jax.tree.map(lambda c: c[0], batch.carry)

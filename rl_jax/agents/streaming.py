@@ -10,7 +10,7 @@ from flax import struct
 
 from rl_jax.agents.configs.streaming import StepRule
 from rl_jax.agents.continuous import single_steps
-from rl_jax.errors import RLJaxError
+from rl_jax.errors import RLJaxError, chosen
 from rl_jax.losses import td_target
 from rl_jax.ops.obgd import along, obgd
 from rl_jax.types import Context, Metrics, PyTree, Rollout, Sample, Spec
@@ -81,7 +81,7 @@ class TraceStep:
 
     def init(self, params: PyTree) -> Traced:
         """An empty trace."""
-        adam = optax.scale_by_adam().init(params) if self.rule == "adam" else ()
+        adam = chosen("rule of steps", self.rule, {"obgd": (), "sgd": (), "adam": optax.scale_by_adam().init(params)})
         return Traced(jax.tree.map(jnp.zeros_like, params), jnp.ones((), jnp.float32), adam)
 
     def step(

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.curricula import FixedTask
+from rl_jax.envs.limits import longest_episode
 from rl_jax.loop import counter as streams
 from rl_jax.loop.collect import begin
 from rl_jax.loop.trainer import Trainer, TrainState
@@ -141,5 +142,5 @@ def evaluate(
 
 def longest(trainer: Trainer, max_steps: int | None = None) -> int:
     """Steps after which no episode of an evaluation goes on."""
-    limits = [limit for limit in (max_steps, trainer.time_limit) if limit is not None]
+    limits = [limit for limit in (max_steps, trainer.time_limit, longest_episode(trainer.env)) if limit is not None]
     return min(limits, default=MOST_STEPS)

@@ -20,17 +20,16 @@ from rl_jax.ops import written_out
 from rl_jax.run import config, distributed
 from rl_jax.run.begin import choose_devices, count_cpu_devices, run_folder, set_precision
 from rl_jax.run.budget import plan as evaluation_budget
-from rl_jax.run.curves import curve_from_rows
 from rl_jax.run.evaluating import FINAL_EVALUATION
 from rl_jax.run.failures import writing
 from rl_jax.run.folder import RunFolder
 from rl_jax.run.job import Job
 from rl_jax.run.leaves import digest
+from rl_jax.run.loggers import TENSORBOARD, WANDB
 from rl_jax.run.memory import check_memory
 from rl_jax.run.metadata import device_text
-from rl_jax.run.metrics import TENSORBOARD, WANDB
-from rl_jax.run.options import IDENTITY, RunOptions
-from rl_jax.run.outcome import summarise
+from rl_jax.run.options import RunOptions
+from rl_jax.run.outcome import failed_text, summarise
 from rl_jax.run.ownership import check_writable
 from rl_jax.run.parse import sweepable
 from rl_jax.run.progress import Progress
@@ -53,6 +52,10 @@ def _check_extras(options: RunOptions) -> None:
     for wanted, names in ((options.tensorboard, TENSORBOARD), (options.wandb, WANDB)):
         if wanted:
             import_extra(*names)
+
+
+#: Exit status when some runs of a batch have failed and the others have come to their end.
+SOME_FAILED = 4
 
 
 def train(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
@@ -85,6 +88,7 @@ def train(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
             plot_run(owned.path, title)
     if distributed.first():
         print(json.dumps(summary))
+        _tell_failed(summary)
 
 
 def sweep(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
@@ -115,6 +119,14 @@ def sweep(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
             report(owned.path, varied, labels, summary["eval_returns"], title, options.quiet)
     if distributed.first():
         print(json.dumps(summary))
+        _tell_failed(summary)
+
+
+def _tell_failed(summary: dict[str, Any]) -> None:
+    """A run of a batch that failed is no success: one line, and a status of its own."""
+    if summary.get("failed"):
+        print(f"rl-jax: {failed_text(summary['failed'], summary['runs'])}", file=sys.stderr)
+        raise SystemExit(SOME_FAILED)
 
 
 def evaluate(given: Any) -> None:
@@ -215,38 +227,9 @@ def render(given: Any) -> None:
 
 def plot(given: Any) -> None:
     """``rl-jax plot``."""
-    if given.out.suffix != ".png":
-        raise RLJaxError(f"--out must be a .png file, not {given.out}")
-    if given.out.exists() and not given.overwrite:
-        raise RLJaxError(f"{given.out} exists already: add --overwrite or choose another --out")
-    check_writable(given.out.resolve().parent)
-    folders = [RunFolder.open(path) for path in given.runs]
-    if not folders:
-        raise RLJaxError("name at least one run folder")
-    from rl_jax.run.plots import compare_curves
+    from rl_jax.run.comparison import plot as run
 
-    groups: dict[str, list[RunFolder]] = {}
-    for folder in folders:
-        identity = {name: config.plain(getattr(folder.options, name)) for name in IDENTITY if name not in ("seed", "seeds")}
-        groups.setdefault(json.dumps([folder.agent, identity, folder.hyperparameters]), []).append(folder)
-    curves = {}
-    for label, members in zip(_labels(list(groups)), groups.values(), strict=True):
-        rows: list[dict[str, Any]] = []
-        for member in members:
-            rows += [{**row, "seed": f"{member.path}/{row.get('seed')}"} for row in member.rows()]
-        curves[label] = curve_from_rows(rows, given.metric)
-    label = "return" if given.metric == "episode/return" else given.metric
-    with writing(given.out):
-        print(compare_curves(given.out, curves, given.statistic, ylabel=label))
-
-
-def _labels(groups: list[str]) -> list[str]:
-    """What tells configurations apart, in as few words as possible."""
-    parsed = [{"agent": agent, **options, **numbers} for agent, options, numbers in map(json.loads, groups)]
-    names = list(dict.fromkeys(name for one in parsed for name in one))
-    differing = [name for name in names if len({json.dumps(one.get(name)) for one in parsed}) > 1]
-    shown = differing or ["agent", "env"]
-    return [", ".join(str(one.get(n)) if n in ("agent", "env") else f"{n} {one.get(n)}" for n in shown) for one in parsed]
+    run(given)
 
 
 def bench(given: Any) -> None:

@@ -1,24 +1,19 @@
-"""The metrics of a run on disk: a file of JSON lines that survives a kill, and loggers for TensorBoard and W&B.
+"""The metrics of a run on disk: a file of JSON lines that survives a kill.
 
 A row is a flat dictionary: ``steps`` (environment steps so far), ``seed``, ``wall`` (seconds), and named numbers such
-as ``episode/return``. The file is the record; loggers are copies of it.
+as ``episode/return``. The file is the record; loggers (:mod:`rl_jax.run.loggers`) are copies of it.
 """
 
 import json
 import math
 import os
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from rl_jax.errors import RLJaxError, import_extra
+from rl_jax.errors import RLJaxError
 
 Row = dict[str, Any]
-#: What the loggers import: the module, what errors call it, and the extra that brings it.
-TENSORBOARD = ("tensorboardX", "TensorBoard logging (--tensorboard)", "tensorboard")
-WANDB = ("wandb", "Weights & Biases logging (--wandb)", "wandb")
-COORDINATES = ("steps", "seed", "wall")  # where a row was measured, as opposed to what
 
 
 class Logger(Protocol):
@@ -110,102 +105,11 @@ def read(path: str | os.PathLike[str]) -> list[Row]:
         raise RLJaxError(f"there is no metrics file at {path}: give the folder of a run that has started") from None
 
 
-class TensorBoardLogger:
-    """Writes scalars for TensorBoard, each seed as a run of its own (``seed_0``, ``seed_1``, ...).
-
-    Args:
-        folder: where the event files go.
-        resume_from: environment steps of the checkpoint that the run continues from; later points are hidden.
-
-    Raises:
-        MissingExtra: without the extra ``tensorboard``.
-    """
-
-    def __init__(self, folder: str | os.PathLike[str], resume_from: int | None = None):
-        self._module = import_extra(*TENSORBOARD)
-        self._folder = Path(folder)
-        self._purge = None if resume_from is None else resume_from + 1
-        self._writers: dict[Any, Any] = {}
-
-    def log(self, rows: Sequence[Row]) -> None:
-        """Write every finite number of ``rows`` at its environment step."""
-        for row in rows:
-            seed = row.get("seed")
-            if seed not in self._writers:
-                folder = self._folder if seed is None else self._folder / f"seed_{seed}"
-                self._writers[seed] = self._module.SummaryWriter(str(folder), purge_step=self._purge)
-            for name, value in _numbers(row).items():
-                self._writers[seed].add_scalar(name, value, int(row.get("steps", 0)))
-        for writer in self._writers.values():
-            writer.flush()
-
-    def close(self) -> None:
-        """Flush and close the event files."""
-        for writer in self._writers.values():
-            writer.close()
-
-
-class WandbLogger:
-    """Sends metrics to Weights & Biases, by default to files only, which ``wandb sync <folder>`` uploads later.
-
-    So a run never waits for a network or a login; set ``WANDB_MODE=online`` to upload while training. With several
-    seeds a metric is logged as the mean over seeds under its own name, and for each seed under ``seed_<i>/``.
-
-    Args:
-        folder: where its files go.
-        config: the configuration shown beside the run.
-        project: the project's name.
-        resume_from: environment steps of the checkpoint that the run continues from, noted in the configuration.
-
-    Raises:
-        MissingExtra: without the extra ``wandb``.
-    """
-
-    def __init__(
-        self,
-        folder: str | os.PathLike[str],
-        config: dict[str, Any] | None = None,
-        project: str = "rl_jax",
-        resume_from: int | None = None,
-    ):
-        wandb = import_extra(*WANDB)
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        settings = dict(config or {}) | ({} if resume_from is None else {"resumed_from": resume_from})
-        mode = os.environ.get("WANDB_MODE", "offline")
-        self._run = wandb.init(project=project, dir=str(folder), config=settings, mode=mode)
-
-    def log(self, rows: Sequence[Row]) -> None:
-        """Log rows, those of equal ``steps`` together."""
-        groups: dict[int, list[Row]] = defaultdict(list)
-        for row in rows:
-            groups[int(row.get("steps", 0))].append(row)
-        for steps, group in sorted(groups.items()):
-            values: dict[str, list[float]] = defaultdict(list)
-            payload: dict[str, float] = {}
-            for row in group:
-                for name, value in _numbers(row).items():
-                    values[name].append(value)
-                    if len(group) > 1:
-                        payload[f"seed_{row.get('seed', 0)}/{name}"] = value
-            payload |= {name: sum(each) / len(each) for name, each in values.items()}
-            self._run.log(payload, step=steps)
-
-    def close(self) -> None:
-        """Finish the run."""
-        self._run.finish()
-
-
-def _numbers(row: Row) -> dict[str, float]:
-    """The finite measurements of a row."""
-    plain = {name: _plain(value) for name, value in row.items() if name not in COORDINATES}
-    return {name: float(value) for name, value in plain.items() if isinstance(value, int | float)}
-
-
 def _line(row: Row) -> str:
-    return json.dumps({name: _plain(value) for name, value in row.items()}, allow_nan=False) + "\n"
+    return json.dumps({name: plain(value) for name, value in row.items()}, allow_nan=False) + "\n"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A JSON value: scalars of any array library as Python numbers, what is not finite as ``None``."""
     if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
         value = value.item()

@@ -187,6 +187,8 @@ class Reproduce:
     """Run a small slice of a few arms on two seeds, to try the machinery; nothing is judged."""
     out: Path = Path("runs/reproduce")
     """Folder of the results: RECIPE/result.json and RECIPE/plot.png."""
+    fresh: bool = False
+    """Run all arms again, also those that an interrupted start with the same command has finished."""
     record: bool = False
     """Also replace the committed result and plot of the repository."""
     compile_cache: bool = True

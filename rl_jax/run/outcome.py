@@ -11,6 +11,7 @@ from rl_jax.loop.trainer import SIGNS
 from rl_jax.run import stats
 from rl_jax.run.devices import on_host
 from rl_jax.run.evaluation import Scores
+from rl_jax.run.identity import run_name
 from rl_jax.types import PyTree
 
 Row = dict[str, Any]
@@ -64,16 +65,12 @@ class Failures:
                 )
         return [{**self.labels[run], "failed": self.found[run]["reason"]} for run in new]
 
-    def text(self) -> str:
-        """In words; nothing if none failed."""
-        if not self.found:
-            return ""
-        each = [
-            " ".join(f"{name} {value:g}" for name, value in self.labels[run].items()) + f": {about['reason']}"
-            for run, about in sorted(self.found.items())
-        ]
-        more = f" and {len(each) - 3} more" if len(each) > 3 else ""
-        return f"{len(each)} of {len(self.labels)} runs failed ({'; '.join(each[:3])}{more}); the others are whole"
+
+def failed_text(failed: Sequence[Row], runs: int) -> str:
+    """Which of so many runs failed, in words."""
+    each = [f"{run_name({k: v for k, v in one.items() if k not in ('steps', 'reason')})}: {one['reason']}" for one in failed]
+    more = f"; and {len(each) - 3} more" if len(each) > 3 else ""
+    return f"{len(each)} of {runs} runs failed ({'; '.join(each[:3])}{more}); the others are whole"
 
 
 def _reason(state: PyTree, metrics: dict[str, np.ndarray], run: int) -> tuple[str, str]:

@@ -68,7 +68,7 @@ def sweep_job(base: Any, grid: dict[str, tuple[float, ...]], options: RunOptions
         trainers.append(make_trainer(configuration, options, env))
         for seed in range(options.seed, options.seed + options.seeds):
             seeds.append(seed)
-            labels.append({"seed": seed, **point})
+            labels.append({"seed": seed, **{name: value for name, value in point.items() if len(grid[name]) > 1}})
 
     def stack(*leaves: Any) -> jax.Array:
         """One number or array of each setting, repeated for its seeds. Stays of a weak type if it was."""
@@ -96,6 +96,7 @@ def report(
         known = np.asarray([score for score in scores if np.isfinite(score)])
         low, high = stats.bootstrap_interval(known) if known.size > 1 else (None, None)
         row: dict[str, Any] = {"iqm": float(stats.iqm(known)) if known.size else None, "ci95": [low, high], "runs": len(scores)}
+        row["failed"] = len(scores) - known.size
         table.append({**dict(zip(varied, values, strict=True)), **row})
     table.sort(key=lambda row: -np.inf if row["iqm"] is None else row["iqm"], reverse=True)
     drawn = sweep_plot(folder / ".sweep.png", varied, list(groups), np.asarray(list(groups.values())), title=title)
@@ -106,5 +107,6 @@ def report(
             cells = "  ".join(f"{row[name]:>16g}" for name in varied)
             low, high = row["ci95"]
             interval = "" if low is None else f"{low:.1f} .. {high:.1f}"
+            interval += f"   {row['failed']} of {row['runs']} failed" if row["failed"] else ""
             print(f"{cells}  {np.nan if row['iqm'] is None else row['iqm']:>8.1f}   {interval}", file=sys.stderr)
     return table

@@ -19,11 +19,13 @@ from rl_jax.run.checkpoint import Checkpoints
 from rl_jax.run.config import load, write_json
 from rl_jax.run.curves import curve_from_rows
 from rl_jax.run.evaluating import Evaluator
+from rl_jax.run.identity import settings_of
 from rl_jax.run.job import Job
 from rl_jax.run.leaves import digest
+from rl_jax.run.loggers import TensorBoardLogger, WandbLogger
 from rl_jax.run.memory import replay_text
 from rl_jax.run.metadata import device_text
-from rl_jax.run.metrics import Logger, MetricsFile, TensorBoardLogger, WandbLogger
+from rl_jax.run.metrics import Logger, MetricsFile
 from rl_jax.run.metrics import read as read_rows
 from rl_jax.run.options import RunOptions
 from rl_jax.run.outcome import Failures, add_scores, evaluation_text, rows_of, summarise
@@ -71,7 +73,7 @@ def train(
     first_update = done // per_update
     if len(plan.planned) > 1 and state is not None:
         state = with_length(job, state, plan.length(first_update))
-    loggers = _loggers(owned, options, title, done if state is not None else -1, plan, per_update, runs)
+    loggers = _loggers(owned, options, title, done if state is not None else -1, plan, per_update, runs, labels[0])
     progress = Progress(job.updates * per_update, options.quiet or not loggers, start_steps=done, runs=runs)
     budget = evaluation_budget(job.trainer, options)
     for text in filter(
@@ -171,7 +173,9 @@ def _loop(
     return state, learned, seconds_train
 
 
-def _loggers(owned: Owned, options: RunOptions, title: str, done: int, plan: Plan, per_update: int, runs: int) -> list[Logger]:
+def _loggers(
+    owned: Owned, options: RunOptions, title: str, done: int, plan: Plan, per_update: int, runs: int, label: dict[str, Any]
+) -> list[Logger]:
     """Where rows of metrics go, from the step ``done`` on; nowhere in any process but the first. Rows that are missing are said."""
     if not distributed.first():
         return []
@@ -184,10 +188,13 @@ def _loggers(owned: Owned, options: RunOptions, title: str, done: int, plan: Pla
             f"without them"
         )
     loggers: list[Logger] = [metrics_file]
+    content = load(owned.place / "config.json")
+    shown = {**content["run"], **content["hyperparameters"], "agent": content["agent"], "title": title}
+    varied = list(settings_of(label))
     if options.tensorboard:
-        loggers.append(TensorBoardLogger(owned.place / "tensorboard", max(done, 0) or None))
+        loggers.append(TensorBoardLogger(owned.place / "tensorboard", max(done, 0) or None, shown, varied))
     if options.wandb:
-        loggers.append(WandbLogger(owned.place, {"title": title}, resume_from=max(done, 0) or None))
+        loggers.append(WandbLogger(owned.place, shown, resume_from=max(done, 0) or None, varied=varied))
     return loggers
 
 
