@@ -76,6 +76,8 @@ def _show_environments(envs: Sequence[Environment], spaces: bool) -> None:
         return
     rows = [(one.name, one.observation, one.action, one.limit) for one in envs]
     _show_table(("environment", "observation", "action", "steps"), rows)
+    if any("?" in row for row in rows):
+        print("?: known once it is made (it fetches files, or needs an option)")
     for prefix in missing:
         if count := sum(one.name.startswith(f"{prefix}/") for one in envs):
             print(f"{prefix}/... ({count}) is not installed: pip install 'rl_jax[{prefix}]'")
@@ -113,9 +115,17 @@ def _show_one(name: str) -> None:
 
 
 def limit(env: "rl.types.Environment") -> int | None:
-    """Steps of an episode at the most: of the loop, or of the environment's own parameters."""
-    limits = [getattr(env.default_params, field, None) for field in ("max_steps_in_episode", "max_steps", "max_timesteps")]
-    known = [int(value) for value in (env.time_limit, *limits) if value is not None]
+    """Steps of an episode at the most: of the loop, or of the environment's own numbers."""
+    import jax
+    import numpy as np
+
+    inner = getattr(env, "env", None)
+    limits = [
+        getattr(of, field, None)
+        for of in (env.default_params, inner, getattr(inner, "unwrapped", None))
+        for field in ("max_steps_in_episode", "max_steps", "max_timesteps", "time_limit")
+    ]
+    known = [int(value) for value in (env.time_limit, *limits) if isinstance(value, int | np.integer | jax.Array | np.ndarray)]
     return min(known, default=None)
 
 
