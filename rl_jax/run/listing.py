@@ -89,7 +89,7 @@ def _show_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         return
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head) - 1)]
     start = sum(widths) + 2 * len(widths)
-    width = max(min(shutil.get_terminal_size().columns, 160) - start, 30)
+    width = max(min(shutil.get_terminal_size((160, 24)).columns, 160) - start, 30)
     for row in (head, *rows):
         first, *rest = textwrap.wrap(row[-1], width) or [""]
         print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=False)) + "  " + first)
