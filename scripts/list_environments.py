@@ -10,8 +10,8 @@ import sys
 import numpy as np
 
 import rl_jax as rl
+from rl_jax.envs.limits import longest_episode
 from rl_jax.run.catalogue import FILE, Environment, environments
-from rl_jax.run.listing import limit
 
 UNKNOWN = "?"
 
@@ -35,7 +35,7 @@ def fact(name):
     env = rl.envs.make(name)
     params = env.default_params
     spaces = words(env.observation_space(params), False), words(env.action_space(params), True)
-    return Environment(name, *spaces, str(limit(env) or "-"))
+    return Environment(name, *spaces, str(longest_episode(env) or "-"))
 
 
 def main():

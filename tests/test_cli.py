@@ -166,7 +166,7 @@ def test_plot(run, swept, tmp_path):
 def test_list():
     names = [line.split()[0] for line in call("list", "envs", "--no-spaces").out.splitlines()]
     assert {"CartPole-v1", "brax/ant", "Breakout-MinAtar"} <= set(names) and names == sorted(names)
-    assert call("list", "agents").out.startswith("ppo")
+    assert call("list", "agents").out.splitlines()[1].startswith("ppo ")
     assert "ppo" in (both := call("list", "--no-spaces").out) and "CartPole-v1" in both
 
 

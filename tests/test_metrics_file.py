@@ -1,9 +1,11 @@
 """The metrics file survives kills and resumes; loggers copy it; the progress line says the same."""
 
 import io
+import itertools
 import json
 import math
 import sys
+import time
 import types
 from pathlib import Path
 from typing import Any
@@ -212,6 +214,24 @@ def test_progress_on_a_terminal() -> None:
     progress.close()
     progress.close()
     assert stream.getvalue().endswith("return 1  left 0:50\x1b[K\n")
+
+
+def test_a_clock_while_something_goes_on() -> None:
+    stream, clock = Terminal(), itertools.count(0.0, 61.0)
+    progress = Progress(100, stream=stream, clock=lambda: next(clock))
+    with progress.busy("compiling"):
+        while "compiling" not in stream.getvalue():
+            time.sleep(0.001)
+    progress.note("compiled")
+    text = stream.getvalue()
+    assert "compiling ... 1:01" in text and text.endswith("\r\x1b[Kcompiled\n")
+    plain = io.StringIO()
+    with Progress(100, stream=plain).busy("compiling"):
+        assert plain.getvalue() == "compiling ...\n"
+    silent = Terminal()
+    with pytest.raises(KeyError), Progress(100, quiet=True, stream=silent).busy("compiling"):
+        raise KeyError
+    assert not silent.getvalue()
 
 
 def test_quiet_progress() -> None:

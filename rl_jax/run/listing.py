@@ -89,7 +89,7 @@ def _show_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         return
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head) - 1)]
     start = sum(widths) + 2 * len(widths)
-    width = max(min(shutil.get_terminal_size().columns, 160) - start, 30)
+    width = max(min(shutil.get_terminal_size((160, 24)).columns, 160) - start, 30)
     for row in (head, *rows):
         first, *rest = textwrap.wrap(row[-1], width) or [""]
         print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=False)) + "  " + first)
@@ -100,6 +100,7 @@ def _show_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def _show_one(name: str) -> None:
     """Make an environment, and play episodes at random."""
     import rl_jax as rl
+    from rl_jax.envs.limits import longest_episode
 
     with contextlib.redirect_stdout(io.StringIO()):  # libraries print when they are imported
         env = rl.envs.make(name)
@@ -107,26 +108,12 @@ def _show_one(name: str) -> None:
     print(name)
     print(f"  observation   {rl.envs.describe(env.observation_space(params))}")
     print(f"  action        {rl.envs.describe(env.action_space(params))}")
-    print(f"  time limit    {limit(env) or 'none that is known'}", flush=True)
+    print(f"  time limit    {longest_episode(env) or 'none that is known'}", flush=True)
     print(f"  at random     {_at_random(env)}")
-    if link := LINKS.get(name.partition("/")[0] if "/" in name else "" if ":" not in name else name):
+    prefix = name.partition("/")[0] if "/" in name else ""
+    if ":" not in name and (link := LINKS.get(prefix)):
         print(f"  made by       {link}")
     print(f"  train         rl-jax train ppo --env {name}")
-
-
-def limit(env: "rl.types.Environment") -> int | None:
-    """Steps of an episode at the most: of the loop, or of the environment's own numbers."""
-    import jax
-    import numpy as np
-
-    inner = getattr(env, "env", None)
-    limits = [
-        getattr(of, field, None)
-        for of in (env.default_params, inner, getattr(inner, "unwrapped", None))
-        for field in ("max_steps_in_episode", "max_steps", "max_timesteps", "time_limit")
-    ]
-    known = [int(value) for value in (env.time_limit, *limits) if isinstance(value, int | np.integer | jax.Array | np.ndarray)]
-    return min(known, default=None)
 
 
 def _at_random(env: "rl.types.Environment") -> str:

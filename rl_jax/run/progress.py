@@ -3,8 +3,10 @@
 import math
 import shutil
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TextIO
 
 PLAIN_LINES = 20  # printed over a whole run where lines cannot be rewritten (a file, a batch system)
@@ -134,6 +136,32 @@ class Progress:
         self._print(text)
         if shown:
             self._draw(shown)
+
+    @contextmanager
+    def busy(self, text: str) -> Iterator[None]:
+        """Say what goes on, and on a terminal for how long, while nothing else is shown: ``compiling 0:07``.
+
+        A thread redraws the clock, since what is waited for may not come back to Python for minutes.
+        """
+        if self.quiet or not self._terminal:
+            self.note(f"{text} ...")
+            yield
+            return
+        start, ended = self._clock(), threading.Event()
+
+        def draw() -> None:
+            while not ended.is_set():
+                self._draw(f"{text} ... {human_time(self._clock() - start)}")
+                ended.wait(1.0)
+
+        thread = threading.Thread(target=draw, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            self._erase()
 
     def close(self) -> None:
         """Leave the last state standing, on a line of its own."""

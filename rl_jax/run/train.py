@@ -77,16 +77,12 @@ def train(
     progress = Progress(job.updates * per_update, options.quiet or not loggers, start_steps=done, runs=runs)
     budget = evaluation_budget(job.trainer, options)
     for text in filter(
-        None,
-        (
-            replay_text(job.trainer, runs),
-            budget.text(),
-            f"{title} on {device_text()}{job.devices.text()}: compiling ...",
-        ),
+        None, (replay_text(job.trainer, runs), budget.text(), f"{title} on {device_text()}{job.devices.text()}")
     ):
         progress.note(text)
     if first_update < edges[-1]:
-        job.compile(fresh=state is None)
+        with progress.busy("compiling the training program"):
+            job.compile(fresh=state is None)
     progress.note(f"compiled in {job.seconds_compile:.1f} s; run folder {folder}")
     failures = Failures(labels, read_rows(owned.place / "metrics.jsonl") if state is not None else ())
     start = time.perf_counter()
