@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import re
 from functools import partial
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -368,3 +370,10 @@ def test_only_what_was_named_is_run(tmp_path, monkeypatch):
     for text, words in mistakes.items():
         (tmp_path / "bad.py").write_text(text)
         assert words in failed(call("reproduce", str(tmp_path / "bad.py")))
+
+
+def test_the_recipe_of_the_page_is_whole(tmp_path):
+    page = (Path(__file__).parents[1] / "docs" / "claims.md").read_text()
+    (tmp_path / "my-idea.py").write_text(re.search(r'```python title="my-idea.py"\n(.*?)```', page, re.DOTALL)[1])
+    made, _ = library.load(str(tmp_path / "my-idea.py"))
+    assert list(made.arms) == ["with", "without"] and made.arms["with"].make(True).num_envs == 4
