@@ -28,6 +28,13 @@ def number(value: Any, digits: int = 1) -> str:
     return f"{value:.2f}" if abs(value) < 10 else f"{value:,.{digits}f}".replace(",", " ")
 
 
+def spread(interval: list[float] | None, values: list[float] | None) -> str:
+    """An interval over seeds, in words where it has no width."""
+    from rl_jax.run.intervals import interval_text
+
+    return interval_text(*interval, values, " … ", number) if interval and values else "–"
+
+
 def count(value: Any) -> str:
     """A large number in three digits."""
     if not isinstance(value, int | float):
@@ -111,7 +118,6 @@ def baselines(rows: list[dict[str, Any]]) -> str:
     table = []
     for row in rows:
         seeds = row.get("seed_list", row.get("seeds"))
-        low, high = row.get("eval_return_iqm_ci95") or (None, None)
         table.append(
             [
                 f"`{row['env']}`",
@@ -119,7 +125,7 @@ def baselines(rows: list[dict[str, Any]]) -> str:
                 *(show(row) for show in extra.values()),
                 count(row.get("steps")),
                 f"{seeds[0]}–{seeds[-1]}" if isinstance(seeds, list) else seeds,
-                f"**{number(row.get('eval_return_iqm'))}** ({number(low)} … {number(high)})",
+                f"**{number(row.get('eval_return_iqm'))}** ({spread(row.get('eval_return_iqm_ci95'), row.get('eval_returns'))})",
                 number(row.get("eval_return_mean")),
                 f"{threshold(row.get('threshold'))}: {met(row)}" if row.get("threshold") is not None else "–",
                 count(row.get("steps_per_second")),
@@ -207,7 +213,7 @@ def before_after(result: dict[str, Any]) -> str:
     """Returns of the same commands from two commits."""
 
     def reached(one: dict[str, Any]) -> str:
-        return f"{number(one['iqm'])} ({number(one['ci95'][0])} … {number(one['ci95'][1])})"
+        return f"{number(one['iqm'])} ({spread(one['ci95'], one['seeds'])})"
 
     cells = [
         [name, f"`{row['command']}`", reached(row["before"]), reached(row["after"])] for name, row in result["rows"].items()
@@ -433,7 +439,7 @@ def claims() -> str:
         [
             f"[{r['title']}](#{r['slug']})",
             r["paper"].split(",")[0],
-            f"**{r['verdict']}**",
+            f"**{r['verdict']}**{attempts(r)}",
             len(r["seeds"]),
             f"{r['seconds'] / 60:.0f} min",
         ]
@@ -448,8 +454,37 @@ def claims() -> str:
     return "\n".join(lines) + "\n"
 
 
+def attempts(r: dict[str, Any]) -> str:
+    """What stands beside a verdict that is not the first, in brackets."""
+    from rl_jax.run.claims.attempts import history
+
+    return f" ({history(r)})" if history(r) else ""
+
+
+def earlier(r: dict[str, Any]) -> list[str]:
+    """The attempts before the one that is shown, with what they left open."""
+    from rl_jax.run.claims.attempts import ordinal
+
+    rows = []
+    for about in r["earlier"]:
+        open_ones, file = "–", "–"
+        if "file" in about:
+            found = json.loads((RESULTS / about["file"]).read_text())
+            rest = [p for p in found["predictions"] if p["verdict"] != "holds"]
+            texts = [f"{p['prediction']}: {number(p['difference'])} ({' … '.join(map(number, p['ci95']))})" for p in rest]
+            open_ones, file = "; ".join(texts) or "–", f"`experiments/results/{about['file']}`"
+        seeds = about["seeds"]
+        rows.append(
+            [ordinal(about["attempt"]), f"**{about['verdict']}**", f"{seeds[0]}–{seeds[-1]}", about["date"], open_ones, file]
+        )
+    header = ["attempt", "verdict", "seeds", "date", "did not hold, or undecided", "result file"]
+    return ["*Earlier attempts.*", "", *grid(header, rows), ""] if rows else []
+
+
 def claim(r: dict[str, Any]) -> list[str]:
     """One claim."""
+    from rl_jax.run.claims.table import failed_text
+
     measures = list(r["measures"])
     rows = []
     for arm, about in r["arms"].items():
@@ -457,26 +492,28 @@ def claim(r: dict[str, Any]) -> list[str]:
         for measure in measures:
             if measure in about["summary"]:
                 s = about["summary"][measure]
-                cells.append(f"{number(s['iqm'])} ({number(s['ci95'][0])} … {number(s['ci95'][1])})")
+                values = about["values"][measure]
+                beside = f"mean {number(s['mean'])}{failed_text(s, len(values))}"
+                cells.append(f"{number(s['iqm'])} ({spread(s['ci95'], values)}); {beside}")
             else:
                 cells.append("–")
         rows.append([arm, *cells, count(about["steps"]) if about["steps"] else "–", f"{number(about['seconds'])} s"])
     judged = []
     for p in r["predictions"]:
-        low, high = p["ci95"]
-        difference = f"{number(p['difference'])} ({number(low)} … {number(high)})"
+        interval = "" if p["method"] == "no spread" else f" ({' … '.join(map(number, p['ci95']))})"
+        exact = ", success rates, exact" if p["method"] == "success rates" else ""
+        difference = f"{number(p['difference'])}{interval}{exact}"
         better = f"{p['better']} > {p['worse']}" + (f" + {p['margin']:g}" if p["margin"] else "")
-        judged.append(
-            [p["measure"], better, p["why"] or "–", difference, number(p["probability_of_improvement"]), f"**{p['verdict']}**"]
-        )
+        verdict = f"**{p['verdict']}**" + (f" ({p['note']})" if p["note"] else "")
+        judged.append([p["measure"], better, p["why"] or "–", difference, number(p["probability_of_improvement"]), verdict])
     seeds = r["seeds"]
     versions = ", ".join(f"{name} {r['versions'][name]}" for name in ("rl_jax", "jax", "jaxlib", "flax", "optax"))
     return [
         f"### {r['title']} {{ #{r['slug']} }}",
         "",
-        f"**{r['verdict'].capitalize()}.** {r['claim']} ({r['paper']})",
+        f"**{r['verdict'].capitalize()}{attempts(r)}.** {r['claim']} ({r['paper']})",
         "",
-        f"![{r['title']}: {r['verdict']}](@assets/claims/{r['slug']}.png)",
+        f"![{r['title']}: {r['verdict']}{attempts(r)}](@assets/claims/{r['slug']}.png)",
         "",
         f"*Environment.* {r['environment']}",
         "",
@@ -486,6 +523,7 @@ def claim(r: dict[str, Any]) -> list[str]:
         "",
         *grid(["measure", "predicted", "because", "difference", "P(improvement)", "verdict"], judged),
         "",
+        *earlier(r),
         f"*What differs from the paper, and what was tried.* {r['departures']}",
         "",
         f"Seeds {seeds[0]}–{seeds[-1]}; settings were chosen on seeds {r['tuning_seeds'][0]}–{r['tuning_seeds'][-1]}. "

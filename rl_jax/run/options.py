@@ -189,8 +189,10 @@ class Reproduce:
     """Folder of the results: RECIPE/result.json and RECIPE/plot.png."""
     fresh: bool = False
     """Run all arms again, also those that an interrupted start with the same command has finished."""
+    verdict_only: bool = False
+    """Run nothing: judge the committed results' values again, by today's rule."""
     record: bool = False
-    """Also replace the committed result and plot of the repository."""
+    """Also write the result and plot into the repository; an attempt before it is kept."""
     compile_cache: bool = True
     """Keep compiled programs between runs."""
     quiet: bool = False

@@ -12,6 +12,7 @@ from rl_jax.run import stats
 from rl_jax.run.devices import on_host
 from rl_jax.run.evaluation import Scores
 from rl_jax.run.identity import run_name
+from rl_jax.run.intervals import has_no_spread, interval_text
 from rl_jax.types import PyTree
 
 Row = dict[str, Any]
@@ -142,9 +143,12 @@ def evaluation_text(summary: dict[str, Any]) -> str:
         mean = summary["eval_return_mean"]
         return f"{'none' if mean is None else f'{mean:.5g}'} (mean of {summary['eval_episodes']} episodes{cut})"
     low, high = summary["eval_return_iqm_ci95"] if len(values) >= 5 else (min(values), max(values))
-    spread = "95% interval" if len(values) >= 5 else "range"
+    spread = interval_text(low, high, values, " to ", "{:.5g}".format)
+    if not has_no_spread(low, high):
+        spread = f"{'95% interval' if len(values) >= 5 else 'range'} {spread}"
     failed = f", {len(summary['failed'])} failed" if summary["failed"] else ""
-    return f"{summary['eval_return_iqm']:.5g} (IQM of {len(values)} runs, {spread} {low:.5g} to {high:.5g}{failed}{cut})"
+    mean = f"mean {summary['eval_return_mean']:.5g}"
+    return f"{summary['eval_return_iqm']:.5g} (IQM of {len(values)} runs, {spread}, {mean}{failed}{cut})"
 
 
 def score(scores: Scores, failed: np.ndarray) -> float | None:

@@ -80,12 +80,9 @@ def bootstrap_interval(
     """
     table = _table(scores)
     _check(level, samples)
-    runs, tasks = table.shape
-    if runs == 1:
+    if len(table) == 1:
         return float("nan"), float("nan")
-    draws = np.random.default_rng(seed).integers(runs, size=(samples, runs, tasks))
-    values = statistic(table[draws, np.arange(tasks)].reshape(samples, runs * tasks), axis=-1)
-    return _quantiles(values, level)
+    return _quantiles(_resampled(table, statistic, samples, np.random.default_rng(seed)), level)
 
 
 def bootstrap_band(
@@ -110,8 +107,7 @@ def bootstrap_band(
         return low, high
     patterns, which = np.unique(known, axis=1, return_inverse=True)
     for pattern, present in enumerate(patterns.T):
-        runs = int(present.sum())
-        if runs < 2:
+        if (runs := int(present.sum())) < 2:
             continue
         columns = np.flatnonzero(which.reshape(-1) == pattern)
         draws = np.random.default_rng(seed).integers(runs, size=(samples, runs))
@@ -161,25 +157,34 @@ def improvement_interval(
 
 
 def difference_interval(
-    x: ArrayLike, y: ArrayLike, statistic: Statistic = iqm, level: float = 0.95, samples: int = 10_000, seed: int = 0
+    x: ArrayLike, y: ArrayLike, statistic: Statistic = iqm, level: float = 0.95, samples: int = 100_000, seed: int = 0
 ) -> tuple[float, float]:
     """Stratified percentile bootstrap interval of ``statistic(x) - statistic(y)``; both methods' runs are resampled.
 
+    Arguments and refusals are those of :func:`difference_samples` and :func:`bootstrap_interval`. The edges have an error of
+    their own, since samples are finitely many; :func:`rl_jax.run.binomial.edge` bounds it.
+    """
+    _check(level, samples)
+    return _quantiles(difference_samples(x, y, statistic, samples, seed), level)
+
+
+def difference_samples(x: ArrayLike, y: ArrayLike, statistic: Statistic = iqm, samples: int = 100_000, seed: int = 0) -> Array:
+    """Bootstrap samples ``[samples]`` of ``statistic(x) - statistic(y)``, sorted; runs are resampled within each task.
+
     Args:
         x, y: ``[runs_x]`` and ``[runs_y]``, or with the same number of tasks as a second axis. A single run stands for a known
-            number and is not resampled; if both are single there is no interval, and the difference is returned twice.
-        statistic, level, samples, seed: as in :func:`bootstrap_interval`.
+            number and is not resampled; if both are single all samples are their difference.
+        statistic, samples, seed: as in :func:`bootstrap_interval`.
+
+    Raises:
+        RLJaxError: if scores are missing or the numbers of tasks differ.
     """
-    first, second = _table(x), _table(y)
-    _check(level, samples)
-    rng = np.random.default_rng(seed)
-
-    def resampled(table: Array) -> Array:
-        runs, tasks = table.shape
-        draws = rng.integers(runs, size=(samples, runs, tasks))
-        return statistic(table[draws, np.arange(tasks)].reshape(samples, runs * tasks), axis=-1)
-
-    return _quantiles(resampled(first) - resampled(second), level)
+    first, second = _tables(x, y)
+    rng, parts = np.random.default_rng(seed), []
+    # A few million scores at a time: many tasks take no more memory than one.
+    for part in np.array_split(np.empty(samples), max(1, samples * first.size // 4_000_000)):
+        parts.append(_resampled(first, statistic, len(part), rng) - _resampled(second, statistic, len(part), rng))
+    return np.sort(np.concatenate(parts))
 
 
 def performance_profile(scores: ArrayLike, thresholds: ArrayLike) -> Array:
@@ -200,11 +205,24 @@ def performance_profile(scores: ArrayLike, thresholds: ArrayLike) -> Array:
 
 def _wins(x: ArrayLike, y: ArrayLike) -> Array:
     """``[runs_x, runs_y, tasks]``: 1 where ``x`` beats ``y``, one half for a tie."""
+    first, second = _tables(x, y)
+    left, right = first[:, None], second[None]
+    return np.asarray((left > right) + 0.5 * (left == right), np.float64)
+
+
+def _resampled(table: Array, statistic: Statistic, samples: int, rng: np.random.Generator) -> Array:
+    """The statistic of ``samples`` tables whose runs are drawn from those of ``[runs, tasks]``, each task by itself."""
+    runs, tasks = table.shape
+    draws = rng.integers(runs, size=(samples, runs, tasks))
+    return statistic(table[draws, np.arange(tasks)].reshape(samples, runs * tasks), axis=-1)
+
+
+def _tables(x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
+    """Two methods' scores as ``[runs, tasks]``, of the same number of tasks."""
     first, second = _table(x), _table(y)
     if first.shape[1] != second.shape[1]:
         raise RLJaxError(f"there are {first.shape[1]} and {second.shape[1]} tasks: compare on the same ones")
-    left, right = first[:, None], second[None]
-    return np.asarray((left > right) + 0.5 * (left == right), np.float64)
+    return first, second
 
 
 def _table(scores: ArrayLike) -> Array:

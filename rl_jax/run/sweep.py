@@ -16,6 +16,7 @@ from rl_jax.errors import RLJaxError
 from rl_jax.run import stats
 from rl_jax.run.budget import plan as evaluation_budget
 from rl_jax.run.config import check_learns, make_env, make_trainer
+from rl_jax.run.intervals import interval_text
 from rl_jax.run.job import Job
 from rl_jax.run.memory import check_memory
 from rl_jax.run.options import RunOptions
@@ -96,17 +97,20 @@ def report(
         known = np.asarray([score for score in scores if np.isfinite(score)])
         low, high = stats.bootstrap_interval(known) if known.size > 1 else (None, None)
         row: dict[str, Any] = {"iqm": float(stats.iqm(known)) if known.size else None, "ci95": [low, high], "runs": len(scores)}
-        row["failed"] = len(scores) - known.size
+        row |= {"mean": float(known.mean()) if known.size else None, "failed": len(scores) - known.size}
         table.append({**dict(zip(varied, values, strict=True)), **row})
     table.sort(key=lambda row: -np.inf if row["iqm"] is None else row["iqm"], reverse=True)
     drawn = sweep_plot(folder / ".sweep.png", varied, list(groups), np.asarray(list(groups.values())), title=title)
     drawn.replace(folder / "sweep.png")  # whole or not there: a resumed sweep draws what is missing
     if not quiet:
-        print("  ".join(f"{name:>16}" for name in varied) + "       IQM   95% interval", file=sys.stderr)
+        print("  ".join(f"{name:>16}" for name in varied) + "       IQM      mean   95% interval", file=sys.stderr)
         for row in table:
             cells = "  ".join(f"{row[name]:>16g}" for name in varied)
             low, high = row["ci95"]
-            interval = "" if low is None else f"{low:.1f} .. {high:.1f}"
+            known = np.asarray(groups[tuple(row[name] for name in varied)])
+            known = known[np.isfinite(known)]
+            interval = "" if low is None else interval_text(low, high, known.tolist(), " .. ", "{:.1f}".format)
             interval += f"   {row['failed']} of {row['runs']} failed" if row["failed"] else ""
-            print(f"{cells}  {np.nan if row['iqm'] is None else row['iqm']:>8.1f}   {interval}", file=sys.stderr)
+            middle = "  ".join(f"{np.nan if row[name] is None else row[name]:>8.1f}" for name in ("iqm", "mean"))
+            print(f"{cells}  {middle}   {interval}", file=sys.stderr)
     return table

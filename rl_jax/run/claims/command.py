@@ -15,16 +15,17 @@ import numpy as np
 
 from rl_jax.errors import RLJaxError
 from rl_jax.run.begin import cores_that_divide, make_cpu_devices
-from rl_jax.run.claims import library
-from rl_jax.run.claims.judge import judge, summary
+from rl_jax.run.claims import attempts, library
+from rl_jax.run.claims.judge import judge, judge_again, summaries
+from rl_jax.run.claims.progress import ArmProgress
 from rl_jax.run.claims.recipe import Arm, Curve, Outcome, Recipe, Work
+from rl_jax.run.claims.table import table
 from rl_jax.run.claims.trained import Trained
 from rl_jax.run.config import write_json
 from rl_jax.run.curves import fill_gaps
 from rl_jax.run.kept import Kept
 from rl_jax.run.metadata import metadata
 from rl_jax.run.ownership import check_writable, own
-from rl_jax.run.progress import human_count, human_time
 from rl_jax.run.stats import bootstrap_band, iqm
 
 #: Runs of the quick slice.
@@ -44,7 +45,12 @@ def reproduce(given: Any) -> None:
         raise RLJaxError("name recipes, or give --all; --list shows them")
     if given.record and given.quick:
         raise RLJaxError("a quick slice is no result: leave out --record or --quick")
+    if given.verdict_only and (given.quick or given.fresh):
+        raise RLJaxError("--verdict-only runs nothing: leave out --quick and --fresh")
     chosen = [library.load(slug) for slug in given.recipes or library.recipes()]
+    if given.verdict_only:
+        _judge_only(chosen, given)
+        return
     with ExitStack() as owned:
         for recipe, _ in chosen:
             owned.enter_context(own(given.out / recipe.slug))
@@ -62,11 +68,13 @@ def _run_all(chosen: list[tuple[Recipe, Path]], given: Any) -> None:
         if given.fresh:
             kept.forget(recipe.arms)
         result = run(recipe, given.quick, given.quiet, kept)
+        compared = None if given.quick else _compare(path, result)
+        if not given.quick:
+            result = attempts.numbered(result, attempts.last(path), given.record)
         write_json(folder / "result.json", result)
         _draw(result, folder / "plot.png")
-        compared = None if given.quick else _compare(recipe.slug, path, result)
         if given.record:
-            _record(recipe, path, result)
+            _record(path, result)
         if not given.quiet:
             print(table(result), file=sys.stderr)
             if compared:
@@ -84,9 +92,10 @@ def run(recipe: Recipe, quick: bool = False, quiet: bool = False, kept: Kept | N
     """
     seeds = recipe.tuning_seeds[:QUICK_SEEDS] if quick else recipe.seeds
     chosen = few(recipe) if quick else recipe.arms
-    outcomes, arms = {}, {}
+    outcomes: dict[str, Outcome] = {}
+    arms: dict[str, dict[str, Any]] = {}
     for number, (name, arm) in enumerate(chosen.items(), start=1):
-        show = _Progress(f"{recipe.slug} {number}/{len(chosen)} {name}", quiet)
+        show = ArmProgress(f"{recipe.slug} {number}/{len(chosen)} {name}", quiet)
         found = None if kept is None else kept.find(name)
         if found is not None:
             outcome, seconds = Outcome.from_json(found["outcome"]), found["seconds"]
@@ -104,11 +113,14 @@ def run(recipe: Recipe, quick: bool = False, quiet: bool = False, kept: Kept | N
             "seconds_compile": round(outcome.seconds_compile, 3),
             "seconds": round(seconds, 3),
             "values": {measure: [float(v) for v in values] for measure, values in outcome.values.items()},
+            "failed": [seed for seed, lost in zip(seeds, outcome.diverged, strict=False) if lost],
         }
-        if not quick:
-            arms[name]["summary"] = {measure: summary(values) for measure, values in outcome.values.items()}
     verdict, predictions = ("not judged", []) if quick else judge(recipe, outcomes)
-    about = metadata()
+    if not quick:
+        values = {name: outcome.values for name, outcome in outcomes.items()}
+        for name, about in arms.items():
+            about["summary"] = summaries(values, name, about["failed"])
+    machine = metadata()
     return {
         "slug": recipe.slug,
         "title": recipe.title,
@@ -125,9 +137,9 @@ def run(recipe: Recipe, quick: bool = False, quiet: bool = False, kept: Kept | N
         "curves": {name: _curve(name, recipe, outcomes) for name in recipe.curves},
         "seconds": round(sum(arm["seconds"] for arm in arms.values()), 1),
         "date": date.today().isoformat(),
-        "device": about["device"],
-        "versions": about["versions"],
-        "python": about["python"],
+        "device": machine["device"],
+        "versions": machine["versions"],
+        "python": machine["python"],
     }
 
 
@@ -165,95 +177,48 @@ def _band(curve: Curve) -> dict[str, Any]:
     return {key: [None if math.isnan(v) else float(f"{v:.6g}") for v in column] for key, column in columns.items()}
 
 
-class _Progress:
-    """One line for an arm, rewritten on a terminal; elsewhere a line each fifth of the way."""
-
-    def __init__(self, name: str, quiet: bool):
-        self.name, self.quiet, self.begin, self.shown = name, quiet, time.monotonic(), 0.0
-
-    def __call__(self, share: float, text: str) -> None:
-        if self.quiet:
-            return
-        spent = time.monotonic() - self.begin
-        line = (
-            f"{self.name}  {100 * share:3.0f}%  {text}  left {human_time(spent * (1 - share) / share if share else math.nan)}"
-        )
-        if sys.stderr.isatty():
-            print(f"\r{line[:118]}\x1b[K", end="", file=sys.stderr, flush=True)
-        elif share >= self.shown + 0.2:
-            self.shown = share
-            print(line, file=sys.stderr, flush=True)
-
-    def found(self, seconds: float) -> None:
-        """The arm was finished before."""
-        if not self.quiet:
-            print(f"{self.name}  done before, in {human_time(seconds)} (--fresh runs it again)", file=sys.stderr, flush=True)
-
-    def done(self, seconds: float) -> None:
-        """The arm is finished."""
-        if not self.quiet:
-            end = "\r\x1b[K" if sys.stderr.isatty() else ""
-            print(f"{end}{self.name}  done in {human_time(seconds)}", file=sys.stderr, flush=True)
-
-
-def table(result: dict[str, Any]) -> str:
-    """What was found, in words for a terminal."""
-    lines = [f"\n{result['title']} ({result['paper']})", ""]
-    width = max(map(len, result["arms"]))
-    for measure, unit in result["measures"].items():
-        lines.append(f"  {measure}: {unit}")
-        for name, arm in result["arms"].items():
-            if measure not in arm["values"]:
-                continue
-            if "summary" in arm:
-                s = arm["summary"][measure]
-                text = f"{s['iqm']:10.4g}  [{s['ci95'][0]:.4g}, {s['ci95'][1]:.4g}]"
-            else:
-                text = " ".join(f"{v:.4g}" for v in arm["values"][measure])
-            lines.append(f"    {name:{width}s} {text}   {human_count(arm['steps'])} steps, {human_time(arm['seconds'])}")
-    for row in result["predictions"]:
-        chance = row["probability_of_improvement"]
-        more = "" if chance is None else f", P(improvement) {chance:.2f}"
-        low, high = row["ci95"]
-        lines.append(f"  {row['verdict']:>13s}: {row['prediction']}: {row['difference']:.4g} [{low:.4g}, {high:.4g}]{more}")
-    seeds = result["seeds"]
-    lines += ["", f"  {result['slug']}: {result['verdict'].upper()}   ({len(seeds)} seeds, {human_time(result['seconds'])})"]
-    return "\n".join(lines)
-
-
 def _draw(result: dict[str, Any], path: Path) -> None:
     from rl_jax.run.claims.plot import draw
 
     draw(result, path)
 
 
-def _committed(path: Path, slug: str) -> Path:
-    return path.resolve().parents[1] / "results" / f"{slug}.json"
-
-
-def _compare(slug: str, path: Path, result: dict[str, Any]) -> str | None:
+def _compare(path: Path, result: dict[str, Any]) -> str | None:
     """Whether the numbers are those of the committed result."""
-    file = _committed(path, slug)
-    if not file.exists():
+    before = attempts.last(path)
+    if before is None:
         return None
-    before = json.loads(file.read_text())
-    where = f"{file.name} ({before['device']}, jax {before['versions']['jax']}, {before['date']}: {before['verdict']})"
-    old, new = ({name: arm["values"] for name, arm in r["arms"].items()} for r in (before, result))
+    name, seeds = attempts.committed(path).name, before["seeds"]
+    where = f"{name} ({before['device']}, jax {before['versions']['jax']}, {before['date']}: {before['verdict']})"
+    if seeds != result["seeds"]:
+        return f"  not compared with {where}, which is of other seeds ({seeds[0]}-{seeds[-1]})"
+    old, new = attempts.values_of(before), attempts.values_of(result)
     return f"  the numbers are {'exactly' if old == new else 'not'} those of {where}"
 
 
-def _record(recipe: Recipe, path: Path, result: dict[str, Any]) -> None:
+def _record(path: Path, result: dict[str, Any]) -> None:
     """Put the result and its plot where the documentation finds them."""
-    file = _committed(path, recipe.slug)
-    if file.parent.parent.name != "experiments":
-        raise RLJaxError(f"--record writes into a clone's experiments/results, and {path} is in none: leave it out")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_json(file, {"family": library.family(path), **result})
-    _draw(result, path.resolve().parents[2] / "docs" / "assets" / "claims" / f"{recipe.slug}.png")
+    root = attempts.record(result, path)
+    _draw(result, root / "docs" / "assets" / "claims" / f"{path.stem}.png")
+
+
+def _judge_only(chosen: list[tuple[Recipe, Path]], given: Any) -> None:
+    """Judge the committed values again; running nothing."""
+    for recipe, path in chosen:
+        before = attempts.last(path)
+        if before is None:
+            raise RLJaxError(f"{recipe.slug} has no committed result to judge: leave out --verdict-only, and it is run")
+        result = judge_again(before)
+        if given.record:
+            _record(path, result)
+        if not given.quiet:
+            print(table(result), file=sys.stderr)
+        print(json.dumps({"slug": recipe.slug, "verdict": result["verdict"], "committed": before["verdict"]}))
 
 
 def _show_list() -> None:
     for entry in library.recipes().values():
-        file = _committed(entry.path, entry.slug)
-        verdict = json.loads(file.read_text())["verdict"] if file.exists() else "not run yet"
-        print(f"{entry.slug:30s}{entry.family:28s}{verdict:15s}{entry.title}", flush=True)
+        found = attempts.last(entry.path)
+        verdict = found["verdict"] if found else "not run yet"
+        before = attempts.history(found) if found else ""
+        print(f"{entry.slug:30s}{entry.family:28s}{verdict:15s}{before:37s}{entry.title}", flush=True)

@@ -11,11 +11,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from rl_jax.run.claims.attempts import history
+from rl_jax.run.claims.table import silent_arms
 from rl_jax.run.plots import COLOURS, DASHES, STYLE
 from rl_jax.run.progress import human_count
 
 #: What the verdict's word is written in.
 VERDICT_COLOURS = {"holds": "#009E73", "does not hold": "#D55E00", "undecided": "#8A6D00", "not judged": "#777777"}
+#: How a mean is drawn.
+MEAN: dict[str, Any] = {"marker": "D", "linestyle": "", "markersize": 6, "markerfacecolor": "white", "zorder": 5}
 
 
 def draw(result: dict[str, Any], path: Path) -> Path:
@@ -37,8 +41,12 @@ def draw(result: dict[str, Any], path: Path) -> Path:
                 _measure(axes, result, name, look)
         for axes in list(grid.flat)[len(panels) :]:
             axes.set_visible(False)
-        figure.suptitle(f"{result['title']}: {result['verdict']}", x=0.01, ha="left", fontsize=13, fontweight="bold")
+        before = history(result)
+        title = f"{result['title']}: {result['verdict']}" + (f" ({before})" if before else "")
+        figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold")
         handles = [Line2D([], [], color=c, linestyle=d, lw=2.2, label=name) for name, (c, d) in look.items()]
+        if any("summary" in arm for arm in result["arms"].values()):
+            handles.append(Line2D([], [], label="mean", color="#444444", **MEAN))
         figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=120)
@@ -63,7 +71,7 @@ def _curve(axes: Axes, curve: dict[str, Any], look: dict[str, tuple[str, Any]]) 
 
 
 def _measure(axes: Axes, result: dict[str, Any], measure: str, look: dict[str, tuple[str, Any]]) -> None:
-    """Every run a dot, the interquartile mean a bar with its interval."""
+    """Every run a dot, the interquartile mean a bar with its interval, the mean a diamond; arms without spread are marked."""
     names = [name for name, arm in result["arms"].items() if measure in arm["values"]]
     for at, name in enumerate(names):
         arm, colour = result["arms"][name], look[name][0]
@@ -73,7 +81,11 @@ def _measure(axes: Axes, result: dict[str, Any], measure: str, look: dict[str, t
             low, high = arm["summary"][measure]["ci95"]
             axes.plot([low, high], [at, at], color=colour, lw=6, alpha=0.5, solid_capstyle="butt")
             axes.plot(arm["summary"][measure]["iqm"], at, "|", color=colour, markersize=18, mew=2.5)
-    axes.set_yticks(range(len(names)), names)
+            axes.plot(arm["summary"][measure]["mean"], at, **MEAN, color=colour)
+    silent = silent_arms(result, measure)
+    axes.set_yticks(range(len(names)), [f"{name} *" if name in silent else name for name in names])
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
     axes.set_xlabel(textwrap.fill(f"{measure}: {result['measures'][measure]}", 38))
+    if silent:
+        axes.set_title(f"* {' or\n  '.join(dict.fromkeys(silent.values()))}", loc="left", fontsize=9, fontweight="normal")

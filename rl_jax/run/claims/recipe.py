@@ -32,12 +32,14 @@ class Outcome:
         curves: each curve of every run.
         steps: environment steps of each run: its budget.
         seconds_compile: of which nothing was learned.
+        diverged: whether a run met NaN or infinity ``[runs]``; empty if none did.
     """
 
     values: dict[str, Array]
     curves: dict[str, Curve] = field(default_factory=dict)
     steps: int = 0
     seconds_compile: float = 0.0
+    diverged: tuple[bool, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As JSON has it, numbers to the bit."""
@@ -46,7 +48,13 @@ class Outcome:
             name: [np.asarray(c.x, np.float64).tolist(), np.asarray(c.y, np.float64).tolist()]
             for name, c in self.curves.items()
         }
-        return {"values": values, "curves": curves, "steps": self.steps, "seconds_compile": self.seconds_compile}
+        return {
+            "values": values,
+            "curves": curves,
+            "steps": self.steps,
+            "seconds_compile": self.seconds_compile,
+            "diverged": list(self.diverged),
+        }
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Outcome":
@@ -55,7 +63,7 @@ class Outcome:
         curves = {
             name: Curve(np.asarray(x, np.float64), np.asarray(y, np.float64)) for name, (x, y) in content["curves"].items()
         }
-        return cls(values, curves, content["steps"], content["seconds_compile"])
+        return cls(values, curves, content["steps"], content["seconds_compile"], tuple(content["diverged"]))
 
 
 @dataclass(frozen=True)
@@ -83,9 +91,10 @@ class Arm(Protocol):
 class Prediction:
     """``better`` lies above ``worse`` on a measure, by more than ``margin``.
 
-    The rule, the same for all recipes: with the difference of the interquartile means over seeds and its 95% bootstrap
-    interval, the prediction *holds* if the interval lies above the margin, *does not hold* if it lies below, and is
-    *undecided* if it contains it. A negative margin is a tolerance: "no worse than by so much".
+    The rule, the same for all recipes, is :func:`rl_jax.run.claims.evidence.weigh`: with the difference of the interquartile means over
+    seeds and its 95% bootstrap interval the prediction *holds* if the interval lies above the margin, *does not hold* if it lies
+    below, also at the level that several predictions ask for, and is *undecided* otherwise. Outcomes of success or failure, and
+    runs that are all alike, are judged exactly. A negative margin is a tolerance: "no worse than by so much".
 
     Attributes:
         measure: a name in ``Recipe.measures``.

@@ -83,7 +83,8 @@ class Trained:
         values |= answers.values
         curves |= answers.curves
         values = {name: np.where(good, x, (self.diverged or {}).get(name, np.nan)) for name, x in values.items()}
-        return Outcome(values, curves, edges[-1] * trainer.steps_per_update, job.seconds_compile)
+        lost = () if good.all() else tuple((~good).tolist())
+        return Outcome(values, curves, edges[-1] * trainer.steps_per_update, job.seconds_compile, lost)
 
 
 def answered(answer: Callable[[jax.Array], dict[str, jax.Array]], seeds: Sequence[int]) -> Outcome:

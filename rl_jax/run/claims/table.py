@@ -1,0 +1,60 @@
+"""What a recipe found, in words for a terminal."""
+
+from typing import Any
+
+from rl_jax.run.claims.attempts import history
+from rl_jax.run.intervals import has_no_spread, interval_text, no_spread
+from rl_jax.run.progress import human_count, human_time
+
+
+def summary_text(summary: dict[str, Any], values: list[float]) -> str:
+    """An interquartile mean with its interval, the mean beside it, and how many runs failed where that has a meaning."""
+    low, high = summary["ci95"]
+    interval = interval_text(low, high, values, ", ", "{:.4g}".format)
+    return f"{summary['iqm']:10.4g}  [{interval}], mean {summary['mean']:.4g}{failed_text(summary, len(values))}"
+
+
+def failed_text(summary: dict[str, Any], runs: int) -> str:
+    """``, 2 of 10 failed``, or nothing where failing has no meaning."""
+    failed = summary["failed"]
+    return "" if failed is None else f", {round(failed * runs)} of {runs} failed"
+
+
+def prediction_text(row: dict[str, Any]) -> str:
+    """A prediction with its verdict and figures."""
+    low, high = row["ci95"]
+    interval = "" if row["method"] == "no spread" else f" [{low:.4g}, {high:.4g}]"
+    kind = " (success rates, exact)" if row["method"] == "success rates" else ""
+    chance = row["probability_of_improvement"]
+    more = "" if chance is None else f", P(improvement) {chance:.2f}"
+    note = f"; {row['note']}" if row["note"] else ""
+    return f"  {row['verdict']:>13s}: {row['prediction']}: {row['difference']:.4g}{interval}{kind}{more}{note}"
+
+
+def table(result: dict[str, Any]) -> str:
+    """Every measure of every arm, every prediction, and the verdict with the attempts before it."""
+    lines = [f"\n{result['title']} ({result['paper']})", ""]
+    width = max(map(len, result["arms"]))
+    for measure, unit in result["measures"].items():
+        lines.append(f"  {measure}: {unit}")
+        for name, arm in result["arms"].items():
+            if measure not in arm["values"]:
+                continue
+            values = arm["values"][measure]
+            shown = " ".join(f"{v:.4g}" for v in values)
+            text = summary_text(arm["summary"][measure], values) if "summary" in arm else shown
+            lines.append(f"    {name:{width}s} {text}   {human_count(arm['steps'])} steps, {human_time(arm['seconds'])}")
+    lines += map(prediction_text, result["predictions"])
+    attempts = history(result)
+    verdict = result["verdict"].upper() + (f" ({attempts})" if attempts else "")
+    lines += ["", f"  {result['slug']}: {verdict}   ({len(result['seeds'])} seeds, {human_time(result['seconds'])})"]
+    return "\n".join(lines)
+
+
+def silent_arms(result: dict[str, Any], measure: str) -> dict[str, str]:
+    """Arms whose interval of a measure has no width, with the words for it."""
+    return {
+        name: no_spread(arm["values"][measure])
+        for name, arm in result["arms"].items()
+        if measure in arm.get("summary", {}) and has_no_spread(*arm["summary"][measure]["ci95"])
+    }
