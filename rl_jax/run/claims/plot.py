@@ -88,4 +88,5 @@ def _measure(axes: Axes, result: dict[str, Any], measure: str, look: dict[str, t
     axes.grid(axis="y", visible=False)
     axes.set_xlabel(textwrap.fill(f"{measure}: {result['measures'][measure]}", 38))
     if silent:
-        axes.set_title(f"* {' or\n  '.join(dict.fromkeys(silent.values()))}", loc="left", fontsize=9, fontweight="normal")
+        words = " or\n  ".join(dict.fromkeys(silent.values()))
+        axes.set_title(f"* {words}", loc="left", fontsize=9, fontweight="normal")
