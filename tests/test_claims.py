@@ -16,9 +16,10 @@ import rl_jax as rl
 from rl_jax.agents import PPOConfig
 from rl_jax.errors import NonFinite, RLJaxError
 from rl_jax.run.claims import Axes, Outcome, Prediction, Recipe, Trained, Work, library
-from rl_jax.run.claims.command import run, table
-from rl_jax.run.claims.judge import judge
+from rl_jax.run.claims.command import run
+from rl_jax.run.claims.judge import judge, judge_again
 from rl_jax.run.claims.recipe import Curve
+from rl_jax.run.claims.table import table
 from rl_jax.run.stats import difference_interval, iqm, performance_profile
 
 RECIPES = library.recipes()
@@ -198,7 +199,9 @@ def test_broken_runs_are_not_reported():
 
 def test_where_divergence_is_a_finding_it_has_a_value():
     broken = Trained(partial(toy_trainer, learning_rate=1e38), 64, 64, diverged={"return": -1.0})
-    assert broken(Work((7,), False, lambda share, text: None)).values["return"].tolist() == [-1.0]
+    found = broken(Work((7,), False, lambda share, text: None))
+    assert found.values["return"].tolist() == [-1.0] and found.diverged == (True,)
+    assert Outcome.from_json(json.loads(json.dumps(found.to_json()))).diverged == (True,)
 
 
 FILE = """
@@ -241,10 +244,59 @@ def test_the_command(tmp_path, monkeypatch):
         (["mine", "--all"], "name recipes, or give --all"),
         (["mine", "--quick", "--record"], "a quick slice is no result"),
         (["other.py"], "there is no file other.py"),
+        (["mine", "--verdict-only", "--quick"], "--verdict-only runs nothing"),
     ):
         refused = call("reproduce", *args)
         assert refused.status == 2
         assert words in refused.err
+
+
+def test_attempts_are_kept_and_stand_beside_the_verdict(tmp_path, monkeypatch):
+    """The same numbers are the same attempt; other ones, or another prediction, are the next, and the file before stays as it was."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "experiments" / "family" / "mine.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(FILE.replace("+ 100", "* 1.001"))
+    results = tmp_path / "experiments" / "results"
+    first = call("reproduce", str(path), "--record")
+    assert first.result["verdict"] == "undecided" and "attempt" not in first.err
+    before = (results / "mine.json").read_text()
+    call("reproduce", str(path), "--record")
+    assert not (results / "attempts").exists()
+    path.write_text(FILE)
+    shown = call("reproduce", str(path))
+    assert "HOLDS   (10 seeds" in shown.err  # not recorded: the same question, answered otherwise by another machine
+    second = call("reproduce", str(path), "--record")
+    assert "mine: HOLDS (second attempt; first: undecided)" in second.err
+    kept = json.loads((results / "attempts" / "mine-1.json").read_text())
+    assert {**kept, "date": 0, "seconds": 0} == {**json.loads(before), "date": 0, "seconds": 0}
+    path.write_text(FILE.replace('"more", "arm")', '"more", "arm", 500.0)'))
+    assert "third attempt; first: undecided, second: holds" in call("reproduce", str(path)).err
+    call("reproduce", str(path), "--record")
+    third = json.loads((results / "mine.json").read_text())
+    assert (third["attempt"], third["verdict"]) == (3, "does not hold")
+    assert [about["file"] for about in third["earlier"]] == ["attempts/mine-1.json", "attempts/mine-2.json"]
+    other = tmp_path / "experiments" / "family" / "more.py"
+    other.write_text(FILE.replace('"mine"', '"more"'))
+    assert "more has no committed result to judge" in failed(call("reproduce", str(other), "--verdict-only"))
+    again = call("reproduce", str(path), "--verdict-only")
+    assert again.result == {"slug": "mine", "verdict": "does not hold", "committed": "does not hold"}
+    path.write_text(FILE.replace("RECIPE = Recipe(", "RECIPE = Recipe(seeds=tuple(range(200, 210)), "))
+    assert "not compared with mine.json" in call("reproduce", str(path)).err
+
+
+def test_tables_say_what_an_interquartile_mean_hides():
+    """Two of ten runs failed: the interquartile mean is 1 and its interval ends there."""
+
+    def arm(work, failures):
+        values = np.repeat([0.0, 1.0], [failures, 10 - failures])
+        return Outcome({"score": values}, steps=1, diverged=tuple(values == 0) if failures else ())
+
+    arms = {"ten": partial(arm, failures=2), "zero": partial(arm, failures=10)}
+    text = table(run(recipe(arms=arms, curves={}), quiet=True))
+    assert re.search(r"ten +1  \[0.\d+, 1\], mean 0.8, 2 of 10 failed", text)
+    assert re.search(r"zero +0  \[no spread in 10 seeds\], mean 0, 10 of 10 failed", text)
+    assert "(success rates, exact)" in text
 
 
 def test_a_quick_slice_runs_the_first_prediction_and_every_other_kind_of_arm():
@@ -278,6 +330,16 @@ def test_a_committed_result_is_of_the_recipe_as_it_is(slug):
     assert list(result["arms"]) == list(made.arms)
     assert [row["prediction"] for row in result["predictions"]] == [prediction.text() for prediction in made.predictions]
     assert result["departures"] == made.departures
+    # The verdict is today's rule of the kept values, and every attempt before it has its file.
+    again = judge_again(result)
+    assert again["verdict"] == result["verdict"] and again["predictions"] == result["predictions"]
+    assert [about["attempt"] for about in result["earlier"]] == list(range(1, result["attempt"]))
+    for about in result["earlier"]:
+        before = json.loads((file.parent / about["file"]).read_text())
+        assert {name: before[name] for name in ("verdict", "seeds", "date")} == {
+            n: about[n] for n in ("verdict", "seeds", "date")
+        }
+        assert not set(before["seeds"]) & set(result["seeds"])
 
 
 @pytest.mark.parametrize("slug", RECIPES)
@@ -309,6 +371,7 @@ import dataclasses, os, pathlib
 import numpy as np
 from rl_jax.run.claims import Outcome
 from rl_jax.run.claims.recipe import Curve
+from rl_jax.run.claims.table import table
 
 @dataclasses.dataclass(frozen=True)
 class Arm:

@@ -175,7 +175,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Reproduce:
-    """Run published claims again, each over many seeds, with a verdict by a rule fixed in advance."""
+    """Run published claims again, each over many seeds, with a verdict by one rule for all."""
 
     recipes: Annotated[tuple[str, ...], Positional] = ()
     """Recipes: their names, or files of your own."""

@@ -1,4 +1,4 @@
-"""Claims: published ideas as recipes that anyone can run again, each with a verdict by a rule fixed in advance."""
+"""Claims: published ideas as recipes that anyone can run again, each with a verdict by the same rule."""
 
 from rl_jax.run.claims.recipe import Arm, Axes, Outcome, Prediction, Recipe, Work
 from rl_jax.run.claims.trained import Trained, answered

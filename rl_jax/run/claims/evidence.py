@@ -38,7 +38,15 @@ class Evidence(NamedTuple):
     note: str = ""
 
 
-def weigh(better: Array, worse: Array, margin: float, predictions: int = 1, rates: bool = False, seed: int = 0) -> Evidence:
+def weigh(
+    better: Array,
+    worse: Array,
+    margin: float,
+    predictions: int = 1,
+    rates: bool = False,
+    samples: int = 100_000,
+    seed: int = 0,
+) -> Evidence:
     """The verdict on ``better > worse + margin``.
 
     A claim holds if all of its predictions do, so that each is tested at 2.5% and the claim is too (an intersection-union test, Berger
@@ -59,18 +67,18 @@ def weigh(better: Array, worse: Array, margin: float, predictions: int = 1, rate
         margin: in their unit.
         predictions: of the same claim.
         rates: whether all values are 0 or 1 and stand for failure or success.
-        seed: of the bootstrap.
+        samples, seed: of the bootstrap.
     """
     if rates:
         return _rates(better, worse, margin, TAIL / predictions)
     difference = float(stats.iqm(better) - stats.iqm(worse))
-    samples = stats.difference_samples(better, worse, seed=seed)
-    low, high = binomial.edge(samples, TAIL), binomial.edge(samples, 1 - TAIL)
+    drawn = stats.difference_samples(better, worse, samples=samples, seed=seed)
+    low, high = binomial.edge(drawn, TAIL), binomial.edge(drawn, 1 - TAIL)
     if has_no_spread(low.value, high.value):
         return _alike(better, worse, difference, margin, TAIL / predictions)
     resampled = [len(side) for side in (better, worse) if len(side) > 1]
     tail = binomial.expanded_tail(TAIL / predictions, sum(resampled) - len(resampled), min(resampled))
-    ceiling = binomial.edge(samples, 1 - tail)
+    ceiling = binomial.edge(drawn, 1 - tail)
     verdict, note = _compare(low.least, ceiling.most, margin), ""
     for name, at, sure in (("lower edge", low, low.least > margin), ("ceiling", ceiling, ceiling.most < margin)):
         if at.least <= margin <= at.most and not sure:
