@@ -6,6 +6,7 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rl_jax.networks.initializers import orthogonal
 from rl_jax.ops.product import product
@@ -20,8 +21,9 @@ def to_float(obs: jax.Array, space: Space) -> jax.Array:
     if isinstance(space, Discrete):
         return jax.nn.one_hot(obs, space.n, dtype=jnp.float32)
     if isinstance(space, MultiDiscrete):
-        hot = [jax.nn.one_hot(obs[..., i], n, dtype=jnp.float32) for i, n in enumerate(space.nvec)]
-        return jnp.concatenate(hot, axis=-1)
+        part = np.repeat(np.arange(len(space.nvec)), space.nvec)
+        choice = np.concatenate([np.arange(n) for n in space.nvec])
+        return (obs[..., part] == choice).astype(jnp.float32)
     if obs.dtype == jnp.uint8:
         return obs.astype(jnp.float32) / 255.0
     return obs.astype(jnp.float32)
