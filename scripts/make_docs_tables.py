@@ -67,6 +67,25 @@ def rows_of(result: dict[str, Any]) -> list[dict[str, Any]]:
     return [{**common, **row} for row in rows]
 
 
+def repeated(row: dict[str, Any]) -> str:
+    """The command that makes a row again: rows made before evaluations had a budget played 64 episodes."""
+    command = str(row["command"])
+    return command if "--eval-episodes" in command or "seconds_eval" in row else f"{command} --eval-episodes 64"
+
+
+def used(row: dict[str, Any], name: str) -> str:
+    """A setting that a row was made with: as its file says, else as its command says, with the agent's own values."""
+    if name not in row:
+        from rl_jax.run.parse import parse, run_options
+
+        _, _, agent, *options = str(row["command"]).split()
+        row = parse(run_options("train", agent), options, f"train {agent}")
+    value = row.get(name)
+    if isinstance(value, list | tuple):
+        return " x ".join(map(str, value))
+    return "–" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 def settings(rows: list[dict[str, Any]]) -> dict[str, Callable[[dict[str, Any]], str]]:
     """Columns of settings, those that tell rows apart: heading and how to write it."""
     columns: dict[str, Callable[[dict[str, Any]], str]] = {}
@@ -78,6 +97,9 @@ def settings(rows: list[dict[str, Any]]) -> dict[str, Callable[[dict[str, Any]],
         columns["envs"] = lambda row: str(row.get("num_envs", "–"))
     if len({row.get("updates_per_step") for row in rows}) > 1:
         columns["updates/step"] = lambda row: f"{row['updates_per_step']:.3g}" if "updates_per_step" in row else "–"
+    if all(row.get("command") for row in rows):
+        columns["layers"] = lambda row: used(row, "hidden")
+        columns["step size"] = lambda row: used(row, "learning_rate")
     return columns
 
 
@@ -118,7 +140,7 @@ def baselines(rows: list[dict[str, Any]]) -> str:
         if row.get("published"):
             lines.append(f"- `{row['env']}`, {row['agent']}: published figure to stand beside: {row['published']}")
     lines += ["", "Each row is one command:", "", "```bash"]
-    lines += [row["command"] for row in rows if row.get("command")]
+    lines += [repeated(row) for row in rows if row.get("command")]
     lines += ["```", ""]
     files = [row.get("curve") for row in rows]
     curves = []

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import griffe
+from mkdocs.exceptions import PluginError
 
 ROOT = Path(__file__).resolve().parents[1]
 ROLE = re.compile(r":(?:class|func|meth|mod|data|attr):`(?P<short>[~.]?)(?P<name>[\w.]+)`")
@@ -31,7 +32,33 @@ def on_page_markdown(markdown: str, page: Any, **kwargs: Any) -> str:
         depth = page.file.src_uri.count("/")
         return text.replace("(@assets/", "(" + "../" * depth + "assets/")
 
+    def code(match: re.Match[str]) -> str:
+        text = (ROOT / "docs" / "slots.py").read_text()
+        return f"```python\n{_section(text, match['name'])}\n```"
+
+    markdown = re.sub(r"<!-- code: (?P<name>[\w-]+) -->", code, markdown)
     return re.sub(r"<!-- generated: (?P<name>\w+) -->", include, markdown)
+
+
+def _section(text: str, name: str) -> str:
+    """The lines between a file's marks of a section."""
+    found = re.search(rf"# --8<-- \[start:{name}\]\n(.*?)\n# --8<-- \[end:{name}\]", text, re.DOTALL)
+    if found is None:
+        raise PluginError(f"docs/slots.py has no section '{name}'")
+    return found[1].strip()
+
+
+#: What is only seen in a page that was not put together: marks of inclusions, templates and references.
+UNMADE = re.compile(r"--\s?8\s?(?:<|&lt;)\s?--|&lt;!-- (?:generated|code):|<!-- (?:generated|code):|\{\{ |^::: ", re.MULTILINE)
+
+
+def on_post_page(output: str, page: Any, **kwargs: Any) -> str:
+    """Look at what was built: an inclusion that stands there as text fails the build."""
+    if found := UNMADE.search(output):
+        raise PluginError(
+            f"{page.file.src_uri} shows '{found[0].strip()}' as text: see scripts/mkdocs_hooks.py for what is included how"
+        )
+    return output
 
 
 def linked(text: str, scope: str) -> str:

@@ -1,11 +1,13 @@
 """What a person can get wrong ends with one line that says how to mend it, before anything is compiled or lost."""
 
 import errno
-import importlib.util
+import importlib
 import json
+import os
 import re
 import shutil
 import sys
+from pathlib import Path
 
 import jax.numpy as jnp
 import pytest
@@ -15,8 +17,11 @@ from toy import Clock
 from rl_jax.agents import PPOConfig
 from rl_jax.envs import make
 from rl_jax.errors import RLJaxError
-from rl_jax.run import checkpoint, job, memory
+from rl_jax.run import checkpoint_files, commands, job, memory, plots
 from rl_jax.run.checkpoint import Checkpoints
+from rl_jax.run.config import write_json
+from rl_jax.run.failures import explanation, line
+from rl_jax.run.folder import RunFolder
 from rl_jax.spaces import Box
 
 CARTPOLE = ["train", "ppo", "--env", "CartPole-v1"]
@@ -117,37 +122,46 @@ CASES = {
     "capitals": ("train ppo --Env CartPole-v1", "did you mean --env?"),
     "short option": ("train ppo -n 3", "unknown option -n", "--help"),
     "no option at all": ("train ppo CartPole-v1", "'CartPole-v1' belongs to no option"),
-    "not a number": ("train ppo --learning-rate fast", "--learning-rate", "'fast'", "it takes FLOAT, such as 0.001"),
-    "not whole": ("train ppo --steps 1.5", "--steps", "'1.5'", "it takes INT"),
-    "not numbers": ("train ppo --hidden wide", "--hidden", "'wide'", "it takes [INT"),
-    "no choice": ("train ppo --memory lstm", "--memory takes 'none', 'gru', 'transformer', not 'lstm'"),
+    "not a number": (
+        "train ppo --learning-rate fast",
+        "--learning-rate takes a number from 1e-30 to 1e30, such as 0.001, not 'fast'",
+    ),
+    "not whole": ("train ppo --steps 1.5", "--steps takes an integer from 1 to 1e15", "not '1.5'"),
+    "not numbers": ("train ppo --hidden wide", "--hidden takes an integer", "not 'wide'"),
+    "no choice": ("train ppo --memory lstm", "--memory takes 'none', 'gru' or 'transformer', not 'lstm'"),
     "no value": ("train ppo --env CartPole-v1 --steps", "--steps needs a value"),
     "no such agent": ("train pppo --env CartPole-v1", "unknown agent 'pppo'", "did you mean ppo?"),
     "agent forgotten": ("train --env CartPole-v1", "name the agent first: rl-jax train ppo --env CartPole-v1"),
     "no such command": ("trian ppo", "unknown command 'trian'", "did you mean train?"),
-    "no folder": ("evaluate", "evaluate needs PATH"),
+    "no folder": ("evaluate", "evaluate needs RUN, the run folder"),
     "batch not divisible": ("train ppo --env CartPole-v1 --minibatches 7", "2048 steps", "use --minibatches 8"),
     "environments not divisible": (
         "train ppo --env CartPole-v1 --memory gru --num-envs 6 --minibatches 4",
         "6 environments",
         "use --minibatches 3",
     ),
-    "no environments": ("train ppo --env CartPole-v1 --num-envs 0", "--num-envs must be at least 1"),
-    "negative steps": ("train ppo --env CartPole-v1 --steps -5", "--steps must be at least 1, not -5"),
-    "no seeds": ("train ppo --env CartPole-v1 --seeds 0", "--seeds must be at least 1"),
-    "no episodes": ("train ppo --env CartPole-v1 --eval-episodes 0", "--eval-episodes must be at least 1"),
-    "absurd steps": ("train ppo --env CartPole-v1 --steps 10000000000000000", "use at most 10^15"),
-    "no discount": ("train ppo --env CartPole-v1 --gamma 1.5", "--gamma must lie between 0 and 1, not 1.5"),
-    "discount not a number": ("train ppo --env CartPole-v1 --gamma nan", "--gamma must lie between 0 and 1"),
-    "infinite rate": ("train ppo --env CartPole-v1 --learning-rate inf", "--learning-rate must be a positive number"),
-    "no width": ("train ppo --env CartPole-v1 --hidden", "--hidden needs at least one width"),
-    "seed below": ("train ppo --env CartPole-v1 --seed -1", "--seed must lie between 0 and 4294967295, not -1"),
-    "seed beyond": ("train ppo --env CartPole-v1 --seed 4294967296", "--seed must lie between 0 and 4294967295"),
-    "last seed beyond": ("train ppo --env CartPole-v1 --seed 4294967295 --seeds 2", "--seed must lie", "--seeds 2"),
-    "limit": ("train ppo --env CartPole-v1 --time-limit 0", "--time-limit must lie between 1 and"),
-    "rollout too long": ("train ppo --env CartPole-v1 --rollout-length 10000000000000", "2^31 - 1", "--rollout-length"),
+    "last seed beyond": (
+        "train ppo --env CartPole-v1 --seed 4294967295 --seeds 2",
+        "--seed takes 0 to 4294967294 with --seeds 2",
+    ),
     "env args": ("train ppo --env CartPole-v1 --env-args fast", "--env-args takes NAME=VALUE, not 'fast'"),
+    "env args without a name": ("train ppo --env CartPole-v1 --env-args =3", "--env-args takes NAME=VALUE, not '=3'"),
+    "env args twice": ("train ppo --env CartPole-v1 --env-args time_limit=5 time_limit=6", "--env-args has time_limit twice"),
+    "env args of no use": (f"train ppo --env CartPole-v1 --env-args a={'[' * 10**5}", "--env-args a is nested too deep"),
     "unknown env args": ("train ppo --env CartPole-v1 --env-args gravity=3", "CartPole-v1", "gravity"),
+    "limit in words": ("train ppo --env CartPole-v1 --env-args time_limit=abc", "time_limit of CartPole-v1", "not 'abc'"),
+    "limit in parts": ("train ppo --env CartPole-v1 --env-args time_limit=1.5", "an integer from 1 to 2147483647, not 1.5"),
+    "limit without end": ("train ppo --env CartPole-v1 --env-args time_limit=NaN", "time_limit of CartPole-v1", "not nan"),
+    "args of a wrong type": (
+        "train ppo --env test_bad_input:Clock --env-args length=abc",
+        "made with --env-args length=abc",
+    ),
+    "nothing learned": ("train dqn --env CartPole-v1 --steps 800", "leaves no learning step", "--learning-starts 796 or fewer"),
+    "too short to learn": ("train dqn --env CartPole-v1 --steps 8 --updates-per-step 0.01", "use --steps 100 or more"),
+    "a pool too large": ("train ppo --env CartPole-v1 --reset-pool 2147483647", "--reset-pool 2147483647 needs", "or fewer"),
+    "a batch too large": ("train dqn --env CartPole-v1 --batch-size 2147483647", "--batch-size 2147483647 needs", "or fewer"),
+    "resume and overwrite": ("train ppo --resume here --overwrite", "--overwrite deletes one", "leave out one"),
+    "resume and config": ("train ppo --resume here --config there", "--config begins another", "leave out one"),
     "no module": ("train ppo --env nomodule:make", "there is no module 'nomodule'", "install it"),
     "no factory": ("train ppo --env test_bad_input:nothing", "has no 'nothing'", "poisoned"),
     "factory fails": ("train ppo --env test_bad_input:broken", "RuntimeError: no licence for this simulator"),
@@ -157,12 +171,22 @@ CASES = {
     "env's actions": ("train ppo --env test_bad_input:OddSpace", "action_space", "left or right", "expected a Discrete"),
     "env cannot be traced": ("train ppo --env test_bad_input:Branching", "step cannot be traced", "jnp.where"),
     "nothing to sweep": ("sweep ppo --env CartPole-v1", "several values", "--learning-rate 3e-4 1e-3"),
-    "bad point of a sweep": ("sweep ppo --env CartPole-v1 --gamma 0.9 1.9", "--gamma must lie between 0 and 1, not 1.9"),
+    "bad point of a sweep": ("sweep ppo --env CartPole-v1 --gamma 0.9 1.9", "--gamma takes a number from 0 to 1", "not '1.9'"),
+    "one value twice": ("sweep ppo --env CartPole-v1 --learning-rate 0.001 3e-4 1e-3", "--learning-rate has 0.001 twice"),
+    "a sweep too long": (
+        f"sweep ppo --env x --learning-rate {' '.join(map(str, range(1, 3000)))}",
+        "1 to 1000 values, not 2999",
+    ),
+    "a grid too large": (
+        f"sweep ppo --env x --gamma {' '.join(f'0.{i}' for i in range(101, 200))} --learning-rate {' '.join(map(str, range(1, 99)))}",
+        "9702 settings times --seeds 4 is 38808 runs, and one program takes 10000",
+    ),
     "empty sweep": ("sweep ppo --env CartPole-v1 --gamma", "--gamma needs at least one value"),
     "not a run": ("evaluate nowhere", "no run folder nowhere", "--out"),
     "resume nothing": ("train ppo --resume nowhere", "no run folder nowhere"),
     "config of nothing": ("train ppo --config nowhere.json", "there is no nowhere.json"),
     "plot nothing": ("plot", "name at least one run folder"),
+    "no file name": ("plot nowhere --out /", "must be a .png file"),
     "plot no picture": ("plot nowhere --out curves.pdf", "must be a .png file"),
 }
 
@@ -170,6 +194,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_refused(case, uncompiled, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(memory, "available", lambda: 3 * 10**9)
     arguments, *words = CASES[case]
     failed(call(*arguments.split()), *words)
     assert list(tmp_path.iterdir()) == []
@@ -185,11 +210,11 @@ def test_refused_as_a_process(kind, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ("--num-envs 100000000000", ("more steps than one rollout can hold", "use --num-envs", "or fewer")),
+        ("--num-envs 1000000000", ("more steps than one rollout can hold", "use --num-envs", "or fewer")),
         ("--num-envs 20000000", ("20000000 environments of 32 steps need at least", "use --num-envs", "or fewer")),
-        ("--seeds 10000000", ("times 10000000 runs", "such as --seeds")),
+        ("--seeds 1000000", ("times 1000000 runs", "such as --seeds")),
         ("--hidden 100000 100000", ("use a smaller --hidden",)),
-        ("--eval-episodes 10000000000", ("an evaluation of 10000000000 episodes", "or fewer")),
+        ("--eval-episodes 1000000000", ("an evaluation of 1000000000 episodes", "or fewer")),
     ],
 )
 def test_sizes_that_memory_cannot_hold(options, words, uncompiled, tmp_path, monkeypatch):
@@ -266,7 +291,7 @@ def test_resume_keeps_its_options(trained, uncompiled):
     failed(
         call("train", "ppo", "--resume", trained, "--learning-rate", "0.5"), "--learning-rate 0.5 (was 0.001)", "leave them out"
     )
-    failed(call("train", "ppo", "--resume", trained, "--steps", "9999"), "--steps 9999 (was 4096)")
+    failed(call("train", "ppo", "--resume", trained, "--steps", "2048"), "--steps 2048 is fewer than the 4096", "4096 are done")
     failed(call("train", "ppo", "--resume", trained, "--eval-episodes", "9"), "--eval-episodes 9 (was 4)")
     failed(call("train", "ppo", "--resume", trained, "--out", "elsewhere"), "leave out --out")
     failed(call("sweep", "ppo", "--resume", trained), "is of 'rl-jax train ppo'")
@@ -287,6 +312,10 @@ def test_resume_keeps_its_options(trained, uncompiled):
         ('{"agent": "ppo", "run": {"steps": true}, "hyperparameters": {}}', "steps is true"),
         ('{"agent": "ppo", "run": {}, "hyperparameters": {"hidden": 64}}', "hidden is 64"),
         ('{"agent": "ppo", "run": {}, "hyperparameters": {"memory": "lstm"}}', 'memory is "lstm"'),
+        ('{"agent": "ppo", "run": {"seeds": 0}, "hyperparameters": {}}', "seeds is 0, and it takes an integer from 1 to"),
+        ('{"agent": "ppo", "run": {}, "hyperparameters": {"gamma": NaN}}', "gamma is NaN"),
+        ('{"agent": ' + "[" * 10**5, "is not a configuration"),
+        ('{"agent": "ppo", "run": {"steps": ' + "9" * 5000 + "}}", "is not a configuration"),
     ],
 )
 def test_bad_configurations(text, word, run, uncompiled, tmp_path):
@@ -301,9 +330,18 @@ def test_a_configuration_that_is_no_text(uncompiled, tmp_path):
     failed(call("train", "ppo", "--config", tmp_path / "bad.json"), "is not a configuration")
 
 
+def test_a_configuration_with_a_mark_of_its_encoding(run, uncompiled):
+    """Some editors put one before the text; it is none of the text."""
+    text = (run / "config.json").read_text()
+    (run / "config.json").write_text(text, encoding="utf-8-sig")
+    assert RunFolder.open(run).options.steps == 4096
+    (run / "config.json").unlink()
+    (run / "config.json").mkdir()
+    failed(call("evaluate", run), "config.json", "Is a directory")
+
+
 @pytest.mark.parametrize("command", ["evaluate", "render"])
 def test_checkpoints_that_are_not_there(command, run, uncompiled):
-    failed(call(command, run, "--checkpoint", "newest"), "takes last, best or a number", "4096")
     failed(call(command, run, "--checkpoint", "17"), "has no checkpoint 17", "4096")
     shutil.rmtree(run / "manifests")
     failed(call(command, run), "has no checkpoint yet", "--resume")
@@ -315,27 +353,25 @@ def test_damaged_checkpoints(run, uncompiled):
     for path in (files[0], files[-1], max(files, key=lambda path: path.stat().st_size)):
         whole = path.read_bytes()
         path.write_bytes(whole[: len(whole) // 2])
-        failed(call("evaluate", run), "is damaged", "delete", "4096.json")
+        failed(call("evaluate", run, "--checkpoint", 4096), "is damaged", "the others are")
         path.write_bytes(whole)
-    (run / "result.json").unlink()
-    files[0].unlink()
-    failed(call("train", "ppo", "--resume", run), "is damaged", "to go back to")
 
 
 def test_a_foreign_checkpoint(run, uncompiled):
     saved = json.loads((run / "config.json").read_text())
     saved["hyperparameters"]["hidden"] = [16]
     (run / "config.json").write_text(json.dumps(saved))
-    failed(call("evaluate", run), "belongs to another program", "use the configuration")
+    failed(call("evaluate", run), "was made with --hidden [8] (config.json: [16])", "put back the config.json")
 
 
 def test_bad_numbers_of_other_commands(trained, uncompiled, tmp_path):
-    failed(call("evaluate", trained, "--episodes", "0"), "--episodes must be at least 1")
-    failed(call("evaluate", trained, "--episodes", "10000000000000"), "free", "or fewer")
-    failed(call("evaluate", trained, "--seed", "-1"), "--seed must lie between")
-    failed(call("render", trained, "--max-steps", "0"), "--max-steps must lie between")
+    failed(call("evaluate", trained, "--episodes", "1000000000"), "free", "or fewer")
     failed(call("render", trained, "--out", tmp_path / "x.mp4"), "drawn as .gif", "x.gif")
-    failed(call("plot", trained, "--metric", "episode/retrun", "--out", tmp_path / "x.png"), "episode/retrun")
+    for metric in ("episode/retrun", "seed", "steps", "wall"):
+        failed(
+            call("plot", trained, "--metric", metric, "--out", tmp_path / "x.png"), f"no metric '{metric}'", "episode/return"
+        )
+    failed(call("render", trained, "--out", "/"), "drawn as .gif", "/episode.gif")
     (tmp_path / "y.png").write_text("")
     failed(call("plot", trained, "--out", tmp_path / "y.png"), "exists already", "--overwrite")
 
@@ -343,11 +379,66 @@ def test_bad_numbers_of_other_commands(trained, uncompiled, tmp_path):
 @pytest.mark.parametrize(
     ("option", "module", "extra"), [("--tensorboard", "tensorboardX", "tensorboard"), ("--wandb", "wandb", "wandb")]
 )
-def test_missing_extras(option, module, extra, uncompiled, tmp_path, monkeypatch):
-    find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == module else find(name, *rest))
-    failed(call("train", "ppo", *TINY, option, "--out", tmp_path / "run"), f"pip install 'rl_jax[{extra}]'")
-    assert not (tmp_path / "run").exists()
+def test_missing_and_broken_extras(option, module, extra, uncompiled, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, module, None)
+    failed(call("train", "ppo", *TINY, option), f"pip install 'rl_jax[{extra}]'", f"({option})")
+    monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setattr(importlib, "import_module", broken_library)
+    failed(call("train", "ppo", *TINY, option), f"{module}, which is installed", "ImportError: libfoo.so.1: cannot open")
+    assert list(tmp_path.iterdir()) == []
+
+
+def broken_library(name):
+    raise ImportError("libfoo.so.1: cannot open\nshared object file")
+
+
+def test_a_library_that_lacks_another_is_no_missing_extra(monkeypatch):
+    def lacks(name):
+        raise ModuleNotFoundError("No module named 'other'", name="other")
+
+    monkeypatch.setattr(importlib, "import_module", lacks)
+    with pytest.raises(RLJaxError, match=r"craftax, which is installed.*No module named 'other'"):
+        make("craftax/Craftax-Classic-Symbolic-v1")
+
+
+def test_no_such_device():
+    outcome = wait(start(*CARTPOLE, JAX_PLATFORMS="nosuch"))
+    failed(outcome, "no device for JAX_PLATFORMS=nosuch", "set JAX_PLATFORMS=cpu", "jax[cuda12]")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO])
+def test_a_disk_that_refuses_is_named(number, trained, tmp_path, monkeypatch):
+    def full(*args, **options):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(plots, "compare_curves", full)
+    failed(call("plot", trained, "--out", tmp_path / "x.png"), f"{tmp_path / 'x.png'} ({os.strerror(number)})")
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match=r"result\.json"):
+        write_json(tmp_path / "result.json", {})
+
+
+def test_what_nobody_foresaw_keeps_its_traceback(monkeypatch):
+    def defect(given):
+        raise KeyError("advantage")
+
+    monkeypatch.setattr(commands, "plot", defect)
+    with pytest.raises(KeyError) as caught:
+        call("plot", "x")
+    assert "defect" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize(
+    ("command", "word"), [("evaluate", "--episodes"), ("render", "--max-steps"), ("bench", "--small"), ("train", "--num-envs")]
+)
+def test_too_little_memory_names_what_takes_less(command, word):
+    assert word in explanation(MemoryError(), command)
+
+
+def test_an_error_is_one_line_of_letters():
+    assert line("a\n\x1b[31mb\0\udcff") == r"a \x1b[31mb\x00\udcff"
+    assert line("x" * 5000 + " y").endswith("(5000 characters) y") and len(line("x y " * 5000)) == 2000
 
 
 def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
@@ -363,7 +454,7 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
 
 
 def test_a_full_disk_leaves_earlier_checkpoints(tmp_path, monkeypatch):
-    folder, write, calls = tmp_path / "run", checkpoint._write, []
+    folder, write, calls = tmp_path / "run", checkpoint_files.write, []
 
     def full(path, flat):
         calls.append(path)
@@ -372,7 +463,7 @@ def test_a_full_disk_leaves_earlier_checkpoints(tmp_path, monkeypatch):
         write(path, flat)
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "_write", full)
+        patch.setattr(checkpoint_files, "write", full)
         outcome = call("train", "ppo", *TINY, "--quiet", "--out", folder)
     steps = Checkpoints(folder).steps()
     failed(outcome, "No space left on device", f"up to step {steps[-1]} are whole", f"--resume {folder}")
@@ -383,7 +474,7 @@ def test_a_full_disk_leaves_earlier_checkpoints(tmp_path, monkeypatch):
 
 def test_a_disk_that_is_nearly_full_is_not_written(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    monkeypatch.setattr(checkpoint_files.shutil, "disk_usage", lambda path: usage._replace(free=1000))
     outcome = call("train", "ppo", *TINY, "--quiet", "--out", tmp_path / "run")
     failed(outcome, "No space left on device", "there is no checkpoint yet", "make room")
 

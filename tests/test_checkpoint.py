@@ -13,6 +13,8 @@ import pytest
 from rl_jax.errors import RLJaxError
 from rl_jax.run.checkpoint import Checkpoints
 from rl_jax.run.leaves import digest
+from rl_jax.run.manifests import Damaged
+from rl_jax.run.provenance import Mismatch
 
 
 def state_of(value, width=3):
@@ -104,16 +106,14 @@ def test_every_file_that_is_cut_short_is_noticed(three, tmp_path):
     for path in files:
         content = path.read_bytes()
         path.write_bytes(content[:-1])
-        with pytest.raises(RLJaxError, match=r"20 is damaged .*delete .*20.json to go back to 10"):
+        with pytest.raises(RLJaxError, match=r"20 is damaged .*checksums.*the others are 0, 10"):
             three.restore(20, state_of(0.0))
         path.write_bytes(content)
     files[0].unlink()
     with pytest.raises(RLJaxError, match="damaged"):
         three.restore(20, state_of(0.0))
     assert_same(three.restore(10, state_of(0.0)), state_of(10.0))
-    # As the message says.
-    (tmp_path / "manifests" / "20.json").unlink()
-    assert three.steps() == [0, 10]
+    assert three.whole() == 10
 
 
 def test_one_changed_bit_is_noticed(three, tmp_path):
@@ -128,8 +128,60 @@ def test_one_changed_bit_is_noticed(three, tmp_path):
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"score": 1.0}', "null"])
 def test_a_damaged_manifest_is_reported(three, tmp_path, text):
     (tmp_path / "manifests" / "0.json").write_text(text)
-    with pytest.raises(RLJaxError, match=r"0 is damaged .*manifest cannot be read.*there is no earlier one"):
+    with pytest.raises(RLJaxError, match=r"0 is damaged .*manifest cannot be read.*the others are 10, 20"):
         three.restore(0, state_of(0.0))
+    # The others do not mind.
+    assert three.whole() == 20 and three.best() is None
+    three.save(30, state_of(30.0), 1.0)
+    assert three.best() == 30
+
+
+def test_a_manifest_is_that_of_its_step_and_as_it_was_written(three, tmp_path):
+    folder = tmp_path / "manifests"
+    newest = (folder / "20.json").read_text()
+    (folder / "20.json").write_text((folder / "10.json").read_text())
+    with pytest.raises(Mismatch, match="is of step 10"):
+        three.restore(20, state_of(0.0))
+    changed = json.loads(newest) | {"score": 1000.0}
+    (folder / "20.json").write_text(json.dumps(changed))
+    with pytest.raises(Damaged, match="does not match its own checksum"):
+        three.restore(20, state_of(0.0))
+    del changed["sha256"]
+    (folder / "20.json").write_text(json.dumps(changed))
+    with pytest.raises(Damaged, match="does not match its own checksum"):
+        three.restore(20, state_of(0.0))
+    assert three.best() is None and three.whole() == 10
+
+
+def test_foreign_files_are_no_damage_and_stay(three, tmp_path):
+    foreign = [
+        "checkpoints/.DS_Store",
+        "checkpoints/10/.nfs0001",
+        "checkpoints/20/Thumbs.db",
+        "checkpoints/notes",
+        "manifests/.DS_Store",
+    ]
+    foreign += ["manifests/20.json~", "manifests/notes.json", "manifests/020.json", "manifests/\u00b2.json"]
+    for name in foreign:
+        (tmp_path / name).write_text("")
+    (tmp_path / "checkpoints" / "mine").mkdir()
+    (tmp_path / "manifests" / "70.json").mkdir()
+    assert three.steps() == [0, 10, 20] and three.whole() == 20
+    assert_same(three.restore(20, state_of(0.0)), state_of(20.0))
+    three.save(30, state_of(30.0))
+    assert all((tmp_path / name).exists() for name in (*foreign, "checkpoints/mine", "manifests/70.json"))
+
+
+def test_checkpoints_by_time_use_up_no_place(tmp_path):
+    checkpoints = Checkpoints(str(tmp_path), keep=2)
+    for step, score, scheduled in ((0, None, True), (10, 9.0, True), (11, None, False), (20, 1.0, True), (30, 2.0, True)):
+        checkpoints.save(step, state_of(step), score, scheduled)
+    assert checkpoints.steps() == [10, 20, 30]
+    for step in (31, 32, 33):
+        checkpoints.save(step, state_of(step), scheduled=False)
+    assert checkpoints.steps() == [10, 20, 30, 32, 33]
+    checkpoints.save(40, state_of(40), 3.0)
+    assert checkpoints.steps() == [10, 30, 40]
 
 
 def test_a_foreign_structure_is_refused(three):

@@ -20,7 +20,7 @@ from rl_jax.agents import PPOConfig
 from rl_jax.envs import make
 from rl_jax.errors import RLJaxError
 from rl_jax.replay import Buffer
-from rl_jax.run import checkpoint, large_arrays, memory
+from rl_jax.run import checkpoint_files, large_arrays, memory
 from rl_jax.run.checkpoint import Checkpoints
 from rl_jax.run.leaves import digest
 
@@ -54,7 +54,7 @@ def state_of(seed=0):
 @pytest.fixture
 def in_pieces(monkeypatch):
     """Arrays are large from 2 KB on, and pieces small."""
-    monkeypatch.setattr(checkpoint, "TOGETHER", 2**11)
+    monkeypatch.setattr(checkpoint_files, "TOGETHER", 2**11)
     monkeypatch.setattr(large_arrays, "PIECE", 500)
 
 
@@ -97,8 +97,8 @@ def test_pieces_cover_an_array(shape, itemsize):
 def test_orbax_gets_no_more_than_a_fixed_number_of_bytes():
     sizes = {"a": 2**30, "b": 3 * 2**24, "c": 2**24, "d": 100, "e": 2**25}
     flat = {name: np.broadcast_to(np.uint8(0), size) for name, size in sizes.items()}
-    large = checkpoint._large(flat)
-    assert large == ["a", "b"] and sum(size for name, size in sizes.items() if name not in large) <= checkpoint.TOGETHER
+    large = checkpoint_files.largest(flat)
+    assert large == ["a", "b"] and sum(size for name, size in sizes.items() if name not in large) <= checkpoint_files.TOGETHER
 
 
 def test_a_state_of_one_large_array(in_pieces, tmp_path):
@@ -112,9 +112,9 @@ def test_checkpoints_of_the_first_version_can_be_read(tmp_path, monkeypatch):
     Checkpoints(tmp_path).save(3, state)
     path = tmp_path / "manifests" / "3.json"
     manifest = json.loads(path.read_text())
-    assert manifest.pop("large") == [] and not large_folders(tmp_path, 3)
-    path.write_text(json.dumps(manifest))
-    monkeypatch.setattr(checkpoint, "TOGETHER", 2**11)
+    assert manifest["large"] == [] and not large_folders(tmp_path, 3)
+    path.write_text(json.dumps({name: manifest[name] for name in ("score", "files", "arrays")}))
+    monkeypatch.setattr(checkpoint_files, "TOGETHER", 2**11)
     assert digest(Checkpoints(tmp_path).restore(3, state)) == digest(state)
 
 
@@ -130,7 +130,7 @@ def test_damage_to_a_large_array_is_noticed(in_pieces, tmp_path):
             path.unlink()
             if damaged is not None:
                 path.write_bytes(damaged)
-            with pytest.raises(RLJaxError, match=r"2 is damaged .*delete .*2.json to go back to 1"):
+            with pytest.raises(RLJaxError, match=r"2 is damaged .*the others are 1"):
                 checkpoints.restore(2, state_of())
             path.write_bytes(content)
     more = next(folder.glob("*empty_yet")) / "c" / "0" / "0"  # where a piece of zeros is not
@@ -144,7 +144,7 @@ def test_damage_to_a_large_array_is_noticed(in_pieces, tmp_path):
 
 
 def test_a_disk_that_fills_up_within_a_large_array(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "TOGETHER", 2**20)
+    monkeypatch.setattr(checkpoint_files, "TOGETHER", 2**20)
     checkpoints, state = Checkpoints(tmp_path), {"frames": noise(30, 2**20), "count": jnp.uint32(3)}
     small = {**state, "frames": jnp.zeros_like(state["frames"])}
     checkpoints.save(1, small)
@@ -184,8 +184,8 @@ import sys, jax
 from pathlib import Path
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from test_checkpoint_memory import noise
-from rl_jax.run import checkpoint
-checkpoint.TOGETHER = 2**20
+from rl_jax.run import checkpoint, checkpoint_files
+checkpoint_files.TOGETHER = 2**20
 checkpoints = checkpoint.Checkpoints(Path(sys.argv[1]), keep=2)
 for step in range(1, 1000):
     checkpoints.save(step, {{"frames": noise(40, 2**20, seed=step), "key": jax.random.key(step)}})

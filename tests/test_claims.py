@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+import re
 from functools import partial
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
-from running import call
+from running import call, failed
 from toy import unchecked
 
 import rl_jax as rl
@@ -257,7 +259,7 @@ def test_a_quick_slice_runs_the_first_prediction_and_every_other_kind_of_arm():
 @pytest.mark.parametrize("slug", RECIPES)
 def test_every_recipe_can_be_judged(slug):
     made, path = library.load(slug)
-    assert made.slug == slug
+    assert made.slug == slug and RECIPES[slug].title == made.title
     assert made.departures
     assert path.parents[1].name == "experiments"
     for arm in made.arms.values():
@@ -291,3 +293,87 @@ def test_every_recipe_runs_small(slug, tmp_path):
     assert set(result["curves"]) == set(made.curves)
     assert all(result["curves"][name]["arms"] for name in made.curves)
     assert (tmp_path / slug / "plot.png").stat().st_size > 1000
+
+
+OWN = """
+import {module}
+from rl_jax.run.claims import Axes, Outcome, Prediction, Recipe
+RECIPE = Recipe(
+    slug="mine", title="Mine", paper="Nobody 2026", claim="Ten is more.", environment="none",
+    arms={{"ten": {module}.Arm("ten", 10.0), "zero": {module}.Arm("zero", 0.0)}},
+    measures={{"score": "a number"}}, predictions=(Prediction("score", "ten", "zero"),), curves={{"line": Axes("x", "y")}},
+)
+"""
+ARMS = """
+import dataclasses, os, pathlib
+import numpy as np
+from rl_jax.run.claims import Outcome
+from rl_jax.run.claims.recipe import Curve
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    name: str
+    mean: float
+    def __call__(self, work):
+        with open("calls", "a") as file:
+            file.write(self.name + " ")
+        if self.name == "zero" and pathlib.Path("stop").exists():
+            raise RuntimeError("a power cut")
+        values = self.mean + np.random.default_rng(0).normal(size=len(work.seeds)) / 3
+        line = np.stack([values, np.where(values > self.mean, np.nan, values)], axis=1)
+        return Outcome({"score": values}, {"line": Curve(np.asarray([1.0, 2.0]), line)}, steps=10)
+"""
+
+
+def without_clock(path):
+    result = json.loads(path.read_text())
+    for part in (result, *result["arms"].values()):
+        part.pop("seconds")
+    return {**result, "arms": {name: {**arm, "seconds_compile": 0} for name, arm in result["arms"].items()}}
+
+
+def test_reproduce_goes_on_where_it_was(tmp_path, monkeypatch):
+    """An interrupted recipe ends with the file of one that was not; a changed one begins anew. A module beside it is found."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "arms_beside.py").write_text(ARMS)
+    (tmp_path / "mine.py").write_text(OWN.format(module="arms_beside"))
+    whole = call("reproduce", "mine.py", "--out", "whole")
+    assert whole.status == 0, whole.err
+    (tmp_path / "calls").unlink()
+    (tmp_path / "stop").touch()
+    with pytest.raises(RuntimeError, match="power cut"):
+        call("reproduce", "mine.py", "--out", "cut")
+    (tmp_path / "stop").unlink()
+    assert call("reproduce", "mine.py", "--out", "cut").status == 0
+    assert (tmp_path / "calls").read_text() == "ten zero zero "
+    assert without_clock(tmp_path / "cut/mine/result.json") == without_clock(tmp_path / "whole/mine/result.json")
+    again = call("reproduce", "mine.py", "--out", "cut")
+    assert "done before" in again.err and (tmp_path / "calls").read_text() == "ten zero zero "
+    call("reproduce", "mine.py", "--out", "cut", "--fresh")
+    (tmp_path / "mine.py").write_text(OWN.format(module="arms_beside") + "# changed\n")
+    call("reproduce", "mine.py", "--out", "cut")
+    assert (tmp_path / "calls").read_text() == "ten zero zero " + "ten zero " * 2
+
+
+def test_only_what_was_named_is_run(tmp_path, monkeypatch):
+    """Files in the working directory or above it are not looked at; listing reads and runs nothing; a bad file is one line."""
+    folder = tmp_path / "experiments" / "evil"
+    folder.mkdir(parents=True)
+    (folder / "stream-x.py").write_text("raise SystemExit('RUN')\nRECIPE = 1\n")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(library, "_run", lambda path: pytest.fail(f"{path} is run"))
+    listed = call("reproduce", "--list")
+    assert listed.status == 0 and "Streaming deep RL works" in listed.out and len(listed.out.splitlines()) == len(RECIPES)
+    assert library.recipes()["stream-x"].path.is_relative_to(library.root())
+    monkeypatch.undo()
+    mistakes = {"x = (": "line 1: SyntaxError", "x = 1\ny = x / 0": "line 2: ZeroDivisionError", "x = 1": "defines no RECIPE"}
+    for text, words in mistakes.items():
+        (tmp_path / "bad.py").write_text(text)
+        assert words in failed(call("reproduce", str(tmp_path / "bad.py")))
+
+
+def test_the_recipe_of_the_page_is_whole(tmp_path):
+    page = (Path(__file__).parents[1] / "docs" / "claims.md").read_text()
+    (tmp_path / "my-idea.py").write_text(re.search(r'```python title="my-idea.py"\n(.*?)```', page, re.DOTALL)[1])
+    made, _ = library.load(str(tmp_path / "my-idea.py"))
+    assert list(made.arms) == ["with", "without"] and made.arms["with"].make(True).num_envs == 4

@@ -12,11 +12,11 @@ from running import TINY, call, rows, start, wait
 from rl_jax import __version__
 from rl_jax.agents import PPOConfig
 from rl_jax.run.checkpoint import Checkpoints
-from rl_jax.run.config import option
+from rl_jax.run.evaluating import FINAL_EVALUATION
 from rl_jax.run.folder import RunFolder
 from rl_jax.run.metadata import metadata
 from rl_jax.run.options import RunOptions
-from rl_jax.run.train import FINAL_EVALUATION
+from rl_jax.values import option
 
 KEYS = {
     *("env", "agent", "steps", "seconds_compile", "seconds_run", "steps_per_second"),
@@ -166,13 +166,13 @@ def test_plot(run, swept, tmp_path):
 def test_list():
     names = [line.split()[0] for line in call("list", "envs", "--no-spaces").out.splitlines()]
     assert {"CartPole-v1", "brax/ant", "Breakout-MinAtar"} <= set(names) and names == sorted(names)
-    assert call("list", "agents").out.startswith("ppo")
+    assert call("list", "agents").out.splitlines()[1].startswith("ppo ")
     assert "ppo" in (both := call("list", "--no-spaces").out) and "CartPole-v1" in both
 
 
 @pytest.mark.parametrize("command", ["train", "sweep"])
 def test_help_of_an_agent_names_every_option_and_default(command):
-    text = call(command, "ppo", "--help").out
+    text = " ".join(call(command, "ppo", "--help").out.split())
     for item in (*dataclasses.fields(RunOptions), *dataclasses.fields(PPOConfig)):
         assert option(item.name) in text
     assert "default: 64" in text and "default: 500000" in text and "Adam's step size at the start." in text

@@ -1,6 +1,7 @@
 """Environments of libraries that are extras keep the protocol; each is tested where its library is installed."""
 
 import importlib.util
+import sys
 from types import SimpleNamespace
 
 import jax
@@ -82,6 +83,7 @@ def spaces(env):
 @pytest.mark.parametrize("extra", sorted(extras.EXTRAS))
 def test_a_missing_library_is_answered_with_its_extra(extra, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda package: None)
+    monkeypatch.setitem(sys.modules, extras.EXTRAS[extra].package, None)
     name = f"{extra}/{extras.EXTRAS[extra].adapter.NAMES[0]}-never-made"
     with pytest.raises(MissingExtra, match=rf"{extra}/.* needs the extra '{extra}': pip install 'rl_jax\[{extra}\]'"):
         make(name)

@@ -16,6 +16,7 @@ from rl_jax.envs import make
 from rl_jax.errors import RLJaxError, UnsupportedSpace
 from rl_jax.experience import Transform, chain, gae
 from rl_jax.loop import Trainer
+from rl_jax.loop.state import SIGNS
 from rl_jax.loop.updates import Constant
 from rl_jax.spaces import Box
 
@@ -84,7 +85,7 @@ def test_advance_is_train_steps(clock):
     assert int(once.updates.low) == 3
     for name in ("loss/value", "reward/mean", "policy/entropy"):
         np.testing.assert_allclose(together[name], np.mean([m[name] for m in seen]), rtol=1e-4)
-    assert set(together) == {*seen[0], "nonfinite_update"}
+    assert set(together) == {*seen[0], *SIGNS}
 
 
 @pytest.mark.parametrize("kind", ["cartpole", "recurrent"])

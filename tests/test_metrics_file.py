@@ -1,9 +1,11 @@
 """The metrics file survives kills and resumes; loggers copy it; the progress line says the same."""
 
 import io
+import itertools
 import json
 import math
 import sys
+import time
 import types
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,8 @@ import numpy as np
 import pytest
 
 from rl_jax.errors import MissingExtra, RLJaxError
-from rl_jax.run.metrics import MetricsFile, TensorBoardLogger, WandbLogger, read
+from rl_jax.run.loggers import TensorBoardLogger, WandbLogger
+from rl_jax.run.metrics import MetricsFile, read
 from rl_jax.run.progress import PLAIN_LINES, Progress, human_count, human_time, human_value
 
 
@@ -71,16 +74,16 @@ def test_half_written_only_line(tmp_path: Path) -> None:
 
 def test_truncate_after(tmp_path: Path) -> None:
     file = MetricsFile(tmp_path / "m.jsonl")
-    assert file.truncate_after(5) == 0
+    assert file.truncate_after(5) == []
     file.log([{"note": 1}, *rows(1, 2, 3, 4)])
     file.path.write_bytes(file.path.read_bytes() + b'{"steps": 5, "se')
-    assert file.truncate_after(2) == 2
+    assert file.truncate_after(2) == [1, 2]
     assert file.read() == [{"note": 1}, *rows(1, 2)]
-    assert file.truncate_after(2) == 0
+    assert file.truncate_after(2) == [1, 2]
     file.log(rows(3))
     assert file.read() == [{"note": 1}, *rows(1, 2, 3)]
     assert [each.name for each in tmp_path.iterdir()] == ["m.jsonl"]
-    assert file.truncate_after(0) == 3
+    assert file.truncate_after(0) == []
 
 
 def test_kill_while_truncating_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,8 +134,17 @@ def test_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     logger = WandbLogger(tmp_path / "w", {"gamma": 0.99}, "study")
     logger.log([{"steps": 8, "seed": seed, "x": float(seed)} for seed in range(2)] + [{"steps": 16, "seed": 0, "x": 3}])
     logger.close()
-    assert calls[0] == {"project": "study", "dir": str(tmp_path / "w"), "config": {"gamma": 0.99}, "mode": "offline"}
+    name = (tmp_path / "w" / "wandb_id.txt").read_text()
+    expected = {"project": "study", "dir": str(tmp_path / "w"), "config": {"gamma": 0.99}, "mode": "offline"}
+    assert calls[0] == {**expected, "id": name, "resume": "allow"}
     assert calls[1:] == [(8, {"seed_0/x": 0.0, "seed_1/x": 1.0, "x": 0.5}), (16, {"x": 3.0}), "finished"]
+    # A resumed run goes on in its own record; the settings of a sweep are curves of their own.
+    WandbLogger(tmp_path / "w", resume_from=8)
+    assert calls[-1]["id"] == name and calls[-1]["config"] == {"resumed_from": 8}
+    sweep = WandbLogger(tmp_path / "v", varied=("lr",))
+    sweep.log([{"steps": 8, "run": i, "seed": i % 2, "lr": (0.1, 0.2)[i // 2], "x": float(i)} for i in range(4)])
+    each = {"lr=0.1,seed=0/x": 0.0, "lr=0.1,seed=1/x": 1.0, "lr=0.2,seed=0/x": 2.0, "lr=0.2,seed=1/x": 3.0}
+    assert calls[-1] == (8, {**each, "lr=0.1/x": 0.5, "lr=0.2/x": 2.5})
 
 
 def test_missing_extras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,6 +214,24 @@ def test_progress_on_a_terminal() -> None:
     progress.close()
     progress.close()
     assert stream.getvalue().endswith("return 1  left 0:50\x1b[K\n")
+
+
+def test_a_clock_while_something_goes_on() -> None:
+    stream, clock = Terminal(), itertools.count(0.0, 61.0)
+    progress = Progress(100, stream=stream, clock=lambda: next(clock))
+    with progress.busy("compiling"):
+        while "compiling" not in stream.getvalue():
+            time.sleep(0.001)
+    progress.note("compiled")
+    text = stream.getvalue()
+    assert "compiling ... 1:01" in text and text.endswith("\r\x1b[Kcompiled\n")
+    plain = io.StringIO()
+    with Progress(100, stream=plain).busy("compiling"):
+        assert plain.getvalue() == "compiling ...\n"
+    silent = Terminal()
+    with pytest.raises(KeyError), Progress(100, quiet=True, stream=silent).busy("compiling"):
+        raise KeyError
+    assert not silent.getvalue()
 
 
 def test_quiet_progress() -> None:

@@ -6,7 +6,7 @@ import signal
 import time
 
 import pytest
-from running import TINY, call, failed, rows, start, wait, wait_for
+from running import TINY, call, rows, start, wait, wait_for
 
 from rl_jax.run.checkpoint import Checkpoints
 
@@ -18,7 +18,7 @@ GRU = [*TINY, "--memory", "gru", "--memory-width", "8", "--minibatches", "2", "-
 # Each kills its process at one point of a run, on the third time that it comes there.
 COUNT = """
 import os, signal
-import rl_jax.run.checkpoint as checkpoint, rl_jax.run.metrics as metrics
+import rl_jax.run.checkpoint_files as files, rl_jax.run.manifests as manifests, rl_jax.run.metrics as metrics
 calls = []
 def third():
     calls.append(1)
@@ -29,29 +29,29 @@ def kill():
 IN_ORBAX = (
     COUNT
     + """
-write = checkpoint._write
-def _write(path, flat):
+write = files.write
+def torn(path, flat):
     write(path, flat)
     if third():
         next(file for file in path.rglob("*") if file.is_file() and file.name != "_METADATA").unlink()
         path.rename(path.with_name(path.name + ".orbax-checkpoint-tmp"))
         kill()
-checkpoint._write = _write
+files.write = torn
 """
 )
 BEFORE_MANIFEST = (
     COUNT
     + """
-dump = checkpoint.json.dump
+dump = manifests.json.dump
 class Json:
-    loads = checkpoint.json.loads
+    loads = manifests.json.loads
     def dump(about, file):
         if third():
             file.write('{"score": 1.0, "fi')
             file.flush()
             kill()
         dump(about, file)
-checkpoint.json = Json
+manifests.json = Json
 """
 )
 IN_METRICS = (
@@ -95,7 +95,12 @@ def whole(tmp_path_factory):
     return get
 
 
-def assert_same_run(folder, result, whole, seconds=("seconds_compile", "seconds_run", "steps_per_second", "out")):
+def assert_same_run(
+    folder,
+    result,
+    whole,
+    seconds=("seconds_compile", "seconds_train", "seconds_eval", "seconds_run", "steps_per_second", "out"),
+):
     """The result, the metrics and the saved result are those of the whole run."""
     reference, wanted = whole
     for name in wanted.keys() - set(seconds):
@@ -172,6 +177,7 @@ job.Job.compile = lambda self, fresh=True: os.kill(os.getpid(), signal.SIGTERM)
 """
     outcome = wait(train(tmp_path / "run", *TINY, first=first))
     assert (outcome.status, outcome.out, outcome.err) == (128 + signal.SIGTERM, "", "rl-jax: stopped by SIGTERM\n")
+    assert not list(tmp_path.iterdir())
 
 
 def test_killed_before_the_first_checkpoint(tmp_path, whole):
@@ -219,16 +225,3 @@ def test_a_sweep_is_resumed(tmp_path):
     assert outcome.result["params_sha256"] == whole["params_sha256"]
     assert outcome.result["table"] == whole["table"]
     assert rows(folder) == rows(tmp_path / "whole")
-
-
-def test_two_processes_do_not_write_one_run(whole):
-    import fcntl
-
-    folder, _ = whole(TINY)
-    (folder / "result.json").rename(folder / "kept")
-    try:
-        with open(folder / ".lock") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            failed(call("train", "ppo", "--resume", folder), "another process is writing", "wait for its end")
-    finally:
-        (folder / "kept").rename(folder / "result.json")

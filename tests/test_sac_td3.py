@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from toy import context, leaves_equal, places, rollout_of, unchecked
 
-from rl_jax.agents.mdpo_off_policy import MDPOOffPolicyConfig, mdpo_off_policy
-from rl_jax.agents.sac import SACConfig, sac
-from rl_jax.agents.td3 import DDPGConfig, TD3Config, ddpg, single_critic, td3
+from rl_jax.agents import DDPGConfig, MDPOOffPolicyConfig, SACConfig, TD3Config, ddpg, mdpo_off_policy, sac, td3
+from rl_jax.agents.td3 import single_critic
 from rl_jax.envs import make
 from rl_jax.errors import RLJaxError, UnsupportedSpace
 from rl_jax.losses.soft import choose, policy_cost, smallest, soft_value

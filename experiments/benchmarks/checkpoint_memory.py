@@ -122,6 +122,7 @@ def one(what: str, method: str, content: str, folder: Path, transitions: int) ->
         checkpoints: Any = Checkpoints(folder)
     else:
         checkpoints = Orbax(folder, None if method == "orbax" else 2**23)
+    (folder / f"warm_{what}").mkdir(parents=True, exist_ok=True)
     warm = Checkpoints(folder / f"warm_{what}")  # what orbax needs for itself at its first use
     warm.save(0, {"x": jnp.zeros(3)})
     warm.restore(0, {"x": jnp.zeros(3)})

@@ -1,42 +1,37 @@
 """Agents: short functions that compose the parts, with the published defaults."""
 
-from rl_jax.agents.a2c import A2CConfig, a2c
-from rl_jax.agents.adaptive_replay_ratio import AdaptiveReplayRatio, RatioState
-from rl_jax.agents.dqn import DQNConfig, RainbowConfig
-from rl_jax.agents.lpg import LPG, LPGState
-from rl_jax.agents.mdpo import MDPOConfig, mdpo
-from rl_jax.agents.mdpo_off_policy import MDPOOffPolicyConfig, mdpo_off_policy
-from rl_jax.agents.policy_gradient import Learner, PolicyGradient
-from rl_jax.agents.ppo import PPOConfig, ppo
-from rl_jax.agents.pqn import PQN, PQNConfig
-from rl_jax.agents.q_learning import QLearning
-from rl_jax.agents.q_policy import QPolicy
-from rl_jax.agents.r2d2 import R2D2Config
-from rl_jax.agents.random_repeat import RandomRepeat
-from rl_jax.agents.relic import ReLIC, relic
-from rl_jax.agents.sac import SACConfig, sac
-from rl_jax.agents.stream_ac import StreamAC, StreamACConfig
-from rl_jax.agents.stream_q import StreamQ, StreamQConfig
-from rl_jax.agents.stream_td import StreamTD
-from rl_jax.agents.td3 import DDPGConfig, TD3Config, ddpg, td3
-from rl_jax.agents.watched import Watched, WatchedState, critic_units, q_units
+from typing import TYPE_CHECKING
 
-#: Agents that the command line knows, by name.
-CONFIGS = {
-    "ppo": PPOConfig,
-    "a2c": A2CConfig,
-    "mdpo": MDPOConfig,
-    "pqn": PQNConfig,
-    "dqn": DQNConfig,
-    "rainbow": RainbowConfig,
-    "r2d2": R2D2Config,
-    "sac": SACConfig,
-    "td3": TD3Config,
-    "ddpg": DDPGConfig,
-    "mdpo-off-policy": MDPOOffPolicyConfig,
-    "stream-q": StreamQConfig,
-    "stream-ac": StreamACConfig,
-}
+from rl_jax._lazy import lazy
+
+if TYPE_CHECKING:
+    from rl_jax.agents.a2c import a2c
+    from rl_jax.agents.adaptive_replay_ratio import AdaptiveReplayRatio, RatioState
+    from rl_jax.agents.configs import CONFIGS
+    from rl_jax.agents.configs.actor_critic import DDPGConfig, MDPOOffPolicyConfig, SACConfig, TD3Config
+    from rl_jax.agents.configs.dqn import DQNConfig, RainbowConfig
+    from rl_jax.agents.configs.on_policy import A2CConfig, MDPOConfig, PPOConfig
+    from rl_jax.agents.configs.pqn import PQNConfig
+    from rl_jax.agents.configs.r2d2 import R2D2Config
+    from rl_jax.agents.configs.streaming import StreamACConfig, StreamQConfig
+    from rl_jax.agents.lpg import LPG, LPGState
+    from rl_jax.agents.mdpo import mdpo
+    from rl_jax.agents.mdpo_off_policy import mdpo_off_policy
+    from rl_jax.agents.policy_gradient import Learner, PolicyGradient
+    from rl_jax.agents.ppo import ppo
+    from rl_jax.agents.pqn import PQN
+    from rl_jax.agents.q_learning import QLearning
+    from rl_jax.agents.q_policy import QPolicy
+    from rl_jax.agents.random_repeat import RandomRepeat
+    from rl_jax.agents.relic import ReLIC, relic
+    from rl_jax.agents.sac import sac
+    from rl_jax.agents.stream_ac import StreamAC
+    from rl_jax.agents.stream_q import StreamQ
+    from rl_jax.agents.stream_td import StreamTD
+    from rl_jax.agents.td3 import ddpg, td3
+    from rl_jax.agents.watched import Watched, WatchedState, critic_units, q_units
+
+lazy(__name__)
 
 __all__ = [
     "CONFIGS",

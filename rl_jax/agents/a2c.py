@@ -1,12 +1,10 @@
 """A2C: the synchronous advantage actor-critic."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import flax.linen as nn
 
-from rl_jax.agents.on_policy import OnPolicyConfig
 from rl_jax.agents.policy_gradient import PolicyGradient
 from rl_jax.losses import LogPolicy, NegativeEntropy, SquaredValue
 from rl_jax.networks import actor_critic
@@ -43,26 +41,3 @@ def a2c(
         optimizer="rmsprop",
         name="A2C",
     )
-
-
-@dataclass(frozen=True)
-class A2CConfig(OnPolicyConfig):
-    """A2C as one flat list of numbers."""
-
-    rollout_length: int = 8
-    """Steps of each environment per update."""
-    learning_rate: float = 2e-3
-    """RMSProp's step size at the start."""
-    gae_lambda: float = 1.0
-    """Mixes one-step (0) and Monte-Carlo (1) advantages."""
-
-    def agent(self) -> PolicyGradient:
-        """The agent alone."""
-        return a2c(
-            network=self.network(),
-            learning_rate=self.learning_rate,
-            value_weight=self.value_weight,
-            entropy_weight=self.entropy_weight,
-            max_grad_norm=self.max_grad_norm,
-            anneal=self.anneal,
-        )

@@ -1,13 +1,10 @@
 """MDPO, on-policy: trust-region policy optimisation by mirror descent, without clipping."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import flax.linen as nn
 
-from rl_jax.agents.checks import at_least, positive
-from rl_jax.agents.on_policy import OnPolicyConfig
 from rl_jax.agents.policy_gradient import PolicyGradient
 from rl_jax.losses import MirrorDescentKL, NegativeEntropy, RatioPolicy, SquaredValue
 from rl_jax.networks import actor_critic
@@ -58,44 +55,3 @@ def mdpo(
         anchored=True,
         name="MDPO",
     )
-
-
-@dataclass(frozen=True)
-class MDPOConfig(OnPolicyConfig):
-    """On-policy MDPO as one flat list of numbers."""
-
-    epochs: int = 10
-    """Passes over a rollout."""
-    minibatches: int = 1
-    """Pieces per pass; must divide the rollout (a recurrent agent's: the environments)."""
-    step_size: float = 1.0
-    """Mirror descent's step size: how far the policy may move per update."""
-    anneal_step_size: bool = True
-    """Let the step size fall linearly to zero."""
-    entropy_weight: float = 0.0
-    """Weight of the entropy bonus."""
-
-    def check(self) -> None:
-        """Refuse numbers that cannot be.
-
-        Raises:
-            RLJaxError: with the option's name and the values it takes.
-        """
-        super().check()
-        at_least(self, 1, "epochs", "minibatches")
-        positive(self, "step_size")
-
-    def agent(self) -> PolicyGradient:
-        """The agent alone."""
-        return mdpo(
-            network=self.network(),
-            learning_rate=self.learning_rate,
-            step_size=self.step_size,
-            value_weight=self.value_weight,
-            entropy_weight=self.entropy_weight,
-            max_grad_norm=self.max_grad_norm,
-            epochs=self.epochs,
-            minibatches=self.minibatches,
-            anneal=self.anneal,
-            anneal_step_size=self.anneal_step_size,
-        )

@@ -1,14 +1,10 @@
 """MDPO, off-policy: soft actor-critic whose policy is held to an older self."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import flax.linen as nn
 
-from rl_jax.agents.checks import at_least, not_negative
-from rl_jax.agents.replayed import ActorCriticConfig
 from rl_jax.agents.soft_actor_critic import SoftActorCritic
 from rl_jax.networks.critics import critics as twin_critics
 from rl_jax.networks.critics import stochastic_actor
@@ -51,38 +47,3 @@ def mdpo_off_policy(
         critics=critics,
         name="MDPO",
     )
-
-
-@dataclass(frozen=True)
-class MDPOOffPolicyConfig(ActorCriticConfig):
-    """Off-policy MDPO (Tomar et al. 2020) as one flat list of numbers."""
-
-    kappa: float = 1.0
-    """Inverse of the mirror descent's step size; at the temperature it is SAC."""
-    temperature: float = 0.2
-    """Weight of the entropy (the paper's lambda), in units of reward per nat."""
-    refresh_period: int = 1000
-    """Gradient steps of one mirror descent step (the paper's m)."""
-
-    def check(self) -> None:
-        """Refuse numbers that cannot be.
-
-        Raises:
-            RLJaxError: with the option's name and the values it takes.
-        """
-        super().check()
-        not_negative(self, "kappa", "temperature")
-        at_least(self, 1, "refresh_period")
-
-    def agent(self) -> SoftActorCritic:
-        """The agent alone."""
-        return mdpo_off_policy(
-            actor=partial(stochastic_actor, **self.layers()),
-            critics=partial(twin_critics, **self.layers()),
-            learning_rate=self.learning_rate,
-            tau=self.tau,
-            kappa=self.kappa,
-            temperature=self.temperature,
-            refresh_period=self.refresh_period,
-            random_steps=float(self.random_steps),
-        )

@@ -10,10 +10,10 @@ import optax
 from flax import struct
 
 from rl_jax.agents.minibatches import check_minibatches, sweep_minibatches
-from rl_jax.agents.optimizers import Optimizer, optimizer
+from rl_jax.agents.optimizers import Optimizer, optimizer, step_size
 from rl_jax.errors import RLJaxError
 from rl_jax.losses import weighted_sum
-from rl_jax.ops import descend, on_parts
+from rl_jax.ops import descend, joined, on_parts
 from rl_jax.spaces import Box, Discrete, MultiDiscrete, check_supported
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
 
@@ -41,7 +41,7 @@ class PolicyGradient:
         network: a module, or a function from :class:`~rl_jax.types.Spec` to one.
         epochs, minibatches: passes over the rollout, and pieces per pass.
         anneal: let the learning rate fall linearly to zero over the planned training.
-        optimizer: ``"adam"``, ``"radam"`` or ``"rmsprop"``.
+        optimizer: ``"adam"``, ``"radam"``, ``"rmsprop"``, or a transformation of optax, which then has a step size of its own.
         anchored: put the outputs of the policy that collected the rollout into ``context.target``, for terms that compare.
         name: what errors call this agent.
     """
@@ -55,7 +55,7 @@ class PolicyGradient:
     epochs: int = struct.field(pytree_node=False, default=4)
     minibatches: int = struct.field(pytree_node=False, default=4)
     anneal: bool = struct.field(pytree_node=False, default=True)
-    optimizer: Optimizer = struct.field(pytree_node=False, default="adam")
+    optimizer: Optimizer | optax.GradientTransformation = struct.field(pytree_node=False, default="adam")
     anchored: bool = struct.field(pytree_node=False, default=False)
     name: str = struct.field(pytree_node=False, default="PolicyGradient")
 
@@ -72,6 +72,7 @@ class PolicyGradient:
         if missing := set(self.terms) ^ set(self.weights):
             raise RLJaxError(f"every loss term needs a weight and every weight a term; unmatched: {sorted(missing)}")
         check_minibatches(spec, self.minibatches, agent.recurrent)
+        agent._optimizer()  # refuses a name that it does not know
         return agent
 
     @property
@@ -124,12 +125,13 @@ class PolicyGradient:
     def learn(self, state: Learner, sample: Sample, context: Context) -> tuple[Learner, Metrics, None]:
         """``epochs`` passes over the rollout in ``minibatches`` pieces, one step each; metrics are means over them."""
         rate = self.learning_rate * (1.0 - context.progress) if self.anneal else self.learning_rate
+        rate = step_size(self.optimizer, rate)
         context = context.replace(agent_state=state)  # type: ignore[attr-defined]
 
         def step(learner: Learner, batch: Rollout, key: Key) -> tuple[Learner, Metrics]:
             mine = context.replace(key=key)  # type: ignore[attr-defined]
             grads, metrics = jax.grad(self.loss, has_aux=True)(learner.params, batch, mine)
-            metrics = {**metrics, "policy/grad_norm": optax.tree.norm(grads)}
+            metrics = joined(metrics, {"policy/grad_norm": optax.tree.norm(grads)})
             updates, opt_state = self._optimizer().update(grads, learner.opt_state, learner.params)
             return Learner(descend(learner.params, updates, rate), opt_state), metrics
 

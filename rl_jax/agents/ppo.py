@@ -1,16 +1,11 @@
 """PPO: proximal policy optimisation, feed-forward and recurrent."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import flax.linen as nn
 
-from rl_jax.agents.checks import at_least, positive
-from rl_jax.agents.on_policy import OnPolicyConfig
 from rl_jax.agents.policy_gradient import PolicyGradient
-from rl_jax.errors import RLJaxError
-from rl_jax.experience import Chain, chain, standardize_advantage
 from rl_jax.losses import ClippedPolicy, ClippedValue, KLDiagnostic, NegativeEntropy, SquaredValue
 from rl_jax.networks import actor_critic
 from rl_jax.types import Spec
@@ -60,52 +55,3 @@ def ppo(
         anneal=anneal,
         name="PPO",
     )
-
-
-@dataclass(frozen=True)
-class PPOConfig(OnPolicyConfig):
-    """PPO as one flat list of numbers, for the command line and for configuration files."""
-
-    epochs: int = 4
-    """Passes over a rollout."""
-    minibatches: int = 4
-    """Pieces per pass; must divide the rollout (a recurrent agent's: the environments)."""
-    clip_epsilon: float = 0.2
-    """Half-width of the probability ratio's interval."""
-    value_clip_epsilon: float | None = None
-    """Clip the value's change to this (in units of scaled return); none: the plain squared error."""
-    standardize_advantage: Literal["minibatch", "batch", "none"] = "minibatch"
-    """Where advantages are brought to mean 0 and standard deviation 1."""
-
-    def check(self) -> None:
-        """Refuse numbers that cannot be.
-
-        Raises:
-            RLJaxError: with the option's name and the values it takes.
-        """
-        super().check()
-        at_least(self, 1, "epochs", "minibatches")
-        positive(self, "clip_epsilon")
-        if self.value_clip_epsilon is not None and not self.value_clip_epsilon > 0:
-            raise RLJaxError(f"--value-clip-epsilon must be positive or none, not {self.value_clip_epsilon}")
-
-    def experience(self) -> Chain:
-        """The chain that PPO learns from: normalisation if asked, then GAE."""
-        batch = self.standardize_advantage == "batch"
-        return chain(super().experience(), standardize_advantage()) if batch else super().experience()
-
-    def agent(self) -> PolicyGradient:
-        """The agent alone."""
-        return ppo(
-            network=self.network(),
-            learning_rate=self.learning_rate,
-            clip_epsilon=self.clip_epsilon,
-            value_weight=self.value_weight,
-            entropy_weight=self.entropy_weight,
-            max_grad_norm=self.max_grad_norm,
-            value_clip_epsilon=self.value_clip_epsilon,
-            epochs=self.epochs,
-            minibatches=self.minibatches,
-            anneal=self.anneal,
-            standardize=self.standardize_advantage == "minibatch",
-        )

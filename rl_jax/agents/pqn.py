@@ -1,23 +1,19 @@
 """PQN: Q-learning without replay and without a target network, on the rollouts of many environments."""
 
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
 
-from rl_jax.agents.checks import at_least, not_negative, positive, widths, within
 from rl_jax.agents.minibatches import check_minibatches, sweep_minibatches
-from rl_jax.agents.optimizers import Optimizer, optimizer
+from rl_jax.agents.optimizers import Optimizer, optimizer, step_size
 from rl_jax.agents.q_policy import ActsByValue, QPolicy, pick
-from rl_jax.experience import chain, gae
-from rl_jax.loop import Trainer
 from rl_jax.networks import q_network
-from rl_jax.ops import descend
-from rl_jax.types import Context, Environment, Key, Metrics, PyTree, Rollout, Sample, Spec
+from rl_jax.ops import descend, joined
+from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
 
 
 @struct.dataclass
@@ -52,7 +48,7 @@ class PQN(ActsByValue):
     epochs: int = struct.field(pytree_node=False, default=2)
     minibatches: int = struct.field(pytree_node=False, default=4)
     anneal: bool = struct.field(pytree_node=False, default=True)
-    optimizer: Optimizer = struct.field(pytree_node=False, default="radam")
+    optimizer: Optimizer | optax.GradientTransformation = struct.field(pytree_node=False, default="radam")
     name: str = struct.field(pytree_node=False, default="PQN")
 
     def bind(self, spec: Spec) -> "PQN":
@@ -64,6 +60,7 @@ class PQN(ActsByValue):
         """
         agent = self.replace(policy=self.policy.bind(spec, self.name))  # type: ignore[attr-defined]
         check_minibatches(spec, self.minibatches, agent.policy.recurrent)
+        agent._optimizer()  # refuses a name that it does not know
         return agent
 
     def _optimizer(self) -> optax.GradientTransformation:
@@ -77,6 +74,7 @@ class PQN(ActsByValue):
     def learn(self, state: PQNState, sample: Sample, context: Context) -> tuple[PQNState, Metrics, None]:
         """``epochs`` passes over the rollout in ``minibatches`` pieces, one step each; metrics are means over them."""
         rate = self.learning_rate * (1.0 - context.progress) if self.anneal else self.learning_rate
+        rate = step_size(self.optimizer, rate)
 
         def loss(params: PyTree, batch: Rollout, key: Key) -> tuple[jax.Array, Metrics]:
             carry = jax.tree.map(lambda c: c[0], batch.carry)
@@ -88,99 +86,9 @@ class PQN(ActsByValue):
         def step(now: PQNState, batch: Rollout, key: Key) -> tuple[PQNState, Metrics]:
             grads, metrics = jax.grad(loss, has_aux=True)(now.params, batch, key)
             updates, opt_state = self._optimizer().update(grads, now.opt_state, now.params)
-            metrics = {**metrics, "policy/grad_norm": optax.tree.norm(grads)}
+            metrics = joined(metrics, {"policy/grad_norm": optax.tree.norm(grads)})
             return PQNState(descend(now.params, updates, rate), opt_state, now.epsilon), metrics
 
         pieces = (self.epochs, self.minibatches, self.policy.recurrent)
         state, metrics = sweep_minibatches(step, state, sample.batch, context.key, *pieces)
         return state, metrics, None
-
-
-@dataclass(frozen=True)
-class PQNConfig:
-    """PQN as one flat list of numbers."""
-
-    num_envs: int = 32
-    """Parallel environments."""
-    rollout_length: int = 32
-    """Steps of each environment per update."""
-    epochs: int = 4
-    """Passes over a rollout."""
-    minibatches: int = 8
-    """Pieces per pass; must divide the rollout (a recurrent agent's: the environments)."""
-    learning_rate: float = 1e-3
-    """The optimiser's step size at the start."""
-    anneal: bool = True
-    """Let the learning rate fall linearly to zero."""
-    gamma: float = 0.99
-    """Discount per step."""
-    td_lambda: float = 0.65
-    """Mixes one-step (0) and Monte-Carlo (1) targets."""
-    epsilon_start: float = 1.0
-    """Exploration rate at the start."""
-    epsilon_end: float = 0.05
-    """Exploration rate at the end of its schedule."""
-    epsilon_steps: float = 50_000
-    """Environment steps until the exploration rate is at its end."""
-    max_grad_norm: float = 10.0
-    """Bound on the gradient's global norm."""
-    hidden: tuple[int, ...] = (64, 64)
-    """Widths of the hidden layers (images: the MinAtar network instead)."""
-    activation: Literal["tanh", "relu", "silu", "gelu"] = "relu"
-    """Activation of the hidden layers."""
-    torso_dtype: Literal["float32", "bfloat16"] = "float32"
-    """Precision of the hidden layers' arithmetic; parameters, heads, memory and losses stay float32."""
-    memory: Literal["none", "gru"] = "none"
-    """Memory between torso and heads."""
-    memory_width: int = 64
-    """Units of the memory."""
-
-    def check(self) -> None:
-        """Refuse numbers that cannot be.
-
-        Raises:
-            RLJaxError: with the option's name and the values it takes.
-        """
-        at_least(self, 1, "num_envs", "rollout_length", "epochs", "minibatches", "memory_width")
-        positive(self, "learning_rate", "max_grad_norm")
-        within(self, 0, 1, "gamma", "td_lambda", "epsilon_start", "epsilon_end")
-        not_negative(self, "epsilon_steps")
-        widths(self)
-
-    def agent(self) -> PQN:
-        """The agent alone."""
-        network = partial(
-            q_network,
-            hidden=self.hidden,
-            activation=self.activation,
-            dtype=self.torso_dtype,
-            normalize=True,
-            memory=self.memory,
-            memory_width=self.memory_width,
-        )
-        policy = QPolicy(
-            epsilon_start=self.epsilon_start,
-            epsilon_end=self.epsilon_end,
-            epsilon_steps=self.epsilon_steps,
-            network=network,
-        )
-        return PQN(
-            policy=policy,
-            learning_rate=self.learning_rate,
-            max_grad_norm=self.max_grad_norm,
-            epochs=self.epochs,
-            minibatches=self.minibatches,
-            anneal=self.anneal,
-        )
-
-    def trainer(self, env: Environment, **options: Any) -> Trainer:
-        """The whole run; ``options`` are further arguments of :meth:`rl_jax.Trainer.create`."""
-        self.check()
-        return Trainer.create(
-            env=env,
-            agent=self.agent(),
-            experience=chain(gae(self.gamma, self.td_lambda)),
-            num_envs=self.num_envs,
-            rollout_length=self.rollout_length,
-            **options,
-        )

@@ -1,16 +1,11 @@
 """SAC: soft actor-critic, for continuous and for discrete actions."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import flax.linen as nn
 
-from rl_jax.agents.checks import not_negative, positive
-from rl_jax.agents.replayed import ActorCriticConfig
 from rl_jax.agents.soft_actor_critic import SoftActorCritic
-from rl_jax.errors import RLJaxError
 from rl_jax.networks.critics import critics as twin_critics
 from rl_jax.networks.critics import stochastic_actor
 from rl_jax.types import Spec
@@ -54,41 +49,3 @@ def sac(
         critics=critics,
         name="SAC",
     )
-
-
-@dataclass(frozen=True)
-class SACConfig(ActorCriticConfig):
-    """SAC (Haarnoja et al. 2018; discrete: Christodoulou 2019) as one flat list of numbers."""
-
-    temperature: float | None = None
-    """Weight of the entropy, in units of reward per nat; none: learned."""
-    initial_temperature: float = 1.0
-    """Where a learned temperature starts."""
-    target_entropy: float | None = None
-    """What a learned temperature aims at, in nats; none: minus the number of action elements, or log(A) / 2."""
-
-    def check(self) -> None:
-        """Refuse numbers that cannot be.
-
-        Raises:
-            RLJaxError: with the option's name and the values it takes.
-        """
-        super().check()
-        positive(self, "initial_temperature")
-        if self.temperature is not None:
-            not_negative(self, "temperature")
-        if self.target_entropy is not None and not abs(self.target_entropy) < float("inf"):
-            raise RLJaxError(f"--target-entropy must be a number or none, not {self.target_entropy}")
-
-    def agent(self) -> SoftActorCritic:
-        """The agent alone."""
-        return sac(
-            actor=partial(stochastic_actor, **self.layers()),
-            critics=partial(twin_critics, **self.layers()),
-            learning_rate=self.learning_rate,
-            tau=self.tau,
-            temperature=self.temperature,
-            initial_temperature=self.initial_temperature,
-            target_entropy=self.target_entropy,
-            random_steps=float(self.random_steps),
-        )

@@ -1,8 +1,6 @@
 """Stream AC(lambda): actor-critic from one stream of experience, without replay or batches."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -10,8 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.agents.checks import not_negative
-from rl_jax.agents.streaming import Memoryless, StepRule, StreamConfig, Traced, TraceStep, check_stream, one_step, td_step
+from rl_jax.agents.streaming import Memoryless, StepRule, Traced, TraceStep, check_stream, one_step, td_step
 from rl_jax.networks.distributions import Distribution
 from rl_jax.networks.streaming import stream_actor, stream_value
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
@@ -125,39 +122,3 @@ class StreamAC(Memoryless):
         actor, of_actor, size = for_actor.step(actor, state.actor, grads, delta, self.gamma * self.lam, now.done[0])
         metrics |= {"policy/entropy": entropy, "stream/actor_step_size": size}
         return StreamACState({"actor": actor, "critic": critic}, of_actor, of_critic), metrics, None
-
-
-@dataclass(frozen=True)
-class StreamACConfig(StreamConfig):
-    """Stream AC(lambda) (Elsayed et al. 2024) as one flat list of numbers."""
-
-    actor_kappa: float = 3.0
-    """How many times smaller than the bound for linear functions the actor's steps are."""
-    critic_kappa: float = 2.0
-    """The same of the critic's."""
-    entropy_weight: float = 0.01
-    """Weight of the entropy's gradient."""
-
-    def check(self) -> None:
-        """Refuse numbers that cannot be.
-
-        Raises:
-            RLJaxError: with the option's name and the values it takes.
-        """
-        super().check()
-        not_negative(self, "entropy_weight")
-
-    def agent(self) -> StreamAC:
-        """The agent alone."""
-        return StreamAC(
-            learning_rate=self.learning_rate,
-            actor_kappa=self.actor_kappa,
-            critic_kappa=self.critic_kappa,
-            gamma=self.gamma,
-            lam=self.td_lambda,
-            entropy_weight=self.entropy_weight,
-            step_rule=self.step_rule,
-            overshoot=self.overshoot,
-            actor=partial(stream_actor, **self.layers()),
-            critic=partial(stream_value, **self.layers()),
-        )

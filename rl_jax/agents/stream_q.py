@@ -1,16 +1,13 @@
 """Stream Q(lambda): Q-learning from one stream of experience, without replay, batches or slow networks."""
 
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.agents.checks import not_negative, within
 from rl_jax.agents.q_policy import ActsByValue, QPolicy, pick
-from rl_jax.agents.streaming import StepRule, StreamConfig, Traced, TraceStep, check_stream, one_step, td_step
+from rl_jax.agents.streaming import StepRule, Traced, TraceStep, check_stream, one_step, td_step
 from rl_jax.errors import RLJaxError
 from rl_jax.networks.streaming import stream_q_network
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
@@ -93,44 +90,3 @@ class StreamQ(ActsByValue):
         whole = (value, following, self.gamma, self.lam, self.overshoot)
         params, traced, _, metrics = td_step(self._step(), state.params, state.traced, now, *whole)
         return StreamQState(params, traced, state.epsilon), metrics | {"explore/epsilon": state.epsilon}, None
-
-
-@dataclass(frozen=True)
-class StreamQConfig(StreamConfig):
-    """Stream Q(lambda) (Elsayed et al. 2024) as one flat list of numbers."""
-
-    kappa: float = 2.0
-    """How many times smaller than the bound for linear functions steps are."""
-    epsilon_start: float = 1.0
-    """Exploration rate at the start."""
-    epsilon_end: float = 0.01
-    """Exploration rate at the end of its schedule."""
-    epsilon_steps: float = 25_000
-    """Environment steps until the exploration rate is at its end."""
-
-    def check(self) -> None:
-        """Refuse numbers that cannot be.
-
-        Raises:
-            RLJaxError: with the option's name and the values it takes.
-        """
-        super().check()
-        within(self, 0, 1, "epsilon_start", "epsilon_end")
-        not_negative(self, "epsilon_steps")
-
-    def agent(self) -> StreamQ:
-        """The agent alone."""
-        return StreamQ(
-            policy=QPolicy(
-                epsilon_start=self.epsilon_start,
-                epsilon_end=self.epsilon_end,
-                epsilon_steps=self.epsilon_steps,
-                network=partial(stream_q_network, **self.layers()),
-            ),
-            learning_rate=self.learning_rate,
-            kappa=self.kappa,
-            gamma=self.gamma,
-            lam=self.td_lambda,
-            step_rule=self.step_rule,
-            overshoot=self.overshoot,
-        )

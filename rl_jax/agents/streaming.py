@@ -1,24 +1,19 @@
 """What streaming agents share: one step at a time, eligibility traces, and steps along them that are bounded, or not."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
 
-from rl_jax.agents.checks import not_negative, positive, widths, within
+from rl_jax.agents.configs.streaming import StepRule
 from rl_jax.agents.continuous import single_steps
-from rl_jax.errors import RLJaxError
-from rl_jax.experience import Chain, chain, normalize_obs_online, normalize_reward_online
-from rl_jax.loop import Trainer
+from rl_jax.errors import RLJaxError, chosen
 from rl_jax.losses import td_target
 from rl_jax.ops.obgd import along, obgd
-from rl_jax.types import Context, Environment, Metrics, PyTree, Rollout, Sample, Spec
-
-StepRule = Literal["obgd", "sgd", "adam"]
+from rl_jax.types import Context, Metrics, PyTree, Rollout, Sample, Spec
 
 
 def check_stream(name: str, spec: Spec) -> None:
@@ -86,7 +81,7 @@ class TraceStep:
 
     def init(self, params: PyTree) -> Traced:
         """An empty trace."""
-        adam = optax.scale_by_adam().init(params) if self.rule == "adam" else ()
+        adam = chosen("rule of steps", self.rule, {"obgd": (), "sgd": (), "adam": optax.scale_by_adam().init(params)})
         return Traced(jax.tree.map(jnp.zeros_like, params), jnp.ones((), jnp.float32), adam)
 
     def step(
@@ -174,61 +169,3 @@ class Memoryless:
     def params(self, state: Any) -> PyTree:
         """All networks' parameters."""
         return state.params
-
-
-@dataclass(frozen=True)
-class StreamConfig:
-    """An agent that learns from one stream, step by step. Subclasses add the agent and its numbers."""
-
-    learning_rate: float = 1.0
-    """Largest step size; obgd makes smaller ones of it, sgd and adam take it as it is (and need a far smaller one)."""
-    gamma: float = 0.99
-    """Discount per step."""
-    td_lambda: float = 0.8
-    """Decay of the traces, besides the discount: 0 is one-step learning."""
-    step_rule: StepRule = "obgd"
-    """How to step along the traces: bounded, or with a fixed step size by sgd or adam."""
-    sparsity: float = 0.9
-    """Share of first weights that are zero."""
-    layer_norm: bool = True
-    """Normalise layers before each activation."""
-    normalize_obs: bool = True
-    """Normalise observations by running statistics."""
-    normalize_reward: bool = True
-    """Divide rewards by the running spread of returns."""
-    hidden: tuple[int, ...] = (128, 128)
-    """Widths of the hidden layers (images: the MinAtar network instead)."""
-    overshoot: bool = False
-    """Measure how often an update turns its own error's sign (two more passes per step)."""
-
-    def check(self) -> None:
-        """Refuse numbers that cannot be.
-
-        Raises:
-            RLJaxError: with the option's name and the values it takes.
-        """
-        positive(self, "learning_rate")
-        within(self, 0, 1, "gamma", "td_lambda", "sparsity")
-        not_negative(self, *(name for name in ("kappa", "actor_kappa", "critic_kappa") if hasattr(self, name)))
-        widths(self)
-
-    def layers(self) -> dict[str, Any]:
-        """What all functions that make networks are told about them."""
-        return {"hidden": self.hidden, "sparsity": self.sparsity, "normalize": self.layer_norm}
-
-    def agent(self) -> Any:
-        """The agent alone."""
-        raise NotImplementedError
-
-    def experience(self) -> Chain:
-        """The chain that it learns from: the normalisations that are asked for."""
-        scaling: list[Any] = [normalize_obs_online()] if self.normalize_obs else []
-        scaling += [normalize_reward_online(self.gamma)] if self.normalize_reward else []
-        return chain(*scaling)
-
-    def trainer(self, env: Environment, **options: Any) -> Trainer:
-        """The whole run; ``options`` are further arguments of :meth:`rl_jax.Trainer.create`."""
-        self.check()
-        return Trainer.create(
-            env=env, agent=self.agent(), experience=self.experience(), num_envs=1, rollout_length=1, **options
-        )

@@ -1,15 +1,12 @@
 """TD3 and DDPG: deterministic policies for continuous actions."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import flax.linen as nn
 
-from rl_jax.agents.checks import at_least, not_negative, positive
 from rl_jax.agents.deterministic_actor_critic import DeterministicActorCritic
-from rl_jax.agents.replayed import ActorCriticConfig
 from rl_jax.networks.critics import critics as twin_critics
 from rl_jax.networks.critics import deterministic_actor
 from rl_jax.types import Spec
@@ -91,76 +88,3 @@ def ddpg(
         critics=critic,
         name="DDPG",
     )
-
-
-@dataclass(frozen=True)
-class DDPGConfig(ActorCriticConfig):
-    """DDPG (Lillicrap et al. 2016) as one flat list of numbers."""
-
-    learning_rate: float = 1e-3
-    """Adam's step size, of the critics."""
-    actor_learning_rate: float = 1e-3
-    """Adam's step size, of the policy."""
-    tau: float = 0.01
-    """Share of the way that slow copies move when they do (the papers': 0.001, and 0.005 for TD3)."""
-    exploration_noise: float = 0.1
-    """Standard deviation of the noise when acting, in units of half the action's range."""
-
-    def check(self) -> None:
-        """Refuse numbers that cannot be.
-
-        Raises:
-            RLJaxError: with the option's name and the values it takes.
-        """
-        super().check()
-        positive(self, "actor_learning_rate")
-        not_negative(self, "exploration_noise")
-
-    def agent(self) -> DeterministicActorCritic:
-        """The agent alone."""
-        return ddpg(
-            actor=partial(deterministic_actor, **self.layers()),
-            critic=partial(single_critic, **self.layers()),
-            learning_rate=self.learning_rate,
-            actor_learning_rate=self.actor_learning_rate,
-            tau=self.tau,
-            exploration_noise=self.exploration_noise,
-            random_steps=float(self.random_steps),
-        )
-
-
-@dataclass(frozen=True)
-class TD3Config(DDPGConfig):
-    """TD3 (Fujimoto et al. 2018) as one flat list of numbers."""
-
-    target_noise: float = 0.2
-    """Standard deviation of the noise on the target's action."""
-    target_noise_clip: float = 0.5
-    """Bound of that noise."""
-    policy_delay: int = 2
-    """Learning steps of the critics for one of the policy."""
-
-    def check(self) -> None:
-        """Refuse numbers that cannot be.
-
-        Raises:
-            RLJaxError: with the option's name and the values it takes.
-        """
-        super().check()
-        not_negative(self, "target_noise", "target_noise_clip")
-        at_least(self, 1, "policy_delay")
-
-    def agent(self) -> DeterministicActorCritic:
-        """The agent alone."""
-        return td3(
-            actor=partial(deterministic_actor, **self.layers()),
-            critics=partial(twin_critics, **self.layers()),
-            learning_rate=self.learning_rate,
-            actor_learning_rate=self.actor_learning_rate,
-            tau=self.tau,
-            exploration_noise=self.exploration_noise,
-            target_noise=self.target_noise,
-            target_noise_clip=self.target_noise_clip,
-            policy_delay=self.policy_delay,
-            random_steps=float(self.random_steps),
-        )

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.networks.activations import activations
-from rl_jax.ops import active_units, dormant_ratio
+from rl_jax.ops import active_units, dormant_ratio, joined
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
 
 #: ``(agent, its state, sample) -> layers``, each ``[members, ..., units]``: of one network, or of several of one shape.
@@ -101,7 +101,7 @@ class Watched:
         dormant = jnp.mean(jax.vmap(lambda layers: dormant_ratio(layers, self.tau))(layers))
         agent, metrics, priorities = self.agent.learn(state.agent, sample, self._context(state, context))
         after = WatchedState(agent, active, dormant, jnp.ones((), bool))
-        return after, {**metrics, "plasticity/active": active, "plasticity/dormant": dormant}, priorities
+        return after, joined(metrics, {"plasticity/active": active, "plasticity/dormant": dormant}), priorities
 
     def refresh(self, state: WatchedState, carry: PyTree) -> PyTree:
         """As the agent does."""

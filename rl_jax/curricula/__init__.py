@@ -1,9 +1,16 @@
 """Curricula: which task or level the next episode starts in, and from which state."""
 
-from rl_jax.curricula.backward import Backward, Demonstration, demonstration, pad_demonstrations
-from rl_jax.curricula.basic import FixedTask, TaskSet
-from rl_jax.curricula.go_explore import Archive, GoExplore
-from rl_jax.curricula.pooled import PooledStarts
+from typing import TYPE_CHECKING
+
+from rl_jax._lazy import lazy
+
+if TYPE_CHECKING:
+    from rl_jax.curricula.backward import Backward, Demonstration, demonstration, pad_demonstrations
+    from rl_jax.curricula.basic import FixedTask, TaskSet
+    from rl_jax.curricula.go_explore import Archive, GoExplore
+    from rl_jax.curricula.pooled import PooledStarts
+
+lazy(__name__)
 
 __all__ = [
     "Archive",

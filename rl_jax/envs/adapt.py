@@ -12,6 +12,7 @@ from rl_jax.envs import extras
 from rl_jax.envs.brax import BraxEnv
 from rl_jax.envs.dtypes import cached, concrete, like, narrow, scalar, single_width, strong
 from rl_jax.envs.gymnax import GymnaxEnv, convert_space
+from rl_jax.envs.limits import own_limit
 from rl_jax.errors import ProtocolError
 from rl_jax.spaces import Box, Space
 from rl_jax.types import Environment, Key, PyTree, Step
@@ -85,6 +86,11 @@ class Override:
     default_params: PyTree
     time_limit: int | None
     name: str
+
+    @property
+    def own_limit(self) -> int | None:
+        """The inner one's, with these parameters."""
+        return own_limit(self.default_params, self.inner)
 
     def reset(self, key: Key, params: PyTree) -> tuple[PyTree, jax.Array]:
         return self.inner.reset(key, params)

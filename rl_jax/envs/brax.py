@@ -26,6 +26,7 @@ import copy
 import io
 import itertools
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +75,8 @@ def make_brax(name: str, backend: str = "generalized", time_limit: int | None = 
     if backend not in BACKENDS:
         raise RLJaxError(f"brax/{name}: there is no backend '{backend}'; choose one of {', '.join(BACKENDS)}")
     # brax announces at every construction that it is no longer developed, and mujoco prints which GPU library it lacks.
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    quiet = contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO())
+    with _without_deprecations(), warnings.catch_warnings(), quiet[0], quiet[1]:
         warnings.simplefilter("ignore")
         from brax import envs
 
@@ -87,6 +89,21 @@ def make_brax(name: str, backend: str = "generalized", time_limit: int | None = 
             except (TypeError, ValueError) as error:
                 raise RLJaxError(f"brax/{name} cannot be made with {backend=} and {options}: {error}") from error
     return made
+
+
+@contextlib.contextmanager
+def _without_deprecations() -> Iterator[None]:
+    """brax's own models use words that mujoco is giving up; it would say so on the screen and in a file ``MUJOCO_LOG.TXT``."""
+    import mujoco
+
+    others: list[str] = []
+    mujoco.set_mju_user_warning(lambda text: None if "is deprecated" in text else others.append(text))
+    try:
+        yield
+    finally:
+        mujoco.set_mju_user_warning(None)
+    for text in others:
+        warnings.warn(text, stacklevel=3)
 
 
 class _NumpyWithOldClip:

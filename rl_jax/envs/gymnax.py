@@ -25,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rl_jax.envs.dtypes import cached, concrete, like, narrow, scalar, single_width, strong
+from rl_jax.envs.limits import own_limit
 from rl_jax.errors import UnsupportedSpace
 from rl_jax.spaces import Box, Discrete, MultiDiscrete, Space
 from rl_jax.types import Key, PyTree, Step
@@ -114,6 +115,11 @@ class GymnaxEnv:
     def default_params(self) -> PyTree:
         """gymnax's own parameters, 32 bits wide. Stack several along a new first axis for a batch of tasks."""
         return _default_params(self.env)
+
+    @property
+    def own_limit(self) -> int | None:
+        """Steps after which gymnax ends an episode itself."""
+        return own_limit(self.default_params)
 
     def reset(self, key: Key, params: PyTree) -> tuple[PyTree, jax.Array]:
         """Begin an episode: the state and the first observation."""

@@ -1,10 +1,8 @@
 """Environments by name: gymnax's, ``brax/...``, ``probe/...``, ``grid/...``, extras', those registered here, and ``module:factory``."""
 
 import contextlib
-import difflib
 import importlib
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -16,6 +14,7 @@ from rl_jax.envs.bandit import Bandit
 from rl_jax.envs.dtypes import single_width
 from rl_jax.envs.grid import GRIDS
 from rl_jax.envs.gymnax import GymnaxEnv
+from rl_jax.envs.nearest import nearest
 from rl_jax.envs.probes import PROBES
 from rl_jax.envs.trial import Trial
 from rl_jax.errors import RLJaxError
@@ -202,20 +201,7 @@ def _import(name: str) -> Callable[..., Any]:
     return factory
 
 
-def _stem(name: str) -> str:
-    """The part of a name that people remember: ``breakout`` of ``Breakout-MinAtar``, ``ant`` of ``brax/ant``."""
-    return re.sub(r"[^a-z]", "", name.lower().split("/")[-1].split("-")[0])
-
-
 def _unknown(name: str) -> str:
-    known = names()
-    near = [other for other in known if other.lower() == name.lower()]
-    near = near or [other for other in known if _stem(other) == _stem(name)]
-    if not near:
-        near = [other for other in known if len(_stem(name)) > 2 and _stem(name) in _stem(other)][:3]
-    if not near:
-        stems = difflib.get_close_matches(_stem(name), [_stem(other) for other in known], n=3, cutoff=0.6)
-        near = [other for stem in stems for other in known if _stem(other) == stem]
-    near = list(dict.fromkeys(near))[:3]
+    near = nearest(name, names())
     hint = f"did you mean {' or '.join(near)}?" if near else "'rl-jax list' shows all names"
     return f"there is no environment '{name}'; {hint}"

@@ -1,29 +1,36 @@
 """Experience transforms: small pure functions over rollouts, each with an explicit state, chained."""
 
-from rl_jax.experience.counts import EpisodicCount, LifetimeCount, hashed, observed, reported
-from rl_jax.experience.e3b import E3B
-from rl_jax.experience.gae import GAE, StandardizeAdvantage, gae, standardize_advantage
-from rl_jax.experience.icm import ICM
-from rl_jax.experience.intrinsic import Bonus, Intrinsic, Product, Sum, intrinsic
-from rl_jax.experience.inverse_dynamics import InverseDynamics
-from rl_jax.experience.normalize import (
-    ClipReward,
-    NormalizeObs,
-    NormalizeReward,
-    RunningMoments,
-    clip_reward,
-    normalize_obs,
-    normalize_reward,
-)
-from rl_jax.experience.online import (
-    NormalizeObsOnline,
-    NormalizeRewardOnline,
-    normalize_obs_online,
-    normalize_reward_online,
-)
-from rl_jax.experience.rnd import RND, NovelD
-from rl_jax.experience.transform import Chain, Transform, chain
-from rl_jax.experience.trial import TrialGAE, trial_gae
+from typing import TYPE_CHECKING
+
+from rl_jax._lazy import lazy
+
+if TYPE_CHECKING:
+    from rl_jax.experience.counts import EpisodicCount, LifetimeCount, hashed, observed, reported
+    from rl_jax.experience.e3b import E3B
+    from rl_jax.experience.gae import GAE, StandardizeAdvantage, gae, standardize_advantage
+    from rl_jax.experience.icm import ICM
+    from rl_jax.experience.intrinsic import Bonus, Intrinsic, Product, Sum, intrinsic
+    from rl_jax.experience.inverse_dynamics import InverseDynamics
+    from rl_jax.experience.normalize import (
+        ClipReward,
+        NormalizeObs,
+        NormalizeReward,
+        RunningMoments,
+        clip_reward,
+        normalize_obs,
+        normalize_reward,
+    )
+    from rl_jax.experience.online import (
+        NormalizeObsOnline,
+        NormalizeRewardOnline,
+        normalize_obs_online,
+        normalize_reward_online,
+    )
+    from rl_jax.experience.rnd import RND, NovelD
+    from rl_jax.experience.transform import Chain, Transform, chain
+    from rl_jax.experience.trial import TrialGAE, trial_gae
+
+lazy(__name__)
 
 __all__ = [
     "E3B",

@@ -8,6 +8,7 @@ from flax import struct
 
 from rl_jax.experience.normalize import RunningMoments
 from rl_jax.experience.transform import Transform
+from rl_jax.ops import joined
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 
 
@@ -49,7 +50,7 @@ class Intrinsic(Transform):
         bonus = bonus.astype(jnp.float32)
         moments = moments.merge(bonus.reshape(-1))
         scaled = bonus * jax.lax.rsqrt(moments.var + 1e-8) if self.scale else bonus
-        metrics = {**metrics, "bonus/mean": jnp.mean(bonus), "bonus/scaled": jnp.mean(scaled)}
+        metrics = joined(metrics, {"bonus/mean": jnp.mean(bonus), "bonus/scaled": jnp.mean(scaled)})
         after = rollout.with_extras(extrinsic_reward=rollout.reward, bonus=scaled)
         return (inner, moments), after.replace(reward=rollout.reward + self.weight * scaled), metrics  # type: ignore[attr-defined]
 
@@ -65,12 +66,12 @@ class _Several:
 
     def _bonuses(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, list[jax.Array], Metrics]:
         keys = jax.random.split(context.key, len(self.parts))
-        states, bonuses, metrics = [], [], {}
+        states, bonuses, metrics = [], [], joined()
         for i, (part, own) in enumerate(zip(self.parts, state, strict=True)):
             own, bonus, new = part.bonus(own, rollout, context.replace(key=keys[i]))  # type: ignore[attr-defined] # noqa: PLW2901
             states.append(own)
             bonuses.append(bonus)
-            metrics.update(new)
+            metrics = joined(metrics, new)
         return tuple(states), bonuses, metrics
 
 

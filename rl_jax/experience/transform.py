@@ -5,6 +5,7 @@ from typing import Any
 import jax
 from flax import struct
 
+from rl_jax.ops import joined
 from rl_jax.types import Context, ExperienceTransform, Key, Metrics, PyTree, Rollout, Spec
 
 
@@ -44,11 +45,11 @@ class Chain(Transform):
 
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
         keys = jax.random.split(context.key, max(1, len(self.transforms)))
-        states, metrics = [], {}
+        states, metrics = [], joined()
         for i, (transform, own) in enumerate(zip(self.transforms, state, strict=True)):
             after, rollout, new = transform.update(own, rollout, context.replace(key=keys[i]))  # type: ignore[attr-defined]
             states.append(after)
-            metrics.update(new)
+            metrics = joined(metrics, new)
         return tuple(states), rollout, metrics
 
 

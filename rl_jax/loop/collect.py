@@ -7,9 +7,11 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.loop.metrics import Means
+from rl_jax.loop.resets import DEAR, StartOne, cost_of, restart, start_all
 from rl_jax.ops import any_true, per_device
+from rl_jax.ops.cost import operations
 from rl_jax.spaces import Space, to_env_action
-from rl_jax.types import Boundary, Curriculum, Environment, Key, PyTree, Rollout, Start
+from rl_jax.types import Boundary, Curriculum, Environment, Key, PyTree, Rollout
 
 
 @struct.dataclass
@@ -30,22 +32,15 @@ class Collector:
 def begin(curriculum: Curriculum, state: PyTree, carry: PyTree, key: Key, num_envs: int) -> Collector:
     """Start an episode in every environment."""
     index = jnp.arange(num_envs, dtype=jnp.int32)
-    start = _start(curriculum, state, key, index)
+    one = _start_one(curriculum, state, key)
+    start = start_all(one, index, cost_of(one))
     here = Boundary(start.obs, jnp.ones((num_envs,), bool), carry, start.env_state, start.level, index)
     return Collector(here, jnp.zeros((num_envs,), jnp.float32), jnp.zeros((num_envs,), jnp.int32))
 
 
-def _start(curriculum: Curriculum, state: PyTree, key: Key, index: jax.Array) -> Start:
-    """Begin an episode in each of the environments ``index`` ``[n]``; whichever others there are makes no difference."""
-    keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, index)
-    return jax.vmap(curriculum.start, in_axes=(None, 0, 0))(state, keys, index)
-
-
-def _where(flag: jax.Array, yes: PyTree, no: PyTree) -> PyTree:
-    def choose(a: jax.Array, b: jax.Array) -> jax.Array:
-        return jnp.where(flag.reshape(flag.shape + (1,) * (b.ndim - flag.ndim)), a, b)
-
-    return jax.tree.map(choose, yes, no)
+def _start_one(curriculum: Curriculum, state: PyTree, key: Key) -> StartOne:
+    """What begins an episode in the environment of a number; whichever others there are makes no difference."""
+    return lambda index: curriculum.start(state, jax.random.fold_in(key, index), index)
 
 
 def collect(
@@ -78,6 +73,7 @@ def collect(
         episodes that *finished* in this rollout (``NaN`` if none did).
     """
     num_envs = collector.here.first.shape[0]
+    costs = _costs(env, action_space, curriculum, curriculum_state, collector.here, key)
 
     def step_one(key: Key, env_state: PyTree, action: jax.Array, level: PyTree) -> Any:
         return env.step(key, env_state, action, curriculum.params(curriculum_state, level))
@@ -101,14 +97,9 @@ def collect(
         last_obs = usable_end(out.obs, done)
 
         def reset(done: jax.Array, index: jax.Array, current: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
-            start = _start(curriculum, curriculum_state, key_reset, index)
-            return _where(done, (start.env_state, start.obs, start.level), current)
+            return restart(_start_one(curriculum, curriculum_state, key_reset), done, index, current, *costs)
 
-        def reset_if_any(done: jax.Array, index: jax.Array, current: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
-            return jax.lax.cond(any_true(done), reset, lambda done, index, same: same, done, index, current)
-
-        # Nobody resets in most steps of most environments, and a reset can cost more than a step.
-        env_state, obs, level = per_device(reset_if_any, done, here.index, (out.state, out.obs, here.level))
+        env_state, obs, level = per_device(reset, done, here.index, (out.state, out.obs, here.level))
         means = means + _episode_means(done, returns, lengths, reward)
         there = here.replace(  # type: ignore[attr-defined]
             obs=obs, first=done, carry=memory, env_state=env_state, level=level
@@ -157,6 +148,22 @@ def usable_end(obs: jax.Array, done: jax.Array) -> jax.Array:
         return obs
     ended = done.reshape(-1, *(1,) * (obs.ndim - 1))
     return jnp.where(ended & ~jnp.isfinite(obs), 0.0, obs)
+
+
+def _costs(
+    env: Environment, action_space: Space, curriculum: Curriculum, curriculum_state: PyTree, here: Boundary, key: Key
+) -> tuple[float, float]:
+    """What a start and a step of one environment cost."""
+    env_state, level = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), (here.env_state, here.level))
+
+    def step(env_state: PyTree, action: jax.Array, level: PyTree) -> PyTree:
+        return tuple(env.step(key, env_state, action, curriculum.params(curriculum_state, level)))
+
+    start = cost_of(_start_one(curriculum, curriculum_state, key))
+    if start < DEAR:
+        return start, 0.0  # whatever a step costs
+    action = jax.ShapeDtypeStruct(action_space.shape, action_space.dtype)
+    return start, operations(step, env_state, action, level)
 
 
 def _episode_means(finished: jax.Array, returns: jax.Array, lengths: jax.Array, reward: jax.Array) -> Means:

@@ -5,12 +5,16 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.curricula import FixedTask
+from rl_jax.envs.limits import longest_episode
 from rl_jax.loop import counter as streams
 from rl_jax.loop.collect import begin
 from rl_jax.loop.trainer import Trainer, TrainState
 from rl_jax.ops import written_out
 from rl_jax.spaces import to_env_action
-from rl_jax.types import Key, PyTree
+from rl_jax.types import Boundary, Key, PyTree
+
+#: Steps after which an episode is left unfinished where nothing else limits it.
+MOST_STEPS = 10_000
 
 
 @struct.dataclass
@@ -18,9 +22,9 @@ class Evaluation:
     """``E`` episodes, one per environment, so that short episodes are not favoured.
 
     Attributes:
-        returns: undiscounted returns ``[E]``.
+        returns: undiscounted returns ``[E]``; of an unfinished episode, what it has earned so far.
         lengths: steps ``[E]``.
-        finished: whether the episode ended within the limit ``[E]``; only those are to be averaged.
+        finished: whether the episode ended within the limit ``[E]``.
     """
 
     returns: jax.Array
@@ -28,9 +32,85 @@ class Evaluation:
     finished: jax.Array
 
     def mean(self) -> jax.Array:
-        """Mean return of the finished episodes; NaN if none finished."""
-        done = self.finished.astype(jnp.float32)
-        return jnp.sum(self.returns * done) / jnp.sum(done)
+        """Mean return of all episodes, unfinished ones with what they have earned so far.
+
+        Left out, they would make a policy that lives on look like one that fails. Where rewards are not negative the mean is a
+        lower bound then.
+        """
+        return jnp.mean(self.returns)
+
+
+@struct.dataclass
+class Playing:
+    """An evaluation under way: ``E`` episodes.
+
+    Attributes:
+        key: of its steps.
+        boundary: where the environments stand.
+        ended, running: whether each episode has ended, and whether it goes on ``[E]``.
+        returns, lengths: so far ``[E]``.
+        time: steps played.
+    """
+
+    key: Key
+    boundary: Boundary
+    ended: jax.Array
+    running: jax.Array
+    returns: jax.Array
+    lengths: jax.Array
+    time: jax.Array
+
+    def result(self) -> Evaluation:
+        """What has been found by now."""
+        return Evaluation(self.returns, self.lengths, self.ended)
+
+
+def start_episodes(trainer: Trainer, state: TrainState, key: Key, num_episodes: int) -> Playing:
+    """The first half of :func:`evaluate`: ``num_episodes`` episodes at their beginning."""
+    key_start, key_steps = jax.random.split(jax.random.fold_in(written_out(key), streams.EVALUATE))
+    carry = trainer.agent.initial_carry(num_episodes)
+    first = begin(trainer.curriculum, state.curriculum, carry, key_start, num_episodes)
+    running = jnp.ones((num_episodes,), bool)
+    time = jnp.zeros((), jnp.int32)
+    return Playing(key_steps, first.here, ~running, running, first.episode_return, first.episode_length, time)
+
+
+def play_episodes(
+    trainer: Trainer, state: TrainState, playing: Playing, until: jax.Array | int, greedy: bool = True
+) -> Playing:
+    """The second half of :func:`evaluate`: play on until all episodes have ended, or ``until`` steps are played in all.
+
+    Called several times with growing ``until`` it does what one call does.
+    """
+
+    def step_one(key: Key, env_state: PyTree, action: jax.Array, level: PyTree) -> PyTree:
+        return trainer.env.step(key, env_state, action, trainer.curriculum.params(state.curriculum, level))
+
+    def goes_on(now: Playing) -> jax.Array:
+        return jnp.any(now.running) & (now.time < until)
+
+    def step(now: Playing) -> Playing:
+        here, running = now.boundary, now.running
+        key_act, key_env = jax.random.split(jax.random.fold_in(now.key, now.time))
+        obs = trainer.experience.observe(state.experience, here.obs)
+        carry, action, _ = trainer.agent.act(state.agent, here.carry, obs, here.first, key_act, greedy)
+        keys = jax.random.split(key_env, running.shape[0])
+        out = jax.vmap(step_one)(keys, here.env_state, to_env_action(trainer.base.action_space, action), here.level)
+        done = out.terminated | out.truncated
+        if trainer.time_limit is not None:
+            done = done | (now.time + 1 >= trainer.time_limit)
+        return now.replace(  # type: ignore[attr-defined]
+            boundary=here.replace(  # type: ignore[attr-defined]
+                obs=out.obs, first=jnp.zeros_like(here.first), carry=carry, env_state=out.state
+            ),
+            ended=now.ended | (running & done),
+            running=running & ~done,
+            returns=now.returns + jnp.where(running, out.reward.astype(jnp.float32), 0.0),
+            lengths=now.lengths + running.astype(jnp.int32),
+            time=now.time + 1,
+        )
+
+    return jax.lax.while_loop(goes_on, step, playing)
 
 
 def evaluate(
@@ -39,7 +119,7 @@ def evaluate(
     key: Key,
     num_episodes: int = 64,
     greedy: bool = True,
-    max_steps: int = 10_000,
+    max_steps: int | None = None,
     task: PyTree = None,
 ) -> Evaluation:
     """Play ``num_episodes`` whole episodes with the agent as it is; nothing is learned and no statistic changes.
@@ -49,40 +129,18 @@ def evaluate(
         key: typed key; evaluation folds its own stream out of it, so the key that the run was initialised with may be given.
         num_episodes: ``E``, static.
         greedy: the policy's mode instead of a sample.
-        max_steps: episodes that are still running after so many steps are reported as unfinished.
+        max_steps: episodes that are still running after so many steps are reported as unfinished. Default: the time limit, and
+            10,000 where there is none.
         task: the environment's ``params`` to be evaluated on, from fresh resets; default: the curriculum's own starts.
     """
     if task is not None:
         trainer = trainer.replace(curriculum=FixedTask(trainer.env, task))  # type: ignore[attr-defined]
         state = state.replace(curriculum=())  # type: ignore[attr-defined]
-    key_start, key_steps = jax.random.split(jax.random.fold_in(written_out(key), streams.EVALUATE))
-    first = begin(trainer.curriculum, state.curriculum, trainer.agent.initial_carry(num_episodes), key_start, num_episodes)
-    limit = min(max_steps, trainer.time_limit or max_steps)
+    limit = longest(trainer, max_steps)
+    return play_episodes(trainer, state, start_episodes(trainer, state, key, num_episodes), limit, greedy).result()
 
-    def step_one(key: Key, env_state: PyTree, action: jax.Array, level: PyTree) -> PyTree:
-        return trainer.env.step(key, env_state, action, trainer.curriculum.params(state.curriculum, level))
 
-    def running(carry: tuple) -> jax.Array:
-        _, _, alive, _, _, t = carry
-        return jnp.any(alive) & (t < limit)
-
-    def step(carry: tuple) -> tuple:
-        here, ended, alive, returns, lengths, t = carry
-        key_act, key_env = jax.random.split(jax.random.fold_in(key_steps, t))
-        obs = trainer.experience.observe(state.experience, here.obs)
-        memory, action, _ = trainer.agent.act(state.agent, here.carry, obs, here.first, key_act, greedy)
-        keys = jax.random.split(key_env, num_episodes)
-        out = jax.vmap(step_one)(keys, here.env_state, to_env_action(trainer.base.action_space, action), here.level)
-        returns = returns + jnp.where(alive, out.reward.astype(jnp.float32), 0.0)
-        lengths = lengths + alive.astype(jnp.int32)
-        done = out.terminated | out.truncated
-        if trainer.time_limit is not None:
-            done = done | (t + 1 >= trainer.time_limit)
-        ended = ended | (alive & done)
-        here = here.replace(obs=out.obs, first=jnp.zeros_like(here.first), carry=memory, env_state=out.state)
-        return here, ended, alive & ~done, returns, lengths, t + 1
-
-    alive = jnp.ones((num_episodes,), bool)
-    carry = (first.here, ~alive, alive, first.episode_return, first.episode_length, jnp.zeros((), jnp.int32))
-    _, ended, _, returns, lengths, _ = jax.lax.while_loop(running, step, carry)
-    return Evaluation(returns, lengths, ended)
+def longest(trainer: Trainer, max_steps: int | None = None) -> int:
+    """Steps after which no episode of an evaluation goes on."""
+    limits = [limit for limit in (max_steps, trainer.time_limit, longest_episode(trainer.env)) if limit is not None]
+    return min(limits, default=MOST_STEPS)

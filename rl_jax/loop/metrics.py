@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.ops import joined
+
 
 @struct.dataclass
 class Means:
@@ -27,7 +29,12 @@ class Means:
         return jax.tree.map(jnp.add, self, other)
 
     def __or__(self, other: "Means") -> "Means":
-        return Means({**self.sums, **other.sums}, {**self.weights, **other.weights})
+        """Both.
+
+        Raises:
+            RLJaxError: two parts report under one name.
+        """
+        return Means(joined(self.sums, other.sums), {**self.weights, **other.weights})
 
     def finish(self) -> dict[str, jax.Array]:
         """The means."""

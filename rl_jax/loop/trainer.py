@@ -15,33 +15,12 @@ from rl_jax.loop import counter as streams
 from rl_jax.loop.collect import Collector, begin, collect
 from rl_jax.loop.counter import Counter
 from rl_jax.loop.metrics import Means
+from rl_jax.loop.parts import check_metrics, check_parts, check_spaces, distinct, naming_what_lacks
+from rl_jax.loop.state import TrainState
 from rl_jax.loop.updates import Constant
 from rl_jax.ops import any_true, spread, written_out
 from rl_jax.replay import OnPolicy
 from rl_jax.types import Agent, Context, Environment, Key, Metrics, PyTree, Rollout, Sample, Spec
-
-
-@struct.dataclass
-class TrainState:
-    """Everything that a run is: saving it and loading it again continues the run bit for bit.
-
-    Attributes:
-        key: the run's key; never changes, all randomness is folded out of it with ``updates``.
-        updates: train steps done, exact.
-        horizon: train steps planned, ``float32``, for schedules.
-        agent, experience, replay, curriculum, schedule: the states of the parts.
-        collector: the environments.
-    """
-
-    key: Key
-    updates: Counter
-    horizon: jax.Array
-    agent: PyTree
-    experience: PyTree
-    replay: PyTree
-    curriculum: PyTree
-    schedule: PyTree
-    collector: Collector
 
 
 @struct.dataclass
@@ -91,6 +70,7 @@ class Trainer:
         Raises:
             RLJaxError: sizes that cannot be, or an agent that cannot serve the environment's spaces.
         """
+        check_parts(env, agent, params)
         for name, value in (("num_envs", num_envs), ("rollout_length", rollout_length)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise RLJaxError(f"{name} must be a whole number of at least 1, not {value!r}")
@@ -99,6 +79,7 @@ class Trainer:
             raise RLJaxError(f"time_limit must be at least 1 step, not {limit!r}; leave it out for no limit")
         task = env.default_params if params is None else params
         spec = Spec(env.observation_space(task), env.action_space(task), num_envs, rollout_length)
+        check_spaces(spec.obs_space, spec.action_space)
         return cls(
             agent=agent.bind(spec),
             experience=chain() if experience is None else experience,
@@ -185,7 +166,7 @@ class Trainer:
         keys = jax.random.split(jax.random.fold_in(key, streams.INIT), 6)
         curriculum = self.curriculum.init(keys[0], self.base)
         horizon = jnp.ceil(jnp.asarray(num_steps, jnp.float32) / self.steps_per_update)
-        return TrainState(
+        state = TrainState(
             key=jax.random.fold_in(key, streams.TRAIN),
             updates=Counter.zero(),
             horizon=jnp.maximum(horizon, 1.0),
@@ -196,6 +177,7 @@ class Trainer:
             schedule=self.updates.init(keys[4]),
             collector=begin(self.curriculum, curriculum, self._carry(), keys[5], self.num_envs),
         )
+        return distinct(state)
 
     def _key(self, state: TrainState, stream: int) -> Key:
         """The key of one stream of the train step that ``state`` is about to do."""
@@ -232,9 +214,9 @@ class Trainer:
         for_curriculum = context.replace(key=self._key(state, streams.CURRICULUM))
         curriculum, from_curriculum = self.curriculum.update(state.curriculum, rollout, for_curriculum)
         state = state.replace(collector=collector, experience=experience, curriculum=curriculum)  # type: ignore[attr-defined]
-        return state, rollout, context, means | Means.of({**from_experience, **from_curriculum})
+        return state, rollout, context, means | Means.of(from_experience) | Means.of(from_curriculum)
 
-    def _learn(self, state: TrainState, rollout: Rollout, context: Context) -> tuple[TrainState, Means]:
+    def _learn(self, state: TrainState, rollout: Rollout, context: Context) -> tuple[TrainState, Means, jax.Array]:
         def at(stream: int) -> Context:
             return context.replace(key=self._key(state, stream))  # type: ignore[attr-defined]
 
@@ -248,7 +230,9 @@ class Trainer:
             sample: Sample = self.replay.sample(replay, before)
             sample = sample._replace(batch=spread(sample.batch, axis=1))
             mine = context.replace(key=key_learn, agent_state=agent)  # type: ignore[attr-defined]
-            after, metrics, priorities = self.agent.learn(agent, sample, mine)
+            with naming_what_lacks(self.agent):
+                after, metrics, priorities = self.agent.learn(agent, sample, mine)
+            check_metrics(metrics)
             if (usable := sample.usable) is not None:
                 after = jax.tree.map(lambda new, old: jnp.where(usable, new, old), after, agent)
             return after, self.replay.update(replay, sample.indices, priorities), Means.of(metrics)
@@ -276,12 +260,13 @@ class Trainer:
             schedule=schedule,
             collector=state.collector.replace(here=here),  # type: ignore[attr-defined]
         )
-        return state, means
+        return state, means, jnp.asarray(count, jnp.float32)
 
-    def _train_step(self, state: TrainState) -> tuple[TrainState, Means]:
+    def _train_step(self, state: TrainState) -> tuple[TrainState, Means, jax.Array]:
+        """The next state, its metrics, and how often the agent has learned."""
         state, rollout, context, means = self._collect(state)
-        state, learned = self._learn(state, rollout, context)
-        return state, means | learned
+        state, learned, count = self._learn(state, rollout, context)
+        return state, means | learned, count
 
     def collect(self, state: TrainState) -> tuple[TrainState, Rollout, Metrics]:
         """The first half of a train step: a rollout after the experience chain. Nothing is learned from it.
@@ -294,27 +279,30 @@ class Trainer:
 
     def train_step(self, state: TrainState) -> tuple[TrainState, Metrics]:
         """The whole arrow, once: ``T * N`` environment steps and the learning from them. Scalars come back as metrics."""
-        state, means = self._train_step(state)
+        state, means, _ = self._train_step(state)
         return state, means.finish()
 
     def advance(self, state: TrainState, num_updates: int | jax.Array) -> tuple[TrainState, Metrics]:
         """``num_updates`` train steps and the means of their metrics, in memory that does not depend on their number.
 
         ``num_updates`` may be traced (one program for every length); a Python integer keeps the loop differentiable in reverse.
-        ``metrics["nonfinite_update"]`` is the number of the first train step of this call, from 0, whose metrics were not all
-        finite, or -1.
+        Beside the metrics there are some that tell what happened, see :data:`SIGNS`.
         """
         train_step = jax.jit(self._train_step, inline=True)  # traced once, for the shapes of its metrics and for the loop
-        means = Means.zeros_like(jax.eval_shape(train_step, state)[1])
+        shapes = jax.eval_shape(train_step, state)[1:]
+        means, learned = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+        none = jnp.full((), -1, jnp.int32)
 
-        def body(i: jax.Array, carry: tuple[TrainState, Means, jax.Array]) -> tuple[TrainState, Means, jax.Array]:
-            state, means, bad = carry
-            state, new = train_step(state)
+        def body(
+            i: jax.Array, carry: tuple[TrainState, Means, jax.Array, jax.Array]
+        ) -> tuple[TrainState, Means, jax.Array, jax.Array]:
+            state, means, learned, bad = carry
+            state, new, count = train_step(state)
             bad = jnp.where((bad < 0) & ~new.finite(), jnp.asarray(i, jnp.int32), bad)
-            return state, means + new, bad
+            return state, means + new, learned + count, bad
 
-        state, means, bad = jax.lax.fori_loop(0, num_updates, body, (state, means, jnp.full((), -1, jnp.int32)))
-        return state, {**means.finish(), "nonfinite_update": bad}
+        state, means, learned, bad = jax.lax.fori_loop(0, num_updates, body, (state, means, learned, none))
+        return state, {**means.finish(), "nonfinite_update": bad, "learn_calls": learned}
 
     def train(self, key: Key, num_steps: int, num_rows: int = 100) -> tuple[TrainState, Metrics]:
         """A whole run: at least ``num_steps`` environment steps, metrics ``[rows]`` with ``rows <= num_rows``.

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rl_jax.ops import means
+from rl_jax.ops import joined, means
 from rl_jax.types import Context, LossTerm, Metrics, PyTree
 
 
@@ -17,11 +17,12 @@ def weighted_sum(
 
     Raises:
         KeyError: a term has no weight.
+        RLJaxError: two terms report a metric of one name.
     """
     metrics: dict[str, Any] = {}
     for name, term in terms.items():
         value, extra = term(params, batch, context)
-        metrics.update({f"loss/{name}": value, **extra})
+        metrics = joined(metrics, {f"loss/{name}": value}, extra)
     metrics = means(metrics)
     total = sum((weights[name] * metrics[f"loss/{name}"] for name in terms), start=jnp.zeros((), jnp.float32))
     return total, metrics

@@ -1,26 +1,33 @@
 """Networks: flax.linen modules over time-major observations, and small action distributions."""
 
-from rl_jax.networks.activations import activations
-from rl_jax.networks.actor_critic import ActorCritic, Outputs, PolicyHead, actor_critic
-from rl_jax.networks.distributions import Categorical, DiagonalGaussian, Distribution, MultiCategorical
-from rl_jax.networks.history import History, WithHistory
-from rl_jax.networks.initializers import orthogonal, sparse
-from rl_jax.networks.lpg import LPGRule, Readout
-from rl_jax.networks.memory import GRU, NoMemory
-from rl_jax.networks.noisy import NoisyDense
-from rl_jax.networks.q_network import QNetwork, QOutputs, q_network
-from rl_jax.networks.streaming import (
-    StreamActor,
-    StreamBody,
-    StreamQNetwork,
-    StreamValue,
-    stream_actor,
-    stream_body,
-    stream_q_network,
-    stream_value,
-)
-from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Conv, Dense, Identity, to_float, to_vector
-from rl_jax.networks.transformer import Cache, Transformer
+from typing import TYPE_CHECKING
+
+from rl_jax._lazy import lazy
+
+if TYPE_CHECKING:
+    from rl_jax.networks.activations import activations
+    from rl_jax.networks.actor_critic import ActorCritic, Outputs, PolicyHead, actor_critic
+    from rl_jax.networks.distributions import Categorical, DiagonalGaussian, Distribution, MultiCategorical
+    from rl_jax.networks.history import History, WithHistory
+    from rl_jax.networks.initializers import orthogonal, sparse
+    from rl_jax.networks.lpg import LPGRule, Readout
+    from rl_jax.networks.memory import GRU, NoMemory
+    from rl_jax.networks.noisy import NoisyDense
+    from rl_jax.networks.q_network import QNetwork, QOutputs, q_network
+    from rl_jax.networks.streaming import (
+        StreamActor,
+        StreamBody,
+        StreamQNetwork,
+        StreamValue,
+        stream_actor,
+        stream_body,
+        stream_q_network,
+        stream_value,
+    )
+    from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Conv, Dense, Identity, to_float, to_vector
+    from rl_jax.networks.transformer import Cache, Transformer
+
+lazy(__name__)
 
 __all__ = [
     "ACTIVATIONS",

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.errors import chosen
 from rl_jax.networks.distributions import Categorical, DiagonalGaussian, Distribution, MultiCategorical
 from rl_jax.networks.memory import GRU, NoMemory
 from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Dense, Identity
@@ -96,7 +97,7 @@ def actor_critic(
     hidden layers' arithmetic (not of the memory's, the heads' or the parameters').
     """
     image = isinstance(spec.obs_space, Box) and len(spec.obs_space.shape) == 3
-    function = ACTIVATIONS[activation]
+    function = chosen("activation", activation, ACTIVATIONS)
     heads = () if image else hidden
     torso: nn.Module = CNN(spec.obs_space, dtype=dtype) if image else Identity(spec.obs_space)
     if memory != "none" and not image:
@@ -105,7 +106,7 @@ def actor_critic(
     named: dict[str, nn.Module] = {"none": NoMemory(), "gru": GRU(memory_width), "transformer": Transformer(memory_width)}
     return ActorCritic(
         torso=torso,
-        memory=named[memory] if isinstance(memory, str) else memory,
+        memory=chosen("memory", memory, named) if isinstance(memory, str) else memory,
         actor=MLP(heads, function, dtype=dtype),
         critic=MLP(heads, function, dtype=dtype),
         action_space=spec.action_space,

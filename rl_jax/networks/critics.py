@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from rl_jax.errors import chosen
 from rl_jax.networks.distributions import Categorical
 from rl_jax.networks.squashed import TanhGaussian
 from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Dense, Identity
@@ -35,7 +36,7 @@ class Body(nn.Module):
         x = (CNN(self.space, dtype=self.dtype) if image else Identity(self.space))(obs)
         if action is not None:
             x = jnp.concatenate([x, action], axis=-1)
-        return MLP(self.hidden, ACTIVATIONS[self.activation], dtype=self.dtype)(x)
+        return MLP(self.hidden, chosen("activation", self.activation, ACTIVATIONS), dtype=self.dtype)(x)
 
 
 class StochasticActor(nn.Module):

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.errors import chosen
 from rl_jax.networks.memory import GRU, NoMemory
 from rl_jax.networks.noisy import NoisyDense
 from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Dense, Identity, LayerNorm
@@ -61,7 +62,7 @@ class QNetwork(nn.Module):
             x = NoisyDense(width)(x) if self.noisy else Dense(width, dtype=self.dtype)(x)
             if self.normalize:
                 x = LayerNorm()(x)
-            x = ACTIVATIONS[self.activation](x)
+            x = chosen("activation", self.activation, ACTIVATIONS)(x)
         # Small first values, so that no action is preferred by chance.
         return NoisyDense(outputs)(x) if self.noisy else Dense(outputs, 0.01)(x)
 
@@ -104,11 +105,11 @@ def q_network(
     torso: nn.Module = CNN(spec.obs_space, width=None, normalize=normalize, dtype=dtype) if image else Identity(spec.obs_space)
     widths = ((64,) if dueling else (128,)) if image else hidden
     if memory == "gru" and not image:
-        torso = nn.Sequential([torso, MLP(hidden[:1], ACTIVATIONS[activation], normalize, dtype)])
+        torso = nn.Sequential([torso, MLP(hidden[:1], chosen("activation", activation, ACTIVATIONS), normalize, dtype)])
         widths = hidden[1:]
     return QNetwork(
         torso=torso,
-        memory=GRU(memory_width) if memory == "gru" else NoMemory(),
+        memory=chosen("memory", memory, {"none": NoMemory(), "gru": GRU(memory_width)}),
         widths=widths,
         activation="relu" if image else activation,
         actions=spec.action_space.n,  # type: ignore[union-attr]

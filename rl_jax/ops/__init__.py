@@ -1,17 +1,25 @@
 """Array functions that every room may use: no parts, no state."""
 
-from rl_jax.ops.branch import any_true, shared
-from rl_jax.ops.descent import bounded, descend
-from rl_jax.ops.mesh import devices_of_envs, means, on_parts, per_device, spread
-from rl_jax.ops.obgd import obgd
-from rl_jax.ops.permutation import permutation
-from rl_jax.ops.plasticity import active_units, dormant_ratio, dormant_units
-from rl_jax.ops.random_index import random_index
-from rl_jax.ops.returns import discounted_sum
-from rl_jax.ops.schedules import linear
-from rl_jax.ops.sum_tree import SumTree
-from rl_jax.ops.targets import Periodic, Polyak, polyak
-from rl_jax.ops.threefry import written_out
+from typing import TYPE_CHECKING
+
+from rl_jax._lazy import lazy
+
+if TYPE_CHECKING:
+    from rl_jax.ops.branch import any_true, shared
+    from rl_jax.ops.descent import bounded, descend
+    from rl_jax.ops.mesh import devices_of_envs, means, on_parts, per_device, spread
+    from rl_jax.ops.obgd import obgd
+    from rl_jax.ops.permutation import permutation
+    from rl_jax.ops.plasticity import active_units, dormant_ratio, dormant_units
+    from rl_jax.ops.random_index import random_index
+    from rl_jax.ops.reports import joined
+    from rl_jax.ops.returns import discounted_sum
+    from rl_jax.ops.schedules import linear
+    from rl_jax.ops.sum_tree import SumTree
+    from rl_jax.ops.targets import Periodic, Polyak, polyak
+    from rl_jax.ops.threefry import written_out
+
+lazy(__name__)
 
 __all__ = [
     "Periodic",
@@ -25,6 +33,7 @@ __all__ = [
     "discounted_sum",
     "dormant_ratio",
     "dormant_units",
+    "joined",
     "linear",
     "means",
     "obgd",

@@ -40,14 +40,16 @@ class Layout:
             least = envs * (length + period)
             raise RLJaxError(
                 f"a buffer of {capacity} transitions is too small for trajectories of {length} steps in {envs} environments: "
-                f"use a capacity of at least {least}, or fewer environments"
+                f"use a capacity of at least {least}, or fewer environments (--buffer-size, --num-envs)"
             )
         block = max(period, steps)
         rows = block * math.ceil((math.ceil(capacity / envs) + 1) / block)
         # What was added last must stay whole, however short its episodes are.
         kept = min(rows, max(math.ceil(finals * rows), steps + length + period))
         if (rows + kept) * envs >= 2**31:
-            raise RLJaxError(f"a buffer of {capacity} transitions cannot be indexed: use a capacity below {2**31 // 3}")
+            raise RLJaxError(
+                f"a buffer of {capacity} transitions cannot be indexed: use a capacity below {2**31 // 3} (--buffer-size)"
+            )
         return cls(rows, kept, envs, steps, length, period)
 
     @property

@@ -34,7 +34,7 @@ class Ring:
         level: ``[L, N, ...]`` of the episode.
         extras: ``[L, N, ...]``, those that were asked for.
         carry: ``[L / period, N, ...]``, the agent's memory before every ``period``-th row.
-        ended: ``[N]`` episodes that have ended.
+        ended: ``[N]`` episodes that have ended, modulo :func:`span`.
         head: the present's row.
         size: whole rows before it.
     """
@@ -57,8 +57,13 @@ class Ring:
 
     @property
     def episode(self) -> jax.Array:
-        """``[L, N]``: how many episodes of this environment had ended before the step; right below ``2^28``."""
+        """``[L, N]``: how many episodes of this environment had ended before the step, modulo :func:`span`."""
         return self.marks // MARK
+
+
+def span(layout: Layout) -> int:
+    """Where the count of episodes begins again: the largest number below ``2^28``, the bits of a mark, that the final rows divide."""
+    return 2**28 // layout.final_rows * layout.final_rows
 
 
 class Added(NamedTuple):
@@ -100,7 +105,7 @@ def add(ring: Ring, layout: Layout, rollout: Rollout) -> Ring:
     """
     length, head = layout.rollout_length, ring.head
     done = rollout.done.astype(jnp.int32)
-    episode = ring.ended + jnp.cumsum(done, axis=0, dtype=jnp.int32) - done
+    episode = (ring.ended + jnp.cumsum(done, axis=0, dtype=jnp.int32) - done) % span(layout)
     flags = TERMINATED * rollout.terminated + TRUNCATED * rollout.truncated + FIRST * rollout.first
     marks = _write(ring.marks, MARK * episode + flags, head)
     new_head = (head + length) % layout.rows
@@ -132,12 +137,12 @@ def add(ring: Ring, layout: Layout, rollout: Rollout) -> Ring:
         old = jax.lax.dynamic_index_in_dim(store, at, keepdims=True)
         return _write(store, jnp.where(head % layout.period == 0, carry[:1], old), at)
 
-    ended = ring.ended + jnp.sum(done, axis=0, dtype=jnp.int32)
+    ended = (ring.ended + jnp.sum(done, axis=0, dtype=jnp.int32)) % span(layout)
     size = jnp.minimum(ring.size + length, layout.rows - 1)
 
     def lost(size: jax.Array) -> jax.Array:
         oldest = jax.lax.dynamic_index_in_dim(marks, (new_head - size) % layout.rows, keepdims=False) // MARK
-        return (size > 0) & jnp.any(ended - oldest > layout.final_rows)
+        return (size > 0) & jnp.any((ended - oldest) % span(layout) > layout.final_rows)
 
     return Ring(
         obs=obs,

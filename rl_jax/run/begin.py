@@ -2,9 +2,10 @@
 
 import contextlib
 import dataclasses
-import json
+import itertools
 import os
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,12 @@ import jax
 
 from rl_jax.errors import RLJaxError
 from rl_jax.run import config, distributed
-from rl_jax.run.checkpoint import Checkpoints
 from rl_jax.run.devices import Devices
-from rl_jax.run.job import Job
 from rl_jax.run.metadata import metadata
-from rl_jax.run.options import IDENTITY, RECORD, RunOptions
-from rl_jax.run.ownership import check_writable, prepare_folder
+from rl_jax.run.options import RunOptions
+from rl_jax.run.ownership import Busy, Owned, leave, make, own
+from rl_jax.run.resuming import check_resumed
+from rl_jax.run.stopping import Stopped, before_leaving
 
 
 def cores_that_divide(runs: int) -> int:
@@ -70,55 +71,63 @@ def choose_devices(options: RunOptions, num_envs: int, runs: int) -> Devices:
     return devices
 
 
-def run_folder(command: str, agent: str, options: RunOptions, hyperparameters: dict[str, Any]) -> Path:
-    """The run's folder, made by the first process and known to all."""
+@contextmanager
+def run_folder(command: str, agent: str, options: RunOptions, hyperparameters: dict[str, Any]) -> Iterator[Owned]:
+    """The run's folder, owned and made by the first process and known to all."""
     if not distributed.first():
         if not (path := distributed.told("")):
             raise RLJaxError("the first process has refused to begin: correct what it says")
-        return Path(path)
-    try:
-        folder = _first_folder(command, agent, options, hyperparameters)
-    except BaseException:
-        distributed.told("")
-        raise
-    distributed.told(str(folder.resolve()))
-    return folder
+        with contextlib.ExitStack() as nothing:
+            yield Owned(Path(path), Path(path), nothing)
+        return
+    with contextlib.ExitStack() as held:
+        try:
+            owned = held.enter_context(_first_folder(command, agent, options, hyperparameters))
+        except BaseException:
+            distributed.told("")
+            raise
+        distributed.told(str(owned.place))
+        with before_leaving(lambda: leave(owned)):
+            try:
+                yield owned
+            except Stopped:
+                leave(owned)
+                raise
+            except (OSError, ValueError):
+                owned.check()  # says why, if the folder is gone
+                raise
 
 
-def _first_folder(command: str, agent: str, options: RunOptions, hyperparameters: dict[str, Any]) -> Path:
+@contextmanager
+def _first_folder(command: str, agent: str, options: RunOptions, hyperparameters: dict[str, Any]) -> Iterator[Owned]:
     """The run's folder, made and filled with its configuration; or the resumed one, checked to be the same run."""
     if options.resume:
-        saved = config.load(options.resume / "config.json")
-        same = (*IDENTITY, *RECORD)
-        before = config.plain(RunOptions()) | saved["run"]  # options that it does not know had no other values then
-        old = {name: before[name] for name in same} | saved["hyperparameters"]
-        new = {name: config.plain(getattr(options, name)) for name in same} | config.plain_values(hyperparameters)
-        if changed := config.differences(old, new):
-            raise RLJaxError(
-                f"cannot resume {options.resume} with other options: {', '.join(changed)}; leave them out, or start a new run"
-            )
-        if options.out and options.out.resolve() != options.resume.resolve():
-            raise RLJaxError(f"a resumed run stays in its folder {options.resume}: leave out --out")
-        check_writable(options.resume)
-        return options.resume
+        with own(options.resume) as owned:
+            check_resumed(owned, command, agent, options, hyperparameters)
+            yield owned
+        return
+    with _claimed(options, agent) as owned:
+        make(owned, options.overwrite)
+        options = dataclasses.replace(options, out=owned.path)
+        config.save(owned.place / "config.json", command, agent, options, hyperparameters)
+        config.write_json(owned.place / "metadata.json", metadata())
+        yield owned
+
+
+@contextmanager
+def _claimed(options: RunOptions, agent: str) -> Iterator[Owned]:
+    """The folder that was asked for, or one under ``runs`` whose name nobody has."""
+    if options.out:
+        with own(options.out) as owned:
+            yield owned
+        return
     name = f"{options.env}-{agent}-s{options.seed}-{datetime.now():%Y%m%d-%H%M%S}".replace("/", "_").replace(":", "_")
-    folder = options.out or Path("runs") / name
-    prepare_folder(folder, options.overwrite)
-    config.save(folder / "config.json", command, agent, dataclasses.replace(options, out=folder), hyperparameters)
-    config.write_json(folder / "metadata.json", metadata())
-    return folder
-
-
-def finished(folder: Path, job: Job, options: RunOptions) -> bool:
-    """Whether a resumed run had come to its end already; then its result is printed again."""
-    if not options.resume or Checkpoints(folder).steps()[-1:] != [job.updates * job.trainer.steps_per_update]:
-        return False
-    try:
-        result = json.loads((folder / "result.json").read_text())
-    except (OSError, ValueError):
-        return False
-    if distributed.first():
-        if not options.quiet:
-            print(f"{folder} is finished: its result", file=sys.stderr)
-        print(json.dumps(result))
-    return True
+    for number in itertools.count(1):
+        with contextlib.ExitStack() as held:
+            try:
+                owned = held.enter_context(own(Path("runs") / (name if number == 1 else f"{name}-{number}")))
+            except Busy:
+                continue
+            if not owned.place.exists():
+                yield owned
+                return

@@ -1,28 +1,36 @@
 """The command line: ``rl-jax train | sweep | evaluate | render | plot | list | bench | reproduce``."""
 
-import contextlib
 import dataclasses
-import difflib
-import errno
 import gc
 import os
 import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import Any
 
-# XLA reports, for every program it takes from the compilation cache, which CPU features it does not mind missing.
+# Before jax is imported: XLA reports, for every program it takes from the compilation cache, which CPU features it does not mind
+# missing, and warns of slow compilations.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import jax
-
-from rl_jax.agents import CONFIGS
+from rl_jax.agents.configs import CONFIGS
 from rl_jax.errors import RLJaxError
-from rl_jax.run import commands, distributed
-from rl_jax.run.config import load, restore
+from rl_jax.run import distributed, failures, hints, stopping
+from rl_jax.run.help import EXAMPLES, SUMMARIES
 from rl_jax.run.options import Bench, Evaluate, List, Plot, Render, Reproduce, RunOptions
-from rl_jax.run.parse import SUMMARIES, parse, run_class
+from rl_jax.run.parse import options_of, parse, run_options
 from rl_jax.run.stopping import Stopped
+from rl_jax.values import short
+
+
+def _carry_out(command: str, *args: Any) -> None:
+    """Import what computes, jax among it, only now that the words are understood."""
+    from rl_jax.run import commands
+
+    if not gc.isenabled():
+        # What has been imported stays: Python need not look through it again and again while programs are traced.
+        gc.freeze()
+        gc.enable()
+    getattr(commands, command)(*args)
 
 
 def _run(command: str, args: Sequence[str]) -> None:
@@ -35,26 +43,28 @@ def _run(command: str, args: Sequence[str]) -> None:
     if agent.startswith("-"):
         raise RLJaxError(f"name the agent first: rl-jax {command} {next(iter(CONFIGS))} {' '.join(args)}")
     if agent not in CONFIGS:
-        near = difflib.get_close_matches(agent, CONFIGS, n=1, cutoff=0.3)
-        hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(CONFIGS)}"
-        raise RLJaxError(f"unknown agent '{agent}'; {hint}")
-    kind = run_class(command, agent)
-    given = parse(kind, rest, f"{command} {agent}")
-    source = given.resume / "config.json" if given.resume else given.config
+        raise RLJaxError(hints.unknown_agent(agent))
+    known = run_options(command, agent)
+    values = parse(known, rest, f"{command} {agent}")
+    resume, source = values["resume"], values["resume"] or values["config"]
     if source:
-        if not given.resume and source.is_dir():
-            source = source / "config.json"
-        if given.resume and not given.resume.is_dir():
-            raise RLJaxError(f"cannot resume: there is no run folder {given.resume}; name the one given as --out")
+        if resume and (values["overwrite"] or values["config"]):
+            other = "--overwrite deletes one" if values["overwrite"] else "--config begins another"
+            raise RLJaxError(f"--resume continues a run, and {other}: leave out one of the two")
+        if resume and not resume.is_dir():
+            raise RLJaxError(f"cannot resume: there is no run folder {resume}; name the one given as --out")
+        source = source / "config.json" if source.is_dir() else source
+        from rl_jax.run.config import load, restore_values
+
         saved = load(source)
         if (was := (saved.get("command", "train"), saved["agent"])) != (command, agent):
             raise RLJaxError(f"{source} is of 'rl-jax {was[0]} {was[1]}', not of '{command} {agent}': use that")
-        values = {**saved["run"], **saved["hyperparameters"]}
-        values |= {"out": None, "resume": None, "config": None, "overwrite": False, "quiet": False}
-        given = parse(kind, rest, f"{command} {agent}", default=restore(kind, values, source))
-    values = {item.name: getattr(given, item.name) for item in dataclasses.fields(kind)}
+        before = {**saved["run"], **saved["hyperparameters"]}
+        before |= {"out": None, "resume": None, "config": None, "overwrite": False, "quiet": False}
+        values = parse(known, rest, f"{command} {agent}", restore_values({o.name: o.takes for o in known}, before, source))
     options = RunOptions(**{item.name: values.pop(item.name) for item in dataclasses.fields(RunOptions)})
-    getattr(commands, command)(agent, options, values)
+    options.check()
+    _carry_out(command, agent, options, values)
 
 
 def _main(args: Sequence[str]) -> None:
@@ -63,39 +73,25 @@ def _main(args: Sequence[str]) -> None:
         print("usage: rl-jax COMMAND [options]\n")
         for name, text in SUMMARIES.items():
             print(f"  {name:11s}{text}")
+        print("\nExamples:\n" + "\n".join(f"  {line}" for line in EXAMPLES))
         print("\nHelp on one: rl-jax COMMAND --help; all options of an agent: rl-jax train ppo --help")
     elif args[0] in ("train", "sweep"):
         _run(args[0], args[1:])
     elif args[0] in simple:
-        given = parse(simple[args[0]], args[1:], args[0])
-        getattr(commands, {"list": "show_list"}.get(args[0], args[0]))(given)
+        kind = simple[args[0]]
+        given = kind(**parse(options_of(kind), args[1:], args[0]))
+        if args[0] == "list":
+            from rl_jax.run.listing import show_list
+
+            show_list(given)
+        else:
+            _carry_out(args[0], given)
     elif args[0] == "--version":
         from rl_jax import __version__
 
         print(__version__)
     else:
-        near = difflib.get_close_matches(args[0], SUMMARIES, n=1, cutoff=0.3)
-        hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(SUMMARIES)}"
-        raise RLJaxError(f"unknown command '{args[0]}'; {hint}")
-
-
-@contextlib.contextmanager
-def _ends_on_sigterm() -> Iterator[None]:
-    """SIGTERM before and after the training loop, which saves itself: nothing to save, one line, the usual status."""
-
-    def end(number: int, frame: object) -> None:
-        # At once: an exception that is raised within a callback of some library would be lost.
-        os.write(2, b"rl-jax: stopped by SIGTERM\n")
-        os._exit(128 + number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    old = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, old)
+        raise RLJaxError(f"unknown command {short(args[0])}; {hints.nearest(args[0], SUMMARIES)}")
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -105,16 +101,12 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def _main_with_errors(args: Sequence[str] | None) -> None:
+    words = sys.argv[1:] if args is None else args
     try:
-        with _ends_on_sigterm():
-            _main(sys.argv[1:] if args is None else args)
-    except RLJaxError as error:
-        if os.environ.get("RL_JAX_TRACEBACK"):
-            raise
-        print("rl-jax: error: " + " ".join(str(error).split()), file=sys.stderr)
-        raise SystemExit(2) from None
+        with stopping.obeying():
+            _main(words)
     except Stopped as stopped:
-        print(f"rl-jax: {stopped}", file=sys.stderr)
+        stopping.say(f"rl-jax: {stopped}")
         raise SystemExit(128 + stopped.number) from None
     except KeyboardInterrupt:
         print("rl-jax: stopped by SIGINT", file=sys.stderr)
@@ -122,26 +114,25 @@ def _main_with_errors(args: Sequence[str] | None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would complain once more when it ends
         raise SystemExit(1) from None
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
-            raise
-        what = f"cannot write {error.filename or ''} ({error.strerror})"
-        print(f"rl-jax: error: {what}: make room and repeat, a run with --resume", file=sys.stderr)
-        raise SystemExit(2) from None
-    except (jax.errors.JaxRuntimeError, MemoryError) as error:
-        if isinstance(error, jax.errors.JaxRuntimeError) and distributed.parted(error):
+    except Exception as error:
+        if type(error).__name__ == "JaxRuntimeError" and distributed.parted(error):
             distributed.leave(str(error))
-        if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+        text = failures.explanation(error, next(iter(words), ""))
+        if text is None:
+            error.add_note(failures.UNEXPECTED)
+        if text is None or os.environ.get("RL_JAX_TRACEBACK"):
             raise
-        print("rl-jax: error: out of memory: use fewer --num-envs, --seeds or a smaller network", file=sys.stderr)
+        print("rl-jax: error: " + failures.line(text), file=sys.stderr)
         raise SystemExit(2) from None
 
 
 def console() -> None:
     """:func:`main` of a process that does nothing else."""
-    # What has been imported stays: Python need not look through it again and again while programs are traced.
-    gc.freeze()
-    main()
+    gc.disable()  # until all is imported
+    try:
+        main()
+    finally:
+        stopping.ignore()  # all is said: a second signal must not change the status while Python ends
 
 
 if __name__ == "__main__":

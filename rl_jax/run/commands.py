@@ -12,26 +12,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import rl_jax as rl
 from rl_jax.agents import CONFIGS
-from rl_jax.errors import MissingExtra, RLJaxError
+from rl_jax.errors import RLJaxError, import_extra
 from rl_jax.loop import counter as streams
 from rl_jax.loop.collect import begin, collect
 from rl_jax.ops import written_out
 from rl_jax.run import config, distributed
-from rl_jax.run.begin import choose_devices, count_cpu_devices, finished, run_folder, set_precision
-from rl_jax.run.curves import curve_from_rows
+from rl_jax.run.begin import choose_devices, count_cpu_devices, run_folder, set_precision
+from rl_jax.run.budget import plan as evaluation_budget
+from rl_jax.run.evaluating import FINAL_EVALUATION
+from rl_jax.run.failures import writing
 from rl_jax.run.folder import RunFolder
 from rl_jax.run.job import Job
 from rl_jax.run.leaves import digest
+from rl_jax.run.loggers import TENSORBOARD, WANDB
 from rl_jax.run.memory import check_memory
 from rl_jax.run.metadata import device_text
-from rl_jax.run.metrics import MetricsFile
-from rl_jax.run.options import IDENTITY, RunOptions
-from rl_jax.run.outcome import summarise
+from rl_jax.run.options import RunOptions
+from rl_jax.run.outcome import failed_text, summarise
 from rl_jax.run.ownership import check_writable
-from rl_jax.run.sweep import report, sweep_job, sweepable
-from rl_jax.run.train import FINAL_EVALUATION, finish
+from rl_jax.run.parse import sweepable
+from rl_jax.run.progress import Progress
+from rl_jax.run.resuming import result_of
+from rl_jax.run.sweep import report, sweep_job
+from rl_jax.run.train import finish, plot_run
 from rl_jax.run.train import train as run_job
 
 
@@ -44,18 +48,18 @@ def _compilation_cache(on: bool) -> None:
 
 
 def _check_extras(options: RunOptions) -> None:
-    """Refuse before any work what would fail for a missing package."""
-    from importlib.util import find_spec
+    """Refuse before any work what would fail for a missing or broken package."""
+    for wanted, names in ((options.tensorboard, TENSORBOARD), (options.wandb, WANDB)):
+        if wanted:
+            import_extra(*names)
 
-    if options.tensorboard and find_spec("tensorboardX") is None:
-        raise MissingExtra("TensorBoard logging (--tensorboard)", "tensorboard")
-    if options.wandb and find_spec("wandb") is None:
-        raise MissingExtra("Weights & Biases logging (--wandb)", "wandb")
+
+#: Exit status when some runs of a batch have failed and the others have come to their end.
+SOME_FAILED = 4
 
 
 def train(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     """``rl-jax train``."""
-    options.check()
     _check_extras(options)
     configuration = CONFIGS[agent](**values)
     configuration.check()
@@ -65,25 +69,30 @@ def train(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     if options.distributed:
         distributed.join()
     trainer = config.make_trainer(configuration, options, config.make_env(options))
+    config.check_learns(trainer, options)
     devices = choose_devices(options, trainer.num_envs, options.seeds)
-    check_memory(trainer, options.seeds, options.eval_episodes)
+    episodes = evaluation_budget(trainer, options).episodes
+    check_memory(trainer, options.seeds, episodes)
     seeds = list(range(options.seed, options.seed + options.seeds))
-    job = Job(trainer, seeds, options.steps, options.eval_episodes, devices=devices, prng=options.prng)
+    job = Job(trainer, seeds, options.steps, episodes, devices=devices, prng=options.prng)
     job.check()
-    folder = run_folder("train", agent, options, values)
-    if finished(folder, job, options):
-        return
     title = f"{agent.upper()} on {options.env}"
-    summary = run_job(job, folder, options, title, [{"seed": seed} for seed in seeds], bool(options.resume))
+    with run_folder("train", agent, options, values) as owned, writing(owned.path):
+        summary = result_of(owned, job.updates * job.trainer.steps_per_update, options)
+        if summary is None:
+            summary = run_job(job, owned, options, title, [{"seed": seed} for seed in seeds], bool(options.resume))
+            summary = {"env": options.env, "agent": agent, **summary}
+            if distributed.first():
+                finish(owned.path, summary, title, options.quiet)
+        elif distributed.first() and not (owned.place / "curve.png").exists():
+            plot_run(owned.path, title)
     if distributed.first():
-        summary = {"env": options.env, "agent": agent, **summary}
-        finish(folder, summary, title, options.quiet)
         print(json.dumps(summary))
+        _tell_failed(summary)
 
 
 def sweep(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     """``rl-jax sweep``."""
-    options.check()
     _check_extras(options)
     grid = {name: values[name] for name in sweepable(CONFIGS[agent])}
     base = CONFIGS[agent](**{**values, **{name: points[0] for name, points in grid.items() if points}})
@@ -96,27 +105,32 @@ def sweep(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     job.devices = choose_devices(options, job.trainer.num_envs, len(job.seeds))
     job.check()
     varied = [name for name, points in grid.items() if len(points) > 1]
-    folder = run_folder("sweep", agent, options, values)
-    if finished(folder, job, options):
-        return
     title = f"{agent.upper()} on {options.env}, {options.seeds} seeds each"
-    summary = run_job(
-        job, folder, options, title, [{"run": i, **label} for i, label in enumerate(labels)], bool(options.resume)
-    )
-    if not distributed.first():
-        return
-    table = report(folder, varied, labels, summary["eval_returns"], title, options.quiet)
-    summary = {"env": options.env, "agent": agent, **summary, "table": table}
-    config.write_json(folder / "result.json", summary)
-    print(json.dumps(summary))
+    with run_folder("sweep", agent, options, values) as owned, writing(owned.path):
+        summary = result_of(owned, job.updates * job.trainer.steps_per_update, options)
+        if summary is None:
+            numbered = [{"run": i, **label} for i, label in enumerate(labels)]
+            summary = run_job(job, owned, options, title, numbered, bool(options.resume))
+            if distributed.first():
+                table = report(owned.path, varied, labels, summary["eval_returns"], title, options.quiet)
+                summary = {"env": options.env, "agent": agent, **summary, "table": table}
+                config.write_json(owned.path / "result.json", summary)
+        elif distributed.first() and not (owned.place / "sweep.png").exists():
+            report(owned.path, varied, labels, summary["eval_returns"], title, options.quiet)
+    if distributed.first():
+        print(json.dumps(summary))
+        _tell_failed(summary)
+
+
+def _tell_failed(summary: dict[str, Any]) -> None:
+    """A run of a batch that failed is no success: one line, and a status of its own."""
+    if summary.get("failed"):
+        print(f"rl-jax: {failed_text(summary['failed'], summary['runs'])}", file=sys.stderr)
+        raise SystemExit(SOME_FAILED)
 
 
 def evaluate(given: Any) -> None:
     """``rl-jax evaluate``."""
-    if given.episodes < 1:
-        raise RLJaxError(f"--episodes must be at least 1, not {given.episodes}")
-    if not 0 <= given.seed < 2**30:
-        raise RLJaxError(f"--seed must lie between 0 and 2^30 - 1, not {given.seed}")
     folder = RunFolder.open(given.run)
     job = folder.job(given.episodes)
     check_memory(job.trainer, len(job.seeds), given.episodes)
@@ -126,7 +140,17 @@ def evaluate(given: Any) -> None:
     stream = (FINAL_EVALUATION - 1 - given.seed) % 2**31
     job.compile_evaluation(greedy=not given.stochastic)
     start = time.perf_counter()
-    scores = job.evaluate(state, stream, greedy=not given.stochastic)
+    progress = Progress(0, given.quiet)
+
+    def watch(steps: int, limit: int, running: int) -> bool:
+        progress.doing(
+            f"{steps:,} of at most {limit:,} steps, {running} of {given.episodes * len(job.seeds)} episodes still run"
+        )
+        return False
+
+    with progress:
+        scores = job.evaluate(state, stream, not given.stochastic, given.max_steps, watch)
+    assert scores is not None
     seconds = time.perf_counter() - start
     summary = {
         "env": folder.options.env,
@@ -142,7 +166,8 @@ def evaluate(given: Any) -> None:
         "params_sha256": digest(job.trainer.params(state)),
     }
     if summary["eval_unfinished"] and not given.quiet:
-        print(f"{summary['eval_unfinished']} episodes did not end within the limit and are not counted", file=sys.stderr)
+        unfinished = f"{summary['eval_unfinished']} of {summary['eval_episodes']} episodes"
+        print(f"{unfinished} did not end within the limit and count with what they have earned so far", file=sys.stderr)
     print(json.dumps(summary))
 
 
@@ -150,16 +175,13 @@ def render(given: Any) -> None:
     """``rl-jax render``: one episode of the first seed."""
     from rl_jax.run.render import render_episode
 
-    if not 1 <= given.max_steps < 2**31:
-        raise RLJaxError(f"--max-steps must lie between 1 and 2^31 - 1, not {given.max_steps}")
-    if not 0 <= given.seed < 2**32:
-        raise RLJaxError(f"--seed must lie between 0 and 2^32 - 1, not {given.seed}")
     folder = RunFolder.open(given.run)
     job = folder.job()
     suffix = ".html" if folder.options.env.startswith("brax/") else ".gif"
     out = given.out or given.run / f"episode{suffix}"
     if out.suffix.lower() != suffix:
-        raise RLJaxError(f"an episode of {folder.options.env} is drawn as {suffix}: use --out {out.with_suffix(suffix)}")
+        other = out.with_suffix(suffix) if out.name else out / f"episode{suffix}"
+        raise RLJaxError(f"an episode of {folder.options.env} is drawn as {suffix}: use --out {other}")
     step, state = folder.state(job, given.checkpoint)
     if not job.single:
         state = jax.tree.map(lambda leaf: leaf[0], state)
@@ -194,7 +216,8 @@ def render(given: Any) -> None:
     states, rewards, done = play(key)
     length = int(np.argmax(done)) + 1 if np.any(done) else limit
     states, rewards = jax.tree.map(lambda x: np.asarray(x[:length]), (states, rewards))
-    render_episode(trainer.env, trainer.env.default_params, states, rewards, out)
+    with writing(out):
+        render_episode(trainer.env, trainer.env.default_params, states, rewards, out)
     print(
         json.dumps(
             {"env": folder.options.env, "steps": step, "length": length, "return": float(rewards.sum()), "out": str(out)}
@@ -204,49 +227,17 @@ def render(given: Any) -> None:
 
 def plot(given: Any) -> None:
     """``rl-jax plot``."""
-    if given.out.suffix != ".png":
-        raise RLJaxError(f"--out must be a .png file, not {given.out}")
-    if given.out.exists() and not given.overwrite:
-        raise RLJaxError(f"{given.out} exists already: add --overwrite or choose another --out")
-    check_writable(given.out.resolve().parent)
-    folders = [RunFolder.open(path) for path in given.runs]
-    if not folders:
-        raise RLJaxError("name at least one run folder")
-    from rl_jax.run.plots import compare_curves
+    from rl_jax.run.comparison import plot as run
 
-    groups: dict[str, list[RunFolder]] = {}
-    for folder in folders:
-        identity = {name: config.plain(getattr(folder.options, name)) for name in IDENTITY if name not in ("seed", "seeds")}
-        groups.setdefault(json.dumps([folder.agent, identity, folder.hyperparameters]), []).append(folder)
-    curves = {}
-    for label, members in zip(_labels(list(groups)), groups.values(), strict=True):
-        rows: list[dict[str, Any]] = []
-        for member in members:
-            rows += [
-                {**row, "seed": f"{member.path}/{row.get('seed')}"} for row in MetricsFile(member.path / "metrics.jsonl").read()
-            ]
-        curves[label] = curve_from_rows(rows, given.metric)
-    print(
-        compare_curves(
-            given.out, curves, given.statistic, ylabel="return" if given.metric == "episode/return" else given.metric
-        )
-    )
-
-
-def _labels(groups: list[str]) -> list[str]:
-    """What tells configurations apart, in as few words as possible."""
-    parsed = [{"agent": agent, **options, **numbers} for agent, options, numbers in map(json.loads, groups)]
-    names = list(dict.fromkeys(name for one in parsed for name in one))
-    differing = [name for name in names if len({json.dumps(one.get(name)) for one in parsed}) > 1]
-    shown = differing or ["agent", "env"]
-    return [", ".join(str(one.get(n)) if n in ("agent", "env") else f"{n} {one.get(n)}" for n in shown) for one in parsed]
+    run(given)
 
 
 def bench(given: Any) -> None:
     """``rl-jax bench``."""
     from rl_jax.run.bench.command import bench as run
 
-    run(given)
+    with writing(given.out):
+        run(given)
 
 
 def reproduce(given: Any) -> None:
@@ -254,31 +245,8 @@ def reproduce(given: Any) -> None:
     from rl_jax.run.claims.command import reproduce as run
 
     _compilation_cache(given.compile_cache)
-    run(given)
+    with writing(given.out):
+        run(given)
 
 
-def show_list(given: Any) -> None:
-    """``rl-jax list``."""
-    if given.what in ("all", "agents"):
-        for name, kind in CONFIGS.items():
-            print(f"{name:28s}{(kind.__doc__ or '').strip().splitlines()[0]}")
-    if given.what == "all":
-        print()
-    if given.what in ("all", "envs"):
-        for name in rl.envs.names():
-            print(f"{name:28s}{_spaces(name) if given.spaces else ''}", flush=True)
-
-
-def _spaces(name: str) -> str:
-    if (extra := name.partition("/")[0]) in rl.envs.extras.EXTRAS:
-        return f"(extra '{extra}')"  # some take long to make, or fetch models
-    try:
-        env = rl.envs.make(name)
-        params = env.default_params
-        spaces = rl.envs.describe(env.observation_space(params)), rl.envs.describe(env.action_space(params))
-        return f"{spaces[0]:34s}-> {spaces[1]}"
-    except Exception as error:  # one environment that cannot be made must not hide the others
-        return f"(unavailable: {str(error).splitlines()[0][:90]})"
-
-
-__all__ = ["bench", "evaluate", "plot", "render", "reproduce", "show_list", "sweep", "train"]
+__all__ = ["bench", "evaluate", "plot", "render", "reproduce", "sweep", "train"]

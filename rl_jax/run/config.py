@@ -4,42 +4,87 @@ import contextlib
 import dataclasses
 import io
 import json
+import math
+import os
 import sys
-import typing
+import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
+
 import rl_jax as rl
 from rl_jax.agents import CONFIGS
-from rl_jax.agents.checks import option
 from rl_jax.curricula import FixedTask, PooledStarts
 from rl_jax.errors import RLJaxError
 from rl_jax.loop import Trainer
+from rl_jax.loop.updates import PerStep
+from rl_jax.run.failures import writing
 from rl_jax.run.options import RunOptions
 from rl_jax.types import Environment
+from rl_jax.values import INT32, Count, Takes, fields, option, short
+
+
+def env_arguments(texts: Sequence[str]) -> dict[str, Any]:
+    """The arguments of ``--env-args``: ``NAME=VALUE``, where the value is JSON, or else a text.
+
+    Raises:
+        RLJaxError: one has no name, or a name stands twice.
+    """
+    arguments: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise RLJaxError(f"--env-args takes NAME=VALUE, not {short(text)}; for example --env-args backend=spring")
+        if name in arguments:
+            raise RLJaxError(f"--env-args has {short(name, quoted=False)} twice: leave out one of them")
+        try:
+            arguments[name] = json.loads(value)
+        except RecursionError:
+            raise RLJaxError(f"--env-args {short(name, quoted=False)} is nested too deep: give a plainer value") from None
+        except ValueError:
+            arguments[name] = value
+    return arguments
 
 
 def make_env(options: RunOptions) -> Environment:
-    """The environment of a run, checked against the protocol without compiling anything."""
-    arguments = {}
-    for text in options.env_args:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise RLJaxError(f"--env-args takes NAME=VALUE, not '{text}'; for example --env-args backend=spring")
-        try:
-            arguments[name] = json.loads(value)
-        except json.JSONDecodeError:
-            arguments[name] = value
+    """The environment of a run, checked against the protocol without compiling anything.
+
+    Raises:
+        RLJaxError: it cannot be made or traced, with its own reason.
+    """
+    arguments = env_arguments(options.env_args)
+    told = f" with --env-args {short(' '.join(options.env_args), quoted=False)}" if arguments else ""
+    jax.devices()  # whatever is wrong with those is not the environment's doing
     with contextlib.redirect_stdout(sys.stderr if ":" in options.env else io.StringIO()):  # libraries print when imported
         try:
             env = rl.envs.make(options.env, **arguments)
+            _check_limit(options.env, getattr(env, "time_limit", None))
+            _check(env, told)
         except RLJaxError:
             raise
         except Exception as error:  # whatever the environment's own code raises
-            what = f"{options.env} cannot be made, it raised {type(error).__name__}: {error}"
+            what = f"{options.env} cannot be made{told}, it raised {type(error).__name__}: {error}"
             raise RLJaxError(f"{what}; correct that (RL_JAX_TRACEBACK=1 shows where)") from error
-    rl.envs.check_env(env)
     return env
+
+
+def _check(env: Environment, told: str) -> None:
+    """Against the protocol; what it was made with may be what is wrong."""
+    try:
+        rl.envs.check_env(env)
+    except RLJaxError as error:
+        if not told:
+            raise
+        raise RLJaxError(f"{error} (made{told})") from error
+
+
+def _check_limit(name: str, limit: Any) -> None:
+    try:
+        Takes.of(Count | None).check(limit)
+    except ValueError:
+        raise RLJaxError(f"time_limit of {name} must be an integer from 1 to {INT32}, not {short(limit)}") from None
 
 
 def make_trainer(configuration: Any, options: RunOptions, env: Environment) -> Trainer:
@@ -47,6 +92,25 @@ def make_trainer(configuration: Any, options: RunOptions, env: Environment) -> T
     curriculum = FixedTask(env, env.default_params)
     pool = None if options.reset_pool is None else PooledStarts(curriculum, options.reset_pool)
     return configuration.trainer(env, time_limit=options.time_limit, curriculum=pool)
+
+
+def check_learns(trainer: Trainer, options: RunOptions) -> None:
+    """Refuse a run that would end before its first learning step.
+
+    Raises:
+        RLJaxError: with the largest ``--learning-starts`` that leaves one.
+    """
+    updates = trainer.updates
+    if not isinstance(updates, PerStep):
+        return
+    steps = trainer.num_updates(options.steps) * trainer.steps_per_update
+    if (steps - updates.start) * updates.ratio < 1:
+        latest = steps - math.ceil(1 / updates.ratio)
+        fix = f"--learning-starts {latest} or fewer" if latest >= 0 else f"--steps {math.ceil(1 / updates.ratio)} or more"
+        raise RLJaxError(
+            f"--learning-starts {updates.start} leaves no learning step within --steps {options.steps} at --updates-per-step "
+            f"{updates.ratio}: use {fix}"
+        )
 
 
 def plain(value: Any) -> Any:
@@ -63,10 +127,11 @@ def plain_values(values: dict[str, Any]) -> dict[str, Any]:
     return {name: plain(value) for name, value in values.items()}
 
 
-def save(path: Path, command: str, agent: str, options: RunOptions, hyperparameters: dict[str, Any]) -> None:
+def save(path: str | os.PathLike[str], command: str, agent: str, options: RunOptions, hyperparameters: dict[str, Any]) -> None:
     """Write ``config.json``: everything needed to run this again."""
     content = {
         "rl_jax": rl.__version__,
+        "id": uuid.uuid4().hex,
         "command": command,
         "agent": agent,
         "run": plain(options),
@@ -75,62 +140,68 @@ def save(path: Path, command: str, agent: str, options: RunOptions, hyperparamet
     write_json(path, content)
 
 
-def write_json(path: Path, content: Any) -> None:
+def write_json(path: str | os.PathLike[str], content: Any) -> None:
     """Write a JSON file whole or not at all."""
+    path = Path(path)
     temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    temporary.replace(path)
+    with writing(path):
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
+        temporary.replace(path)
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a ``config.json``.
 
     Raises:
         RLJaxError: it is missing or is none of ours.
     """
-    use = "use the config.json of a run folder"
+    path, use = Path(path), "use the config.json of a run folder"
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
     except FileNotFoundError:
         raise RLJaxError(f"there is no {path}: name a run folder, as given to --out, or its config.json") from None
     except OSError as error:
         raise RLJaxError(f"cannot read {path} ({error.strerror}); {use}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RLJaxError(f"{path} is not a configuration of rl_jax ({error}); {use}") from None
     kinds = {"agent": str, "run": dict, "hyperparameters": dict}
     if wrong := [n for n, kind in kinds.items() if not isinstance(content, dict) or not isinstance(content.get(n), kind)]:
         raise RLJaxError(f"{path} is not a configuration of rl_jax (it lacks {', '.join(wrong)}); {use}")
     if content["agent"] not in CONFIGS:
-        raise RLJaxError(f"{path} is of an unknown agent '{content['agent']}'; known: {', '.join(CONFIGS)}")
+        raise RLJaxError(f"{path} is of an unknown agent {short(content['agent'])}; known: {', '.join(CONFIGS)}")
     return content
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, in which no name stands twice."""
+    names = [name for name, _ in pairs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"{twice[0]} stands there twice")
+    return dict(pairs)
 
 
 def restore(kind: type, values: dict[str, Any], source: Path) -> Any:
     """A configuration dataclass from its JSON."""
-    hints = typing.get_type_hints(kind)
-    if unknown := set(values) - set(hints):
-        raise RLJaxError(f"{source} has options that this version does not know: {', '.join(sorted(unknown))}; remove them")
+    return kind(**restore_values(fields(kind), values, source))
+
+
+def restore_values(takes: dict[str, Takes], values: dict[str, Any], source: Path) -> dict[str, Any]:
+    """Values of options from their JSON.
+
+    Raises:
+        RLJaxError: an option is unknown, or one does not take its value.
+    """
+    if unknown := sorted(set(values) - set(takes)):
+        names = ", ".join(short(name, quoted=False) for name in unknown[:5])
+        raise RLJaxError(f"{source} has options that this version does not know: {names}; remove them")
     ready = {}
     for name, value in values.items():
-        if not _fits(value, hints[name]):
-            wanted = str(getattr(hints[name], "__name__", hints[name]))
-            raise RLJaxError(f"{source}: {name} is {json.dumps(value)}, which is no {wanted}; correct or remove it")
-        path = value is not None and Path in (hints[name], *typing.get_args(hints[name]))
-        ready[name] = Path(value) if path else tuple(value) if isinstance(value, list) else value
-    return kind(**ready)
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a JSON value (or one that is not JSON any more) is of a field's type."""
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Literal:
-        return value in args
-    if origin is tuple:
-        return isinstance(value, list | tuple) and all(_fits(item, args[0]) for item in value)
-    if args:  # a union
-        return any(_fits(value, arg) for arg in args)
-    kinds = {float: (int, float), Path: (str, Path), type(None): (type(None),)}.get(hint, (hint,))
-    return isinstance(value, kinds) and (hint is bool or not isinstance(value, bool))
+        try:
+            ready[name] = takes[name].check(value)
+        except ValueError:
+            was = short(json.dumps(value, default=str), quoted=False)
+            raise RLJaxError(f"{source}: {name} is {was}, and it takes {takes[name]}: correct or remove it") from None
+    return ready
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

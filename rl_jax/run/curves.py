@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl_jax.errors import RLJaxError
-from rl_jax.run.stats import STATISTICS
+from rl_jax.run.identity import COORDINATES
+from rl_jax.run.stats import STATISTICS, bootstrap_band
+from rl_jax.values import short
 
 Array = NDArray[np.float64]
 
@@ -15,11 +17,14 @@ Array = NDArray[np.float64]
 class Curve(NamedTuple):
     """A quantity measured along training: ``steps`` ``[R]`` environment steps, ``returns`` ``[K, R]`` of ``K`` seeds.
 
+    ``failed`` are those among them that met NaN and ended there.
+
     NaN is a point without a value, such as one before the first finished episode.
     """
 
     steps: Any
     returns: Any
+    failed: tuple[int, ...] = ()
 
 
 def curve_from_rows(rows: Sequence[dict[str, Any]], key: str = "episode/return") -> Curve:
@@ -30,17 +35,21 @@ def curve_from_rows(rows: Sequence[dict[str, Any]], key: str = "episode/return")
         key: the quantity.
 
     Raises:
-        RLJaxError: if no row has ``key``; the message lists what there is.
+        RLJaxError: if ``key`` is no number of any row; the message lists what there is.
     """
-    chosen = [row for row in rows if key in row]
+    numbers = {name for row in rows for name, value in row.items() if isinstance(value, int | float)} - {*COORDINATES}
+    chosen = [row for row in rows if key in numbers and key in row]
     if not chosen:
-        names = sorted({name for row in rows for name in row} - {"steps", "seed", "wall"})
-        raise RLJaxError(f"no metric '{key}' in this run: choose one of {', '.join(names) or '(there are none yet)'}")
+        names = sorted(numbers)
+        raise RLJaxError(f"no metric {short(key)} in this run: choose one of {', '.join(names) or '(there are none yet)'}")
     steps, column = np.unique([row["steps"] for row in chosen], return_inverse=True)
-    seeds, line = np.unique([row.get("seed", 0) for row in chosen], return_inverse=True)
-    returns = np.full((len(seeds), len(steps)), np.nan)
-    returns[line, column] = [float(row[key]) for row in chosen]
-    return Curve(steps, returns)
+    # By number where rows have one: the seeds of a sweep's settings are the same.
+    who = [(row.get("run", 0), row.get("seed", 0)) for row in rows]
+    runs = {each: i for i, each in enumerate(sorted({(row.get("run", 0), row.get("seed", 0)) for row in chosen}, key=str))}
+    returns = np.full((len(runs), len(steps)), np.nan)
+    returns[[runs[row.get("run", 0), row.get("seed", 0)] for row in chosen], column] = [float(row[key]) for row in chosen]
+    failed = sorted({runs[each] for each, row in zip(who, rows, strict=True) if "failed" in row and each in runs})
+    return Curve(steps, returns, tuple(failed))
 
 
 def check_statistic(name: str) -> None:
@@ -72,9 +81,28 @@ def fill_gaps(returns: Array) -> Array:
     return filled
 
 
-def checked(curve: Curve | tuple[Any, Any]) -> tuple[Array, Array]:
+def checked(curve: Curve | tuple[Any, ...]) -> tuple[Array, Array]:
     """``steps`` ``[R]`` and ``returns`` ``[K, R]``, infinite values as missing ones."""
     steps, returns = np.asarray(curve[0], np.float64), np.atleast_2d(np.asarray(curve[1], np.float64))
     if steps.ndim != 1 or returns.ndim != 2 or returns.shape[1] != len(steps):
         raise RLJaxError(f"a curve is steps [R] and returns [seeds, R], not {steps.shape} and {returns.shape}")
     return steps, np.where(np.isfinite(returns), returns, np.nan)
+
+
+#: Seeds from which on an interval says something; fewer have a range.
+ENOUGH = 5
+
+
+def spread(returns: Array, statistic: str) -> tuple[Array, Array]:
+    """Where runs ``[K, R]`` lie around their statistic at each point: its 95% bootstrap interval; of fewer than five, their range."""
+    if len(returns) >= ENOUGH:
+        return bootstrap_band(returns, STATISTICS[statistic])
+    known = np.isfinite(returns)
+    low, high = (np.where(known, returns, other) for other in (np.inf, -np.inf))
+    any_known = known.any(axis=0)
+    return np.where(any_known, low.min(axis=0), np.nan), np.where(any_known, high.max(axis=0), np.nan)
+
+
+def spread_name(runs: int) -> str:
+    """What :func:`spread` is of so many runs."""
+    return "95% interval" if runs >= ENOUGH else "range"

@@ -11,9 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-import jax
-import numpy as np
-
 from rl_jax.errors import RLJaxError
 
 #: Seconds after which a process that says nothing counts as gone.
@@ -31,6 +28,8 @@ def join() -> None:
     Raises:
         RLJaxError: the environment does not say where the others are, or they do not come.
     """
+    import jax
+
     names = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
     given = [os.environ.get(name) for name in names]
     if any(given) and not all(given):
@@ -48,11 +47,16 @@ def join() -> None:
 
 def first() -> bool:
     """Whether this is the process that writes and talks."""
+    import jax
+
     return jax.process_index() == 0
 
 
 def largest(value: int) -> int:
     """The largest of all processes' values; all of them ask together."""
+    import jax
+    import numpy as np
+
     if jax.process_count() == 1:
         return value
     from jax.experimental import multihost_utils
@@ -62,6 +66,9 @@ def largest(value: int) -> int:
 
 def told(text: str) -> str:
     """The first process's text, in all of them."""
+    import jax
+    import numpy as np
+
     if jax.process_count() == 1:
         return text
     from jax.experimental import multihost_utils
@@ -79,7 +86,8 @@ def ending() -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if not jax.distributed.is_initialized() or (isinstance(error, SystemExit) and error.code != 2):
+        jax = sys.modules.get("jax")  # without it nothing has been joined
+        if jax is None or not jax.distributed.is_initialized() or (isinstance(error, SystemExit) and error.code != 2):
             raise
         if not isinstance(error, SystemExit):
             traceback.print_exception(error)
@@ -90,6 +98,8 @@ def ending() -> Iterator[None]:
 
 def parted(error: Exception) -> bool:
     """Whether an error of the runtime may come from another process's end."""
+    import jax
+
     return jax.process_count() > 1 and "RESOURCE_EXHAUSTED" not in str(error)
 
 

@@ -1,5 +1,6 @@
 """What a run folder says about itself, and how its program is built again."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,16 @@ from rl_jax.agents import CONFIGS
 from rl_jax.errors import RLJaxError
 from rl_jax.run import config
 from rl_jax.run.begin import set_precision
+from rl_jax.run.budget import plan as evaluation_budget
 from rl_jax.run.checkpoint import Checkpoints
 from rl_jax.run.job import Job
+from rl_jax.run.manifests import step_of
+from rl_jax.run.metrics import MetricsFile, Row
 from rl_jax.run.options import RunOptions
+from rl_jax.run.ownership import identity, unreplaced
+from rl_jax.run.provenance import Provenance
 from rl_jax.types import PyTree
+from rl_jax.values import short
 
 
 @dataclass(frozen=True)
@@ -23,19 +30,22 @@ class RunFolder:
     agent: str
     options: RunOptions
     hyperparameters: Any
+    identity: tuple[int, int] | None = None
 
     @classmethod
-    def open(cls, path: Path) -> "RunFolder":
+    def open(cls, path: str | os.PathLike[str]) -> "RunFolder":
         """Read a run folder's ``config.json``.
 
         Raises:
             RLJaxError: it is no run folder.
         """
+        path = Path(path)
         if not path.is_dir():
             raise RLJaxError(f"there is no run folder {path}; name the folder that a run was told as --out")
+        found = identity(path)
         content = config.load(path / "config.json")
         options = config.restore(RunOptions, content["run"], path / "config.json")
-        return cls(path, content.get("command", "train"), content["agent"], options, content["hyperparameters"])
+        return cls(path, content.get("command", "train"), content["agent"], options, content["hyperparameters"], found)
 
     def config(self) -> Any:
         """The agent's configuration (of a plain run; a sweep has many)."""
@@ -48,25 +58,44 @@ class RunFolder:
         o = self.options
         trainer = config.make_trainer(self.config(), o, config.make_env(o))
         set_precision(o)
-        return Job(trainer, list(range(o.seed, o.seed + o.seeds)), o.steps, eval_episodes or o.eval_episodes, prng=o.prng)
+        return Job(
+            trainer,
+            list(range(o.seed, o.seed + o.seeds)),
+            o.steps,
+            eval_episodes or evaluation_budget(trainer, o).episodes,
+            prng=o.prng,
+        )
 
-    def state(self, job: Job, which: str) -> tuple[int, PyTree]:
-        """A checkpoint's steps and state; ``which`` is ``last``, ``best`` or a number of steps.
+    def rows(self) -> list[Row]:
+        """The rows of ``metrics.jsonl``.
+
+        Raises:
+            RLJaxError: there is none, or a line of it cannot be read.
+        """
+        with unreplaced(self.path, self.identity):
+            return MetricsFile(self.path / "metrics.jsonl").read()
+
+    def state(self, job: Job, which: str | int) -> tuple[int, PyTree]:
+        """A checkpoint's steps and state; ``which`` is ``last``, ``best`` (whole ones; what is damaged is said) or a number of steps.
 
         Raises:
             RLJaxError: there is none such.
         """
-        checkpoints = Checkpoints(self.path)
+        with unreplaced(self.path, self.identity):
+            return self._state(job, which)
+
+    def _state(self, job: Job, which: str | int) -> tuple[int, PyTree]:
+        checkpoints = Checkpoints(self.path, provenance=Provenance.of(config.load(self.path / "config.json")))
         steps = checkpoints.steps()
         if not steps:
             raise RLJaxError(f"{self.path} has no checkpoint yet: continue the run with --resume {self.path}")
-        if which == "last":
-            step = steps[-1]
-        elif which == "best":
-            best = checkpoints.best()
-            step = steps[-1] if best is None else best
-        elif which.isdigit():
-            step = int(which)
-        else:
-            raise RLJaxError(f"--checkpoint takes last, best or a number of steps, not '{which}'; there are {steps}")
+        if which in ("last", "best"):
+            newest_first = steps[::-1]
+            found = checkpoints.whole(newest_first if which == "last" else checkpoints.by_score() or newest_first)
+            if found is None:
+                raise RLJaxError(f"{self.path} has no whole checkpoint: all of {steps} are damaged")
+            return found, checkpoints.restore(found, job.state_shape(), checked=True)
+        step = which if isinstance(which, int) else step_of(which)
+        if step is None:
+            raise RLJaxError(f"--checkpoint takes last, best or a number of steps, not {short(which)}; there are {steps}")
         return step, checkpoints.restore(step, job.state_shape())

@@ -11,10 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from rl_jax.errors import RLJaxError
-from rl_jax.loop import Trainer, evaluate
+from rl_jax.loop import Trainer
+from rl_jax.loop.evaluate import longest, play_episodes, start_episodes
 from rl_jax.run import lanes
 from rl_jax.run.compiling import compiler_options
 from rl_jax.run.devices import Devices, Kind, on_host
+from rl_jax.run.evaluation import Scores, Watch, play_out
 from rl_jax.run.memory import MOST, check_compiled
 from rl_jax.types import PyTree
 
@@ -71,10 +73,10 @@ class Job:
         """Train steps of each run."""
         return self.trainer.num_updates(self.steps)
 
-    def edges(self) -> list[int]:
-        """Train steps done at the end of each row, from 0; the same for every start of the same job."""
-        rows = min(self.rows, self.updates)
-        return [round(i * self.updates / rows) for i in range(rows + 1)]
+    def edges(self, steps: int | None = None) -> list[int]:
+        """Train steps done at the end of each row, from 0, over ``steps`` environment steps (default: all that are planned)."""
+        rows = min(self.rows, updates := self.trainer.num_updates(steps or self.steps))
+        return [round(i * updates / rows) for i in range(rows + 1)]
 
     def keys(self, stream: int | None = None) -> jax.Array:
         """One typed key per run, from its seed, or one of its streams."""
@@ -152,6 +154,25 @@ class Job:
     def _begin(self, trainer: Trainer, key: jax.Array, steps: jax.Array) -> PyTree:
         return trainer.init(key, steps)
 
+    def _advance(self, trainer: Trainer, state: PyTree, number: jax.Array, frozen: jax.Array) -> tuple[PyTree, dict[str, Any]]:
+        """Train steps of one run; ``failed`` tells whether it met NaN or infinity. One of several keeps what it had learned before.
+
+        So a run that has failed stays as it was, at the cost of a copy of its agent for each call.
+        """
+        agent = state.agent
+        state, metrics = trainer.advance(state, number)
+        leaves = [x for x in jax.tree.leaves(trainer.params(state)) if jnp.issubdtype(x.dtype, jnp.inexact)]
+        finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in leaves]))
+        failed = frozen | (metrics["nonfinite_update"] >= 0) | ~finite
+        if not self.single:
+            state = state.replace(agent=jax.tree.map(partial(jax.lax.select, failed), agent, state.agent))
+        return state, {**metrics, "failed": failed}
+
+    def _frozen(self, frozen: np.ndarray | None) -> jax.Array:
+        """Which runs have failed before ``[B]``, where the program takes it."""
+        flags = jnp.asarray(np.zeros(len(self.seeds), bool) if frozen is None else frozen)
+        return self.devices.put(flags[0] if self.single else flags, self._place("runs"))
+
     def _first(self) -> tuple[jax.Array, jax.Array]:
         """What a first state is made of: keys, and the planned length, which is no part of the program."""
         return self.keys(), self.devices.put(jnp.asarray(self.steps, jnp.float32), self._place("whole"))
@@ -168,7 +189,8 @@ class Job:
     def compile(self, fresh: bool = True) -> float:
         """Compile what trains; seconds it took. A resumed run (not ``fresh``) needs no first state, and may have no room for one."""
         state, number = self.state_shape(), jax.ShapeDtypeStruct((), jnp.int32)
-        advance = Wanted("advance", Trainer.advance, ("state", "whole"), ("state", "whole"), (state, number), (1,))
+        shapes = (state, number, self._frozen(None))
+        advance = Wanted("advance", self._advance, ("state", "whole", "runs"), ("state", "whole"), shapes, (1,))
         begin = Wanted("init", self._begin, ("runs", "whole"), "state", self._first())
         self._compile(*([begin] if fresh else []), advance)  # the small one is made while the large one is traced
         return self.seconds_compile
@@ -181,40 +203,72 @@ class Job:
         """Fresh states."""
         return self._programs["init"](self._trainer(), *self._first())
 
-    def advance(self, state: PyTree, num_updates: int) -> tuple[PyTree, dict[str, np.ndarray]]:
-        """``num_updates`` train steps of every run; ``state`` is consumed. Metrics ``[B]`` on the host."""
+    def advance(
+        self, state: PyTree, num_updates: int, frozen: np.ndarray | None = None
+    ) -> tuple[PyTree, dict[str, np.ndarray]]:
+        """``num_updates`` train steps of every run; ``state`` is consumed. Metrics ``[B]`` on the host.
+
+        Args:
+            state: of all runs.
+            num_updates: train steps.
+            frozen: runs ``[B]`` that have failed before: they learn nothing any more.
+        """
         number = self.devices.put(jnp.asarray(num_updates, jnp.int32), self._place("whole"))
-        state, metrics = self._programs["advance"](self._trainer(), state, number)
+        state, metrics = self._programs["advance"](self._trainer(), state, number, self._frozen(frozen))
         self._finish(*(name for name, program in self._coming.items() if program.done()))  # what has failed shall say so now
         return state, {name: np.atleast_1d(np.asarray(value)) for name, value in metrics.items()}
 
-    def _evaluation(self, greedy: bool) -> Wanted:
+    def _evaluation(self, greedy: bool) -> tuple[Wanted, Wanted]:
+        """The beginning of an evaluation, and playing on."""
         episodes = self.eval_episodes
 
-        def play(trainer: Trainer, state: PyTree, key: jax.Array) -> Any:
-            return evaluate(trainer, state, key, episodes, greedy)
+        def start(trainer: Trainer, state: PyTree, key: jax.Array) -> Any:
+            return start_episodes(trainer, state, key, episodes)
 
-        return Wanted(f"evaluate {episodes} {greedy}", play, ("state", "runs"), "whole", (self.state_shape(), self.keys()))
+        def play(trainer: Trainer, state: PyTree, playing: Any, until: jax.Array) -> Any:
+            return play_episodes(trainer, state, playing, until, greedy)
+
+        first = Wanted(f"evaluate {episodes}", start, ("state", "runs"), "runs", (self.state_shape(), self.keys()))
+        jitted = self._jit(first.name, first.function, first.takes, first.gives)
+        with self.devices.tracing():
+            playing = jitted.eval_shape(self._trainer(), *first.shapes)
+        playing = self.devices.placed_shape(playing, self._place("runs"))
+        shapes = (self.state_shape(), playing, jax.ShapeDtypeStruct((), jnp.int32))
+        on = Wanted(f"evaluate on {episodes} {greedy}", play, ("state", "runs", "whole"), "runs", shapes)
+        return first, on
 
     def start_evaluation(self) -> None:
         """Trace the evaluation and have it compiled while other things go on; nothing if that was done."""
         if not any(name.startswith("evaluate") for name in (*self._programs, *self._coming)):
-            self._start(self._evaluation(True))
+            self._start(*self._evaluation(True))
 
-    def compile_evaluation(self, greedy: bool = True) -> Any:
+    def compile_evaluation(self, greedy: bool = True) -> tuple[Any, Any]:
         """Compile an evaluation, so that playing it can be timed by itself."""
         wanted = self._evaluation(greedy)
-        self._compile(wanted)
-        return self._programs[wanted.name]
+        self._compile(*wanted)
+        return self._programs[wanted[0].name], self._programs[wanted[1].name]
 
-    def evaluate(self, state: PyTree, stream: int, greedy: bool = True) -> "Scores":
-        """Whole episodes of every run, from keys of their own: ``stream`` tells evaluations of one run apart."""
-        result = self.compile_evaluation(greedy)(self._trainer(), state, self.keys(stream))
-        batch = len(self.seeds)
-        returns, lengths, finished = (
-            np.asarray(x).reshape(batch, -1) for x in (result.returns, result.lengths, result.finished)
-        )
-        return Scores(returns.astype(np.float64), lengths, finished)
+    def evaluate(
+        self, state: PyTree, stream: int, greedy: bool = True, steps: int | None = None, watch: Watch | None = None
+    ) -> Scores | None:
+        """Whole episodes of every run, from keys of their own.
+
+        Args:
+            state: of all runs.
+            stream: tells evaluations of one run apart.
+            greedy: the policy's mode instead of a sample.
+            steps: after which episodes are left unfinished; default: the time limit, or 10,000.
+            watch: called now and then, with the steps played, their limit, and how many episodes still run; when it returns true
+                the evaluation is given up, and ``None`` returned.
+        """
+        start, play = self.compile_evaluation(greedy)
+
+        def on(playing: Any, until: int) -> Any:
+            steps = self.devices.put(jnp.asarray(until, jnp.int32), self._place("whole"))
+            return play(self._trainer(), state, playing, steps)
+
+        playing = start(self._trainer(), state, self.keys(stream))
+        return play_out(playing, on, longest(self.trainer, steps), len(self.seeds), watch)
 
     def ask(self, question: Any, state: PyTree, stream: int = 2**31 - 2) -> dict[str, np.ndarray]:
         """What ``question(trainer, state, key)`` answers of every run, compiled: arrays ``[B, ...]`` on the host."""
@@ -228,23 +282,3 @@ class Job:
     def params(self, state: PyTree) -> PyTree:
         """All runs' parameters, on the host."""
         return jax.tree.map(on_host, self.trainer.params(state))
-
-    def finite(self, state: PyTree) -> np.ndarray:
-        """Whether all parameters of each run are finite ``[B]``."""
-        leaves = [x for x in jax.tree.leaves(self.params(state)) if np.issubdtype(x.dtype, np.inexact)]
-        return np.all([np.isfinite(x).reshape(len(self.seeds), -1).all(axis=1) for x in leaves], axis=0)
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Evaluation of ``B`` runs, ``E`` episodes each; arrays ``[B, E]``."""
-
-    returns: np.ndarray
-    lengths: np.ndarray
-    finished: np.ndarray
-
-    def per_run(self) -> np.ndarray:
-        """Mean return of each run's finished episodes ``[B]``; NaN if none finished."""
-        count = self.finished.sum(axis=1)
-        total = np.where(self.finished, self.returns, 0.0).sum(axis=1)
-        return np.where(count > 0, total / np.maximum(count, 1), np.nan)

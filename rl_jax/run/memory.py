@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from rl_jax.curricula import PooledStarts
 from rl_jax.errors import RLJaxError
 from rl_jax.loop import Trainer
 from rl_jax.ops import written_out
@@ -101,6 +102,7 @@ def check_memory(trainer: Trainer, runs: int, eval_episodes: int = 0) -> None:
             f"{envs} environments of {length} steps{many} need at least {human_bytes(total)}, and {human_bytes(free)} are free "
             f"({device}): use {fix}"
         )
+    _check_parts(trainer, runs, need, total, free)
     _check_replay(trainer, runs, total, free)
     evaluation = eval_episodes * runs * need.env
     if evaluation > free:
@@ -109,6 +111,25 @@ def check_memory(trainer: Trainer, runs: int, eval_episodes: int = 0) -> None:
             f"an evaluation of {eval_episodes} episodes side by side needs at least {human_bytes(evaluation)}, "
             f"and {human_bytes(free)} are free ({device}): use {fits} or fewer"
         )
+
+
+def _check_parts(trainer: Trainer, runs: int, need: Need, rest: float, free: int) -> None:
+    """Refuse a batch, or a pool of starts, that does not fit beside the ``rest`` of the bytes."""
+    sizes = []
+    if hasattr(trainer.replay, "batch_size"):
+        sizes.append(("--batch-size", trainer.replay.batch_size, getattr(trainer.replay, "length", 1) * need.step))
+    if isinstance(trainer.curriculum, PooledStarts):
+        one = dataclasses.replace(trainer.curriculum, size=1)
+        state = jax.eval_shape(lambda key: one.init(key, trainer.base), written_out(jax.random.key(0)))
+        sizes.append(("--reset-pool", trainer.curriculum.size, _bytes(state[1])))
+    for name, count, each in sizes:
+        if runs * count * each > free - rest:
+            fits = int((free - rest) / (runs * each))
+            fix = f"{name} {_round(fits)} or fewer" if fits >= 1 else "smaller --num-envs"
+            raise RLJaxError(
+                f"{name} {count} needs at least {human_bytes(runs * count * each)}{f' for {runs} runs' if runs > 1 else ''}, and "
+                f"{human_bytes(free - rest)} are free for it ({jax.local_devices()[0].device_kind}): use {fix}"
+            )
 
 
 def _check_replay(trainer: Trainer, runs: int, rest: float, free: int) -> None:

@@ -1,21 +1,19 @@
-"""The metrics of a run on disk: a file of JSON lines that survives a kill, and loggers for TensorBoard and W&B.
+"""The metrics of a run on disk: a file of JSON lines that survives a kill.
 
 A row is a flat dictionary: ``steps`` (environment steps so far), ``seed``, ``wall`` (seconds), and named numbers such
-as ``episode/return``. The file is the record; loggers are copies of it.
+as ``episode/return``. The file is the record; loggers (:mod:`rl_jax.run.loggers`) are copies of it.
 """
 
 import json
 import math
 import os
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from rl_jax.errors import MissingExtra, RLJaxError
+from rl_jax.errors import RLJaxError
 
 Row = dict[str, Any]
-COORDINATES = ("steps", "seed", "wall")  # where a row was measured, as opposed to what
 
 
 class Logger(Protocol):
@@ -35,11 +33,14 @@ class MetricsFile:
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
+        self._begun = False
 
     def log(self, rows: Sequence[Row]) -> None:
         """Add rows at the end; when this returns they are on the disk. A line half-written by a kill goes first."""
         text = "".join(_line(row) for row in rows)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if not self._begun:  # later on, a folder that is gone stays gone
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._begun = True
         created = not self.path.exists()
         with open(self.path, "ab+") as file:
             size = file.seek(0, os.SEEK_END)
@@ -59,26 +60,32 @@ class MetricsFile:
     def close(self) -> None:
         """Nothing is open between two calls."""
 
-    def truncate_after(self, steps: int) -> int:
+    def truncate_after(self, steps: int) -> list[int]:
         """Forget rows beyond ``steps``, as a run resumed from a checkpoint at ``steps`` will measure them again.
 
-        The file is replaced in one piece, so a kill leaves either the old or the new one. Rows without ``steps`` stay.
+        Rows without ``steps`` stay; lines
+        that cannot be read go.
 
         Returns:
-            How many rows were dropped.
+            ``steps`` of each row that is left and has them.
         """
+        self._begun = True
         if not self.path.exists():
-            return 0
-        rows = read(self.path)
-        kept = [row for row in rows if row.get("steps", steps) <= steps]
+            return []
+        rows = _parse(self.path.read_bytes(), self.path, strict=False)[0]
+        kept = [row for row in rows if not row.get("steps", steps) > steps]
+        self.replace(kept)
+        return [row["steps"] for row in kept if "steps" in row]
+
+    def replace(self, rows: Sequence[Row]) -> None:
+        """Write the file anew, in one piece: a kill leaves either the old or the new one."""
         temporary = self.path.with_name(f"{self.path.name}.tmp")
         with open(temporary, "wb") as file:
-            file.write("".join(_line(row) for row in kept).encode())
+            file.write("".join(_line(row) for row in rows).encode())
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, self.path)
         _sync_folder(self.path.parent)
-        return len(rows) - len(kept)
 
     def read(self) -> list[Row]:
         """All rows; see :func:`read`."""
@@ -98,117 +105,19 @@ def read(path: str | os.PathLike[str]) -> list[Row]:
         raise RLJaxError(f"there is no metrics file at {path}: give the folder of a run that has started") from None
 
 
-class TensorBoardLogger:
-    """Writes scalars for TensorBoard, each seed as a run of its own (``seed_0``, ``seed_1``, ...).
-
-    Args:
-        folder: where the event files go.
-        resume_from: environment steps of the checkpoint that the run continues from; later points are hidden.
-
-    Raises:
-        MissingExtra: without the extra ``tensorboard``.
-    """
-
-    def __init__(self, folder: str | os.PathLike[str], resume_from: int | None = None):
-        try:
-            import tensorboardX
-        except ImportError:
-            raise MissingExtra("TensorBoard logging", "tensorboard") from None
-        self._module = tensorboardX
-        self._folder = Path(folder)
-        self._purge = None if resume_from is None else resume_from + 1
-        self._writers: dict[Any, Any] = {}
-
-    def log(self, rows: Sequence[Row]) -> None:
-        """Write every finite number of ``rows`` at its environment step."""
-        for row in rows:
-            seed = row.get("seed")
-            if seed not in self._writers:
-                folder = self._folder if seed is None else self._folder / f"seed_{seed}"
-                self._writers[seed] = self._module.SummaryWriter(str(folder), purge_step=self._purge)
-            for name, value in _numbers(row).items():
-                self._writers[seed].add_scalar(name, value, int(row.get("steps", 0)))
-        for writer in self._writers.values():
-            writer.flush()
-
-    def close(self) -> None:
-        """Flush and close the event files."""
-        for writer in self._writers.values():
-            writer.close()
-
-
-class WandbLogger:
-    """Sends metrics to Weights & Biases, by default to files only, which ``wandb sync <folder>`` uploads later.
-
-    So a run never waits for a network or a login; set ``WANDB_MODE=online`` to upload while training. With several
-    seeds a metric is logged as the mean over seeds under its own name, and for each seed under ``seed_<i>/``.
-
-    Args:
-        folder: where its files go.
-        config: the configuration shown beside the run.
-        project: the project's name.
-        resume_from: environment steps of the checkpoint that the run continues from, noted in the configuration.
-
-    Raises:
-        MissingExtra: without the extra ``wandb``.
-    """
-
-    def __init__(
-        self,
-        folder: str | os.PathLike[str],
-        config: dict[str, Any] | None = None,
-        project: str = "rl_jax",
-        resume_from: int | None = None,
-    ):
-        try:
-            import wandb
-        except ImportError:
-            raise MissingExtra("Weights & Biases logging", "wandb") from None
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        settings = dict(config or {}) | ({} if resume_from is None else {"resumed_from": resume_from})
-        mode = os.environ.get("WANDB_MODE", "offline")
-        self._run = wandb.init(project=project, dir=str(folder), config=settings, mode=mode)
-
-    def log(self, rows: Sequence[Row]) -> None:
-        """Log rows, those of equal ``steps`` together."""
-        groups: dict[int, list[Row]] = defaultdict(list)
-        for row in rows:
-            groups[int(row.get("steps", 0))].append(row)
-        for steps, group in sorted(groups.items()):
-            values: dict[str, list[float]] = defaultdict(list)
-            payload: dict[str, float] = {}
-            for row in group:
-                for name, value in _numbers(row).items():
-                    values[name].append(value)
-                    if len(group) > 1:
-                        payload[f"seed_{row.get('seed', 0)}/{name}"] = value
-            payload |= {name: sum(each) / len(each) for name, each in values.items()}
-            self._run.log(payload, step=steps)
-
-    def close(self) -> None:
-        """Finish the run."""
-        self._run.finish()
-
-
-def _numbers(row: Row) -> dict[str, float]:
-    """The finite measurements of a row."""
-    plain = {name: _plain(value) for name, value in row.items() if name not in COORDINATES}
-    return {name: float(value) for name, value in plain.items() if isinstance(value, int | float)}
-
-
 def _line(row: Row) -> str:
-    return json.dumps({name: _plain(value) for name, value in row.items()}, allow_nan=False) + "\n"
+    return json.dumps({name: plain(value) for name, value in row.items()}, allow_nan=False) + "\n"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A JSON value: scalars of any array library as Python numbers, what is not finite as ``None``."""
     if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _parse(content: bytes, path: Path) -> tuple[list[Row], int]:
-    """Rows, and the byte at which the last whole one ends (a half-written one begins there)."""
+def _parse(content: bytes, path: Path, strict: bool = True) -> tuple[list[Row], int]:
+    """Rows, and the byte at which the last whole one ends (a half-written one begins there); unless ``strict``, only what is one."""
     rows: list[Row] = []
     position = end = 0
     lines = content.splitlines(keepends=True)
@@ -217,8 +126,13 @@ def _parse(content: bytes, path: Path) -> tuple[list[Row], int]:
         if line.strip():
             try:
                 row = json.loads(line)
-                rows.append({name: math.nan if value is None else value for name, value in row.items()})
-            except (ValueError, AttributeError):
+                row = {name: math.nan if value is None else value for name, value in row.items()}
+                if not isinstance(row.get("steps", 0), int | float):
+                    raise ValueError
+                rows.append(row)
+            except (ValueError, AttributeError, RecursionError):
+                if not strict:
+                    continue
                 if number == len(lines) and not line.endswith(b"\n"):
                     break  # the process was killed while writing it
                 raise RLJaxError(f"{path}, line {number} is not a JSON object: delete that line") from None

@@ -2,17 +2,22 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-import tyro
-
-from rl_jax.agents.checks import at_least
 from rl_jax.errors import RLJaxError
+from rl_jax.values import Count, Positional, Range, check_fields
 
 #: Options that decide what a run computes; resuming with others would be another run.
 IDENTITY = ("env", "env_args", "steps", "seed", "seeds", "time_limit", "prng", "matmul_precision", "reset_pool")
 #: Options that decide besides what it writes into metrics.jsonl; a resumed run keeps those too.
-RECORD = ("eval_episodes", "checkpoints")
+RECORD = ("eval_episodes", "eval_max_steps", "checkpoints")
+#: Options that the help shows first.
+FIRST = ("env", "steps", "seeds", "out", "num_envs", "learning_rate")
+
+Seed = Annotated[int, Range(0, 2**32 - 1)]
+#: Episodes that are played side by side.
+Episodes = Annotated[int, Range(1, 10**9)]
+Checkpoint = Literal["last", "best"] | Annotated[int, Range(0, 10**15)]
 
 
 @dataclass(frozen=True)
@@ -21,16 +26,16 @@ class RunOptions:
 
     env: str = ""
     """Environment: CartPole-v1, Breakout-MinAtar, brax/ant ... ('rl-jax list' shows all); module:function for your own."""
-    steps: int = 500_000
+    steps: Annotated[int, Range(1, 10**15)] = 500_000
     """Environment steps to train, over all parallel environments of one seed."""
-    seed: int = 0
+    seed: Seed = 0
     """First seed."""
-    seeds: int = 1
+    seeds: Annotated[int, Range(1, 1_000_000)] = 1
     """Number of seeds trained side by side in one program: seed, seed + 1, ..."""
     out: Path | None = None
     """Run folder (default: runs/ENV-AGENT-sSEED-TIME)."""
     resume: Path | None = None
-    """Continue the run of this folder, bit for bit."""
+    """Continue the run of this folder, bit for bit; with more --steps than it was planned for, extend it."""
     config: Path | None = None
     """Start from the options in this config.json of an earlier run."""
     overwrite: bool = False
@@ -39,15 +44,19 @@ class RunOptions:
     """Print the last line only."""
     env_args: tuple[str, ...] = ()
     """Arguments of the environment, NAME=VALUE, such as backend=spring."""
-    time_limit: int | None = None
+    time_limit: Count | None = None
     """Truncate episodes after so many steps (default: the environment's own limit)."""
-    reset_pool: int | None = None
+    reset_pool: Count | None = None
     """Start episodes from a pool of so many resets, made anew after each rollout (default: a fresh reset for every episode)."""
-    eval_episodes: int = 64
-    """Episodes of each evaluation."""
-    checkpoints: int = 10
+    eval_episodes: Episodes | None = None
+    """Episodes of each evaluation (default: up to 64, as many as take no more steps than training does between two of them)."""
+    eval_max_steps: Count | None = None
+    """Steps after which an evaluated episode is left unfinished (default: the time limit, or 10,000)."""
+    checkpoints: Annotated[int, Range(1, 1_000_000)] = 10
     """Checkpoints over the run, evenly spaced, each with an evaluation."""
-    keep: int = 3
+    checkpoint_minutes: Annotated[float, Range(1e-6, 1e6)] = 5.0
+    """Save also whenever so many minutes have passed (first after half a minute at the latest); without an evaluation."""
+    keep: Annotated[int, Range(1, 1_000_000)] = 3
     """Newest checkpoints kept, besides the best."""
     tensorboard: bool = False
     """Copy metrics to TensorBoard files in the run folder (extra 'tensorboard')."""
@@ -59,7 +68,7 @@ class RunOptions:
     """Precision of matrix products of float32 numbers, where the device has several (default: jax's)."""
     compile_cache: bool = True
     """Keep compiled programs between runs."""
-    devices: int | None = None
+    devices: Annotated[int, Range(1, 10_000)] | None = None
     """Devices that share the work (default: one; as many CPU cores as divide several runs; with --distributed all)."""
     shard: Literal["envs", "seeds"] | None = None
     """What the devices share: the environments of each run, or the runs (default: the runs, where there are several)."""
@@ -74,32 +83,26 @@ class RunOptions:
         """
         if not self.env:
             raise RLJaxError("which environment? Add --env NAME, such as --env CartPole-v1 ('rl-jax list' shows all)")
-        at_least(self, 1, "steps", "seeds", "eval_episodes", "checkpoints", "keep")
-        for name in ("devices", "reset_pool"):
-            if getattr(self, name) is not None:
-                at_least(self, 1, name)
-        if not 0 <= self.seed <= 2**32 - self.seeds:
-            last = f" (--seeds {self.seeds} needs that many from it on)" if self.seeds > 1 else ""
-            raise RLJaxError(f"--seed must lie between 0 and {2**32 - self.seeds}, not {self.seed}{last}")
-        if self.time_limit is not None and not 1 <= self.time_limit < 2**31:
-            raise RLJaxError(f"--time-limit must lie between 1 and 2^31 - 1, not {self.time_limit}")
-        if self.steps > 10**15:
-            raise RLJaxError(f"--steps {self.steps} would take years on any machine; use at most 10^15")
+        check_fields(self)
+        if self.seed + self.seeds > 2**32:
+            raise RLJaxError(f"--seed takes 0 to {2**32 - self.seeds} with --seeds {self.seeds}, not {self.seed}")
 
 
 @dataclass(frozen=True)
 class Evaluate:
     """Play whole episodes with a trained agent; statistics stay as they were saved."""
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[Path, Positional]
     """Run folder."""
-    episodes: int = 128
-    """Episodes, all of them played to their end."""
+    episodes: Episodes = 128
+    """Episodes."""
+    max_steps: Count | None = None
+    """Steps after which an episode is left unfinished, and counts with what it has earned (default: the time limit, or 10,000)."""
     stochastic: bool = False
     """Sample actions instead of taking the most probable."""
-    checkpoint: str = "last"
+    checkpoint: Checkpoint = "last"
     """last, best, or a number of steps."""
-    seed: int = 0
+    seed: Annotated[int, Range(0, 2**30 - 1)] = 0
     """Seed of the evaluation; training's keys are never used."""
     quiet: bool = False
     """Print the last line only."""
@@ -109,17 +112,17 @@ class Evaluate:
 class Render:
     """Make a GIF (gymnax) or an HTML page (brax) of one episode."""
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[Path, Positional]
     """Run folder."""
     out: Path | None = None
     """File (default: episode.gif or episode.html in the run folder)."""
-    checkpoint: str = "last"
+    checkpoint: Checkpoint = "last"
     """last, best, or a number of steps."""
     stochastic: bool = False
     """Sample actions instead of taking the most probable."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the episode."""
-    max_steps: int = 1000
+    max_steps: Annotated[int, Range(1, 100_000)] = 1000
     """Longest episode to draw."""
 
 
@@ -127,7 +130,7 @@ class Render:
 class Plot:
     """Draw learning curves of several runs; runs that differ in their seeds alone are one curve with an interval."""
 
-    runs: tyro.conf.Positional[tuple[Path, ...]]
+    runs: Annotated[tuple[Path, ...], Positional]
     """Run folders."""
     out: Path = Path("curves.png")
     """PNG file."""
@@ -141,26 +144,26 @@ class Plot:
 
 @dataclass(frozen=True)
 class List:
-    """Show environments with their spaces, and agents."""
+    """Show agents and environments, or what one environment is."""
 
-    what: tyro.conf.Positional[Literal["all", "envs", "agents"]] = "all"
-    """What to show."""
+    what: Annotated[str, Positional] = "all"
+    """all, agents, envs, the name of one, or a part of names, such as brax."""
     spaces: bool = True
-    """Make each environment to show its spaces (takes some seconds)."""
+    """Show what is observed and done, besides the names."""
 
 
 @dataclass(frozen=True)
 class Bench:
     """Measure how fast everything is on this machine: one table, bench.json and plots."""
 
-    suites: tyro.conf.Positional[tuple[str, ...]] = ()
+    suites: Annotated[tuple[str, ...], Positional] = ()
     """Suites (default: all): envs, rollout, update, train, replay, start, scale-envs, scale-length, scale-seeds, scale-width,
     scale-replay, scale-devices."""
     out: Path = Path("bench")
     """Folder of bench.json and the plots."""
-    seconds: float = 2.0
+    seconds: Annotated[float, Range(1e-3, 3600)] = 2.0
     """Seconds of measuring per row."""
-    minutes: float | None = None
+    minutes: Annotated[float, Range(1e-3, 1e6)] | None = None
     """Begin no further row after so many minutes (default: run all)."""
     profile: bool = False
     """Record a profile of each row of the suite train, for XProf or Perfetto."""
@@ -174,7 +177,7 @@ class Bench:
 class Reproduce:
     """Run published claims again, each over many seeds, with a verdict by a rule fixed in advance."""
 
-    recipes: tyro.conf.Positional[tuple[str, ...]] = ()
+    recipes: Annotated[tuple[str, ...], Positional] = ()
     """Recipes: their names, or files of your own."""
     list: bool = False
     """Show all recipes with the committed verdicts."""
@@ -184,6 +187,8 @@ class Reproduce:
     """Run a small slice of a few arms on two seeds, to try the machinery; nothing is judged."""
     out: Path = Path("runs/reproduce")
     """Folder of the results: RECIPE/result.json and RECIPE/plot.png."""
+    fresh: bool = False
+    """Run all arms again, also those that an interrupted start with the same command has finished."""
     record: bool = False
     """Also replace the committed result and plot of the repository."""
     compile_cache: bool = True

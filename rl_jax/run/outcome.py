@@ -1,37 +1,131 @@
-"""What runs have come to: rows of metrics, scores, and NaN."""
+"""What runs have come to: rows of metrics, scores, and which runs failed."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from rl_jax.errors import NonFinite
+from rl_jax.loop.state import SIGNS
 from rl_jax.run import stats
-from rl_jax.run.checkpoint import Checkpoints
-from rl_jax.run.job import Job, Scores
+from rl_jax.run.devices import on_host
+from rl_jax.run.evaluation import Scores
+from rl_jax.run.identity import run_name
+from rl_jax.types import PyTree
+
+Row = dict[str, Any]
+
+
+class Failures:
+    """Which runs of a batch have met NaN or infinity, and where.
+
+    Args:
+        labels: what tells the ``B`` runs apart.
+        rows: of metrics so far, where a failed run is marked ``failed``.
+    """
+
+    def __init__(self, labels: Sequence[Row], rows: Sequence[Row] = ()):
+        self.labels, self.found = labels, dict[int, Row]()
+        for row in rows:
+            if "failed" in row:
+                run = next(i for i, label in enumerate(labels) if label.items() <= row.items())
+                self.found[run] = {**labels[run], "steps": row["steps"], "reason": row["failed"]}
+
+    @property
+    def frozen(self) -> np.ndarray:
+        """``[B]``."""
+        return np.isin(np.arange(len(self.labels)), list(self.found))
+
+    def look(self, state: PyTree, metrics: dict[str, np.ndarray], update: int, steps_per_update: int, kept: str) -> list[Row]:
+        """Note which runs failed just now, and return a row for each.
+
+        Args:
+            state: of all runs, after the train steps.
+            metrics: of these train steps.
+            update: the number of the first of them.
+            steps_per_update: environment steps of one.
+            kept: where the last good state is, in words.
+
+        Raises:
+            NonFinite: none is left.
+        """
+        new = [int(run) for run in np.flatnonzero(metrics["failed"].astype(bool) & ~self.frozen)]
+        for run in new:
+            at = update + max(0, int(metrics["nonfinite_update"][run]))
+            reason, fix = _reason(state, metrics, run)
+            text = f"NaN or infinity in {reason} at train step {at}"
+            self.found[run] = {**self.labels[run], "steps": at * steps_per_update, "reason": text}
+            if len(self.found) == len(self.labels):
+                who = ", ".join(f"{name} {value}" for name, value in self.labels[run].items())
+                all_of = "" if len(self.labels) == 1 else f"; all {len(self.labels)} runs have failed"
+                raise NonFinite(
+                    f"NaN or infinity in {reason} ({who}) at train step {at} (environment step {at * steps_per_update}){all_of}; "
+                    f"{kept}: {fix}"
+                )
+        return [{"steps": self.found[run]["steps"], **self.labels[run], "failed": self.found[run]["reason"]} for run in new]
+
+
+def failed_text(failed: Sequence[Row], runs: int) -> str:
+    """Which of so many runs failed, in words."""
+    each = [f"{run_name({k: v for k, v in one.items() if k not in ('steps', 'reason')})}: {one['reason']}" for one in failed]
+    more = f"; and {len(each) - 3} more" if len(each) > 3 else ""
+    return f"{len(each)} of {runs} runs failed ({'; '.join(each[:3])}{more}); the others are whole"
+
+
+def _reason(state: PyTree, metrics: dict[str, np.ndarray], run: int) -> tuple[str, str]:
+    """What was not finite, that which is nearest to the environment first, and what may help."""
+    names = [name for name, value in metrics.items() if not np.isfinite(value[run]) and not name.startswith("episode/")]
+    if any(name.startswith("reward/") for name in names):
+        return ", ".join(sorted(names, key=lambda n: not n.startswith("reward/"))[:3]), "look at the environment's rewards"
+    boundary = state.collector.here
+    for what, tree in (("the environment's observations", boundary.obs), ("the environment's state", boundary.env_state)):
+        if not _finite(tree, run, len(metrics["failed"])):
+            return what, "look at the environment: it made them"
+    return ", ".join(names[:3]) or "the parameters", "lower --learning-rate, or look at the environment's observations"
+
+
+def _finite(tree: PyTree, run: int, runs: int) -> bool:
+    leaves = [x for x in jax.tree.leaves(tree) if np.issubdtype(getattr(x, "dtype", np.int32), np.floating)]
+    return all(bool(np.isfinite(on_host(x).reshape(runs, -1)[run] if runs > 1 else on_host(x)).all()) for x in leaves)
 
 
 def rows_of(
-    labels: list[dict[str, Any]], metrics: dict[str, np.ndarray], steps: int, wall: float, rate: float
-) -> list[dict[str, Any]]:
-    """One row of metrics per run."""
+    labels: Sequence[Row], metrics: dict[str, np.ndarray], steps: int, wall: float, rate: float, failed: np.ndarray
+) -> list[Row]:
+    """One row of metrics for each run that has not failed."""
     where = {"wall": wall, "steps_per_second": rate}
-    values = {name: value for name, value in metrics.items() if name != "nonfinite_update"}
+    values = {name: value for name, value in metrics.items() if name not in (*SIGNS, "failed")}
     return [
         {"steps": steps, **label, **where, **{name: float(value[i]) for name, value in values.items()}}
         for i, label in enumerate(labels)
+        if not failed[i]
     ]
 
 
-def summarise(scores: Scores) -> dict[str, Any]:
-    """Mean and interquartile mean over runs of their mean returns; over episodes where there is a single run."""
-    runs = scores.per_run()
-    values = runs if len(runs) > 1 else scores.returns[0][scores.finished[0]]
+def add_scores(rows: Sequence[Row], scores: Scores, failed: np.ndarray) -> None:
+    """Write an evaluation into the rows of the runs that have not failed."""
+    alive = np.flatnonzero(~failed)
+    for row, run in zip(rows, alive, strict=True):
+        row["eval/return"] = float(scores.per_run()[run])
+        row["eval/unfinished"] = int(scores.unfinished()[run])
+
+
+def summarise(scores: Scores, failures: Failures | None = None) -> dict[str, Any]:
+    """Mean and interquartile mean over runs of their mean returns; over episodes where there is a single run.
+
+    Runs that failed are ``None`` among ``eval_returns``, listed under ``failed``, and not part of the statistics.
+    """
+    failed = np.zeros(len(scores.returns), bool) if failures is None else failures.frozen
+    runs = np.where(failed, np.nan, scores.per_run())
+    values = runs if len(runs) > 1 else scores.returns[0]
     known = values[np.isfinite(values)]
     result: dict[str, Any] = {
         "eval_return_mean": float(known.mean()) if known.size else None,
         "eval_return_iqm": float(stats.iqm(known)) if known.size else None,
-        "eval_episodes": int(scores.finished.sum()),
-        "eval_unfinished": int((~scores.finished).sum()),
+        "eval_episodes": int(scores.finished[~failed].size),
+        "eval_unfinished": int((~scores.finished[~failed]).sum()),
+        "failed": [] if failures is None else [about for _, about in sorted(failures.found.items())],
     }
     if len(runs) > 1:
         low, high = stats.bootstrap_interval(known) if known.size > 1 else (None, None)
@@ -39,33 +133,21 @@ def summarise(scores: Scores) -> dict[str, Any]:
     return result
 
 
-def score(scores: Scores) -> float | None:
-    values = scores.per_run()
-    return None if np.isnan(values).any() else float(stats.iqm(values))
+def evaluation_text(summary: dict[str, Any]) -> str:
+    """An evaluation in words: the number that the plot shows, and its spread."""
+    values = [value for value in summary.get("eval_returns", []) if value is not None]
+    unfinished = summary["eval_unfinished"]
+    cut = f", {unfinished} unfinished and counted as so far" if unfinished else ""
+    if not values:
+        mean = summary["eval_return_mean"]
+        return f"{'none' if mean is None else f'{mean:.5g}'} (mean of {summary['eval_episodes']} episodes{cut})"
+    low, high = summary["eval_return_iqm_ci95"] if len(values) >= 5 else (min(values), max(values))
+    spread = "95% interval" if len(values) >= 5 else "range"
+    failed = f", {len(summary['failed'])} failed" if summary["failed"] else ""
+    return f"{summary['eval_return_iqm']:.5g} (IQM of {len(values)} runs, {spread} {low:.5g} to {high:.5g}{failed}{cut})"
 
 
-def check_finite(
-    job: Job,
-    state: Any,
-    metrics: dict[str, np.ndarray],
-    begin: int,
-    labels: list[dict[str, Any]],
-    checkpoints: Checkpoints,
-    at_save: bool,
-) -> None:
-    bad = metrics["nonfinite_update"] >= 0
-    if not bad.any() and at_save:
-        bad = ~job.finite(state)
-    if not bad.any():
-        return
-    run = int(np.argmax(bad))
-    update = begin + max(0, int(metrics["nonfinite_update"][run]))
-    where = [k for k, v in metrics.items() if not np.isfinite(v[run]) and not k.startswith("episode/")] or ["the parameters"]
-    where.sort(key=lambda name: not name.startswith("reward/"))  # what the environment gave comes before what followed
-    fix = "look at the environment's rewards" if where[0].startswith("reward/") else "lower --learning-rate"
-    label = ", ".join(f"{name} {value}" for name, value in labels[run].items())
-    raise NonFinite(
-        f"NaN or infinity in {', '.join(where[:3])} ({label}) at train step {update} "
-        f"(environment step {update * job.trainer.steps_per_update}); the last good checkpoint is "
-        f"{checkpoints.path(checkpoints.steps()[-1])}: {fix}"
-    )
+def score(scores: Scores, failed: np.ndarray) -> float | None:
+    """By which the best checkpoint is chosen: the interquartile mean over the runs that have not failed."""
+    values = scores.per_run()[~failed]
+    return float(stats.iqm(values)) if np.isfinite(values).all() else None

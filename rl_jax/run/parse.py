@@ -1,132 +1,139 @@
-"""Reading a command's options: flat names, one line for whatever is wrong with them."""
+"""Reading a command's options from its dataclass: flat names, one line for whatever is wrong with them."""
 
-import contextlib
 import dataclasses
-import difflib
-import io
-import itertools
 import re
-import typing
-from collections.abc import Sequence
-from dataclasses import field
-from decimal import Decimal
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING
+from typing import Any
 
-import tyro
-
-from rl_jax.agents import CONFIGS
-from rl_jax.agents.checks import option
+from rl_jax.agents.configs import CONFIGS
 from rl_jax.errors import RLJaxError
-from rl_jax.run.options import RunOptions
-from rl_jax.run.sweep import sweepable
+from rl_jax.run import hints
+from rl_jax.run.help import SUMMARIES, Option, documentation, help_text, shown
+from rl_jax.run.options import FIRST, RunOptions
+from rl_jax.values import Range, fields, option, short
 
-SUMMARIES = {
-    "train": "Train an agent: progress, checkpoints, a curve and an evaluation.",
-    "sweep": "Train a grid of hyperparameters times seeds in one program.",
-    "evaluate": "Play whole episodes with a trained agent.",
-    "render": "Make a GIF (gymnax) or an HTML page (brax) of one episode.",
-    "plot": "Draw learning curves of several runs.",
-    "list": "Show environments with their spaces, and agents.",
-    "bench": "Measure how fast everything is on this machine.",
-    "reproduce": "Run published claims again, with a verdict.",
-}
+#: Most values of one option of a sweep.
+MOST_VALUES = 1000
 
 
-def run_class(command: str, agent: str) -> type:
-    """The flat options of ``train`` or ``sweep`` of one agent: those of all runs, then the agent's own."""
-    fields: list[Any] = []
-    kinds = [RunOptions, CONFIGS[agent]]
-    varied = sweepable(CONFIGS[agent]) if command == "sweep" else []
-    for kind in kinds:
-        helps = _field_docs(kind)
-        for item in dataclasses.fields(kind):
-            if command == "sweep" and item.name in ("seeds",):
-                default: Any = 4
-            else:
-                default = item.default
-            annotation: Any = item.type
-            if item.name in varied:
-                annotation, default = tuple[float, ...], (item.default,)
-            annotated = Annotated[annotation, tyro.conf.arg(help=helps.get(item.name, ""))]
-            fields.append((item.name, annotated, field(default=default)))
-    made = dataclasses.make_dataclass(f"{command}_{agent}", fields, frozen=True)
-    made.__doc__ = SUMMARIES[command]
-    return made
+def options_of(kind: type, group: str = "options") -> list[Option]:
+    """The options that a dataclass's fields are."""
+    return [Option(item.name, fields(kind)[item.name], item.default, kind, group) for item in dataclasses.fields(kind)]
 
 
-def _field_docs(kind: type) -> dict[str, str]:
-    """The string under each field of a dataclass."""
-    import ast
-    import inspect
-    import textwrap
-
-    docs = {}
-    for base in reversed([base for base in kind.__mro__ if dataclasses.is_dataclass(base)]):
-        body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0].body  # type: ignore[attr-defined]
-        for node, after in itertools.pairwise(body):
-            if isinstance(node, ast.AnnAssign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-                docs[node.target.id] = str(after.value.value)  # type: ignore[union-attr]
-    return docs
+def run_options(command: str, agent: str) -> list[Option]:
+    """The options of ``train`` or ``sweep`` of one agent: those of all runs, then the agent's own."""
+    found = options_of(RunOptions, "options of every run") + options_of(CONFIGS[agent], f"options of {agent}")
+    if command == "sweep":
+        varied = sweepable(CONFIGS[agent])
+        found = [_swept(one) if one.name in varied else one for one in found]
+        found = [dataclasses.replace(one, default=4) if one.name == "seeds" else one for one in found]
+    return [dataclasses.replace(one, group="options to begin with") if one.name in FIRST else one for one in found]
 
 
-def parse(kind: type, args: Sequence[str], prog: str, default: Any = None) -> Any:
-    """Parse one command's options; anything wrong is a single-line error that names the nearest right thing."""
-    if unknown := [arg for arg in args if re.match(r"--?[A-Za-z]", arg) and _name(arg) not in _names(kind)]:
-        word = unknown[0].partition("=")[0]
-        raise RLJaxError(f"unknown option {word} of 'rl-jax {prog}'{_nearest(word, _names(kind))}")
-    args = _whole_numbers(kind, args)
-    out, err = io.StringIO(), io.StringIO()
+def sweepable(kind: type) -> list[str]:
+    """The numeric hyperparameters of an agent's configuration: those that can differ within one program."""
+    return [name for name, takes in fields(kind).items() if takes.kind is float and not (takes.whole or takes.optional)]
+
+
+def _swept(one: Option) -> Option:
+    """The same option with a list of values."""
+    bounds = one.takes.range or Range(-1e30, 1e30)
+    takes = dataclasses.replace(one.takes, many=True, range=dataclasses.replace(bounds, items=(1, MOST_VALUES)))
+    return dataclasses.replace(one, takes=takes, default=(one.default,))
+
+
+def parse(
+    options: Sequence[Option], args: Sequence[str], prog: str, defaults: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The value of each option.
+
+    Args:
+        options: of the command.
+        args: what was typed after the command's name.
+        prog: the command's name.
+        defaults: values of an earlier run, for what is not typed.
+
+    Raises:
+        RLJaxError: one line that says what is wrong, and names the nearest right thing.
+        SystemExit: the help was asked for, and printed.
+    """
+    named = {one.name: one for one in options if not one.takes.positional}
+    named |= {f"no_{name}": one for name, one in named.items() if one.takes.kind is bool}
+    values, loose = {one.name: one.default for one in options} | dict(defaults or {}), []
+    words = list(args)
+    while words:
+        word = words.pop(0)
+        if not _is_option(word):
+            loose.append(word)
+            continue
+        name, equals, text = word.partition("=")
+        name = name.lstrip("-").replace("-", "_")
+        if name in ("help", "h"):
+            print(help_text(options, prog, SUMMARIES[prog.split(maxsplit=1)[0]]))
+            raise SystemExit(0)
+        if name not in named:
+            raise RLJaxError(
+                f"unknown option {short(word.partition('=')[0], quoted=False)} of 'rl-jax {prog}'{hints.unknown_option(name, named)}"
+            )
+        one = named[name]
+        if one.takes.kind is bool:
+            if equals:
+                raise RLJaxError(f"{option(name)} takes no value: give {option(one.name)} or {option('no_' + one.name)} alone")
+            values[one.name] = name == one.name
+        elif one.takes.many:
+            given = [text] if equals else _take_values(words)
+            values[one.name] = _read_all(one, given, option(one.name), prog)
+        else:
+            if not equals and (not words or words[0].startswith("--")):
+                raise RLJaxError(f"{option(one.name)} needs a value: {one.takes} (see rl-jax {prog} --help)")
+            values[one.name] = _read(one, text if equals else words.pop(0), option(one.name), prog)
+    values |= _positionals([one for one in options if one.takes.positional], loose, prog)
+    return values
+
+
+def _is_option(word: str) -> bool:
+    """``--steps`` and ``-n``; not ``-5``, ``-inf`` or ``-``."""
+    return re.match(r"--|-[^\W\d]", word) is not None and not re.fullmatch(r"-(inf|infinity|nan)", word, re.IGNORECASE)
+
+
+def _take_values(words: list[str]) -> list[str]:
+    """Removes from the front what belongs to one option with several values."""
+    count = next((i for i, word in enumerate(words) if _is_option(word)), len(words))
+    taken, words[:] = words[:count], words[count:]
+    return taken
+
+
+def _read(one: Option, text: str, name: str, prog: str) -> Any:
     try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            extra = {} if default is None else {"default": default}
-            return tyro.cli(kind, args=list(args), prog=f"rl-jax {prog}", config=(tyro.conf.AvoidSubcommands,), **extra)
-    except SystemExit as end:
-        if not end.code:
-            print(out.getvalue(), end="")
-            raise
-        raise RLJaxError(f"{_one_line(err.getvalue())} (see rl-jax {prog} --help)") from None
+        return one.takes.read(text)
+    except ValueError:
+        such = "" if one.default in (MISSING, None, "", ()) or one.takes.choices else f", such as {shown(one.default)}"
+        takes = dataclasses.replace(one.takes, many=False)
+        raise RLJaxError(f"{name} takes {takes}{such}, not {short(text)} (see rl-jax {prog} --help)") from None
 
 
-def _one_line(panel: str) -> str:
-    """What tyro prints in a frame over many lines, as one sentence."""
-    lines = [re.sub(r"\x1b\[[0-9;]*m|[\u2500-\u257f]", " ", line).strip(" |") for line in panel.splitlines()]
-    text = " ".join(line for line in lines if line and not re.search(r"-{10}", line))
-    titles = "Value error|Missing argument|Required options|Invalid choice|Unrecognized options|Parsing error"
-    text = re.sub(rf"^({titles}) (?=\S)", "", text)
-    text, _, about = text.partition(" Argument helptext: ")
-    text = re.split(r" Perhaps you meant| For full helptext| Got errors: ", text)[0]
-    text = re.sub(r"^Error parsing (\S+): ", r"\1: ", text)
-    text = re.sub(r"Could not find valid parse for arguments: \[(.*)\]", r"cannot read \1", text)
-    text = re.sub(r"no type matching \S+ could be instantiated from \[(.*)\]\.?", r"cannot read \1", text)
-    text = re.sub(r"^Missing value for argument '(.*?)'.*", r"\1 needs a value", text)
-    text = re.sub(r"^invalid choice (\S+) for argument '(.*?)'. Expected one of \((.*?)\).*", r"\2 takes \3, not \1", text)
-    text = re.sub(r"^Unrecognized options: (.*)", r"'\1' belongs to no option", text)
-    text = re.sub(r"^Missing from (.*?): (\S+) (.*?)\.? \(required\)", r"\1 needs \2, the \3", text)
-    takes = re.match(r"--\S+ (\[[A-Z].*\]|\S+) .*\(default: (.*?)\)", about)
-    return f"{text}; it takes {takes[1]}, such as {takes[2]}" if takes else text
+def _read_all(one: Option, texts: Sequence[str], name: str, prog: str) -> tuple[Any, ...]:
+    least, most = one.takes.items
+    if not least <= len(texts) <= most:
+        few = "at least one value" if least == 1 and not texts else f"{least} to {most} values, not {len(texts)}"
+        raise RLJaxError(f"{name} needs {few} (see rl-jax {prog} --help)")
+    return tuple(_read(one, text, name, prog) for text in texts)
 
 
-def _whole_numbers(kind: type, args: Sequence[str]) -> list[str]:
-    """``--steps 1e6`` as ``--steps 1000000``."""
-    whole = {name for name, hint in typing.get_type_hints(kind).items() if hint in (int, int | None)}
-    ready = list(args)
-    for i, (before, word) in enumerate(itertools.pairwise(args), start=1):
-        if _name(before) in whole and re.fullmatch(r"\d+(\.\d+)?[eE]\+?\d{1,2}", word) and float(word).is_integer():
-            ready[i] = str(int(Decimal(word)))
-    return ready
-
-
-def _name(arg: str) -> str:
-    return arg.lstrip("-").partition("=")[0].replace("-", "_")
-
-
-def _names(kind: type) -> set[str]:
-    """Everything that can follow ``--``: booleans also with ``no-``."""
-    fields = dataclasses.fields(kind)
-    hints = typing.get_type_hints(kind)
-    return {item.name for item in fields} | {f"no_{i.name}" for i in fields if hints[i.name] is bool} | {"help", "h"}
-
-
-def _nearest(word: str, choices: set[str]) -> str:
-    near = difflib.get_close_matches(_name(word).lower(), sorted(choices - {"h"}), n=3, cutoff=0.65)
-    return f"; did you mean {' or '.join(option(name) for name in near)}?" if near else "; --help lists all"
+def _positionals(options: Sequence[Option], words: list[str], prog: str) -> dict[str, Any]:
+    """What is given without a name; a command has at most one such option."""
+    if len(words) > sum(len(words) if one.takes.many else 1 for one in options):
+        raise RLJaxError(f"{short(words[-1])} belongs to no option of 'rl-jax {prog}' (see rl-jax {prog} --help)")
+    values: dict[str, Any] = {}
+    for one in options:
+        name = one.name.upper()
+        if one.takes.many and (words or one.default is MISSING):
+            values[one.name] = _read_all(one, words, name, prog)
+        elif words:
+            values[one.name] = _read(one, words[0], name, prog)
+        elif one.default is MISSING:
+            about = documentation(one.owner).get(one.name, "").rstrip(".").lower()
+            raise RLJaxError(f"{prog} needs {name}, the {about} (see rl-jax {prog} --help)")
+    return values

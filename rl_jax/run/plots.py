@@ -1,6 +1,7 @@
 """Plots of runs: learning curves, comparisons and sweeps, written as image files without a display.
 
-The lines over seeds are the interquartile mean with a 95% bootstrap band (:mod:`rl_jax.run.stats`).
+The lines over seeds are the interquartile mean with a 95% bootstrap band (:mod:`rl_jax.run.stats`); of fewer than five seeds, with
+their range.
 """
 
 import os
@@ -16,9 +17,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from rl_jax.errors import RLJaxError
-from rl_jax.run.curves import Array, Curve, check_statistic, checked, curve_from_rows, fill_gaps, over_seeds
+from rl_jax.run.curves import (
+    Array,
+    Curve,
+    check_statistic,
+    checked,
+    curve_from_rows,
+    fill_gaps,
+    over_seeds,
+    spread,
+    spread_name,
+)
 from rl_jax.run.progress import human_count
-from rl_jax.run.stats import STATISTICS, bootstrap_band
 
 __all__ = ["Curve", "compare_curves", "curve_from_rows", "learning_curve"]
 
@@ -93,11 +103,12 @@ def learning_curve(
                 returns,
                 statistic,
                 color=COLOURS[0],
-                label=f"{STATISTIC_NAMES[statistic]} and 95% interval",
+                label=f"{STATISTIC_NAMES[statistic]} and {spread_name(len(returns))}",
             )
+            _failed_runs(axes, curve, COLOURS[6], f"{len(curve.failed)} of {len(returns)} runs failed")
         if evaluation is not None:
             at, values = checked(evaluation)
-            low, high = bootstrap_band(values, STATISTICS[statistic])
+            low, high = spread(values, statistic)
             axes.vlines(at, low, high, color=COLOURS[1], lw=1.8, alpha=0.7, zorder=4)
             style = {"markersize": 6.5, "markeredgecolor": "white", "markeredgewidth": 1.0, "zorder": 5}
             axes.plot(at, over_seeds(values, statistic), "D", color=COLOURS[1], label="evaluation", clip_on=False, **style)
@@ -129,14 +140,19 @@ def compare_curves(
         raise RLJaxError("there are no runs to compare: name at least one run folder")
     curves = {label: checked(curve) for label, curve in runs.items()}
     counts = {len(returns) for _, returns in curves.values()}
-    measured = f"{STATISTIC_NAMES[statistic]}, {seed_count(counts.pop())}" if len(counts) == 1 else STATISTIC_NAMES[statistic]
+    few = max(counts)
+    measured = STATISTIC_NAMES[statistic] + (f" and {spread_name(few)}" if few > 1 else "")
+    measured += f", {seed_count(counts.pop())}" if len(counts) == 1 else ""
     # A legend within the data hides some of it; beside the axes it needs width of its own.
     widest = max(len(label) for label in runs)
     with figure_in_style(path, title, width=8.0 + min(3.5, 0.075 * widest + 0.9)) as (_, axes):
         for index, (label, (steps, returns)) in enumerate(curves.items()):
             colour, dash = COLOURS[index % len(COLOURS)], DASHES[index // len(COLOURS) % len(DASHES)]
-            name = f"{label}\n({seed_count(len(returns))})" if counts else label
+            failed = runs[label].failed
+            lost = f", {len(failed)} failed" if failed else ""
+            name = f"{label}\n({seed_count(len(returns))}{lost})" if counts or failed else label
             _with_band(axes, steps, returns, statistic, color=colour, linestyle=dash, label=name)
+            _failed_runs(axes, runs[label], colour)
         has_data = any(np.isfinite(returns).any() for _, returns in curves.values())
         _finish(axes, [steps for steps, _ in curves.values()], f"{ylabel} ({measured})", has_data)
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), labelspacing=0.9)
@@ -163,10 +179,20 @@ def _one_seed(axes: Axes, steps: Array, values: Array) -> None:
 def _with_band(axes: Axes, steps: Array, returns: Array, statistic: str, **style: Any) -> None:
     """The statistic over seeds as a bold line with its band (no band for one seed)."""
     centre = over_seeds(returns, statistic)
-    low, high = bootstrap_band(fill_gaps(returns), STATISTICS[statistic])
+    low, high = spread(fill_gaps(returns), statistic)
     axes.fill_between(steps, low, high, color=style["color"], alpha=0.2, lw=0, zorder=2)
     known = np.isfinite(centre)
     axes.plot(steps[known], centre[known], lw=2.2, zorder=3, **style)
+
+
+def _failed_runs(axes: Axes, curve: Curve, color: str, label: str | None = None) -> None:
+    """A cross where each failed run had its last value."""
+    steps, returns = checked(curve)
+    for number, run in enumerate(curve.failed):
+        known = np.flatnonzero(np.isfinite(returns[run]))
+        if known.size:
+            where = steps[known[-1]], returns[run, known[-1]]
+            axes.plot(*where, "x", color=color, markersize=8, mew=2, zorder=6, label=None if number else label, clip_on=False)
 
 
 @contextmanager

@@ -3,12 +3,15 @@
 import math
 import shutil
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TextIO
 
 PLAIN_LINES = 20  # printed over a whole run where lines cannot be rewritten (a file, a batch system)
 REDRAW_SECONDS = 0.1
+PLAIN_SECONDS = 10.0  # between two signs of life there
 
 
 def human_count(count: float) -> str:
@@ -48,10 +51,11 @@ class Progress:
     the run. ``quiet`` prints nothing, not even notes.
 
     Args:
-        total_steps: environment steps of the whole run.
+        total_steps: environment steps of each whole run.
         quiet: print nothing.
         stream: where to print, standard error by default.
         start_steps: steps already done by the run that is being resumed.
+        runs: how many runs do that many steps side by side.
         clock: seconds that only grow; for tests.
     """
 
@@ -61,9 +65,10 @@ class Progress:
         quiet: bool = False,
         stream: TextIO | None = None,
         start_steps: int = 0,
+        runs: int = 1,
         clock: Callable[[], float] = time.monotonic,
     ):
-        self.total_steps = total_steps
+        self.total_steps, self.runs = total_steps, runs
         self.quiet = quiet
         self.stream = sys.stderr if stream is None else stream
         self._clock = clock
@@ -84,19 +89,19 @@ class Progress:
         """Show the state of the run: `` 34%  170k/500k steps  1.2M steps/s  return 231.4  eval 250.1  left 0:12``.
 
         Args:
-            steps: environment steps done.
-            steps_per_second: of late; the time left is computed from it.
+            steps: environment steps done by each run.
+            steps_per_second: of late, of all runs together; the time left is computed from it.
             return_mean: mean return of finished episodes, or one for each seed; NaN before the first has finished.
             extra: more measurements to show after it, by their short names.
         """
         if self.quiet:
             return
-        left = (self.total_steps - steps) / steps_per_second if steps_per_second > 0 else math.nan
+        left = (self.total_steps - steps) * self.runs / steps_per_second if steps_per_second > 0 else math.nan
         values = {"return": return_mean, **(extra or {})}
         fields = [
             # Rounded down, so that 100% means finished.
             f"{100 * steps // max(self.total_steps, 1):3d}%",
-            f"{human_count(steps)}/{human_count(self.total_steps)} steps",
+            f"{human_count(steps)}/{human_count(self.total_steps)} steps{f' x {self.runs}' if self.runs > 1 else ''}",
             f"{human_count(steps_per_second)} steps/s" if math.isfinite(steps_per_second) else "",
             *(f"{name} {human_value(value)}" for name, value in values.items()),
             f"left {human_time(max(left, 0.0))}" if steps < self.total_steps else "done",
@@ -111,6 +116,16 @@ class Progress:
             self._next_plain = steps + self._every
             self._print(self._latest)
 
+    def doing(self, text: str) -> None:
+        """Show what is being done between two updates: in place of the line on a terminal, else from time to time."""
+        if self.quiet:
+            return
+        if self._terminal:
+            self._draw(text)
+        elif self._clock() - self._drawn_at >= PLAIN_SECONDS:
+            self._drawn_at = self._clock()
+            self._print(text)
+
     def note(self, text: str) -> None:
         """Print a line above the progress line."""
         if self.quiet:
@@ -121,6 +136,32 @@ class Progress:
         self._print(text)
         if shown:
             self._draw(shown)
+
+    @contextmanager
+    def busy(self, text: str) -> Iterator[None]:
+        """Say what goes on, and on a terminal for how long, while nothing else is shown: ``compiling 0:07``.
+
+        A thread redraws the clock, since what is waited for may not come back to Python for minutes.
+        """
+        if self.quiet or not self._terminal:
+            self.note(f"{text} ...")
+            yield
+            return
+        start, ended = self._clock(), threading.Event()
+
+        def draw() -> None:
+            while not ended.is_set():
+                self._draw(f"{text} ... {human_time(self._clock() - start)}")
+                ended.wait(1.0)
+
+        thread = threading.Thread(target=draw, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            self._erase()
 
     def close(self) -> None:
         """Leave the last state standing, on a line of its own."""

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from rl_jax.errors import MissingExtra, RLJaxError
+from rl_jax.errors import RLJaxError, import_extra
 from rl_jax.run import draw
 
 CLASSIC_CONTROL = ("Acrobot-v1", "CartPole-v1", "Pendulum-v1", "MountainCar-v0", "MountainCarContinuous-v0")
@@ -108,12 +108,10 @@ def _classic_control(name: str, params: Any, states: list[Any]) -> tuple[list[np
     for variable in ("SDL_VIDEODRIVER", "SDL_AUDIODRIVER"):
         os.environ.setdefault(variable, "dummy")
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-    try:
-        import gymnasium
-        import pygame  # noqa: F401  (gymnasium reports its absence only when drawing, with advice for another package)
-        from gymnax.visualize import vis_gym
-    except ImportError:
-        raise MissingExtra(f"rendering {name}", "render") from None
+    # gymnasium reports its absence only when drawing, with advice for another package.
+    import_extra("pygame", f"rendering {name}", "render")
+    gymnasium = import_extra("gymnasium", f"rendering {name}", "render")
+    vis_gym = import_extra("gymnax.visualize.vis_gym", f"rendering {name}", "render")
     renderer = gymnasium.make(name, render_mode="rgb_array")
     try:
         renderer.reset()

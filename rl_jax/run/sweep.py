@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rl_jax.agents.checks import option
 from rl_jax.errors import RLJaxError
 from rl_jax.run import stats
-from rl_jax.run.config import make_env, make_trainer
+from rl_jax.run.budget import plan as evaluation_budget
+from rl_jax.run.config import check_learns, make_env, make_trainer
 from rl_jax.run.job import Job
 from rl_jax.run.memory import check_memory
 from rl_jax.run.options import RunOptions
+from rl_jax.run.parse import sweepable
+from rl_jax.values import option
 
-
-def sweepable(kind: type) -> list[str]:
-    """The numeric hyperparameters of an agent's configuration: those that can differ within one program."""
-    return [field.name for field in dataclasses.fields(kind) if field.type in (float, "float")]
+#: Most runs of one program: thousands of them take seconds to prepare.
+MOST_RUNS = 10_000
 
 
 def settings(base: Any, grid: dict[str, tuple[float, ...]]) -> list[tuple[dict[str, float], Any]]:
@@ -31,30 +32,54 @@ def settings(base: Any, grid: dict[str, tuple[float, ...]]) -> list[tuple[dict[s
     return [(point, dataclasses.replace(base, **point)) for point in points]
 
 
+def first_repeated(values: Sequence[float]) -> list[float]:
+    """The first value that was there before, as programs hold it (in ``float32``); empty if all differ."""
+    held = np.asarray(values, np.float32).tolist()
+    return [value for i, value in enumerate(held) if value in held[:i]][:1]
+
+
 def sweep_job(base: Any, grid: dict[str, tuple[float, ...]], options: RunOptions) -> tuple[Job, list[dict[str, Any]]]:
     """The program of a sweep and a label for each of its runs.
 
     Raises:
         RLJaxError: nothing to sweep, or a value that cannot be.
     """
-    if empty := [option(name) for name, values in grid.items() if not values]:
-        raise RLJaxError(f"{empty[0]} needs at least one value")
     if not any(len(values) > 1 for values in grid.values()):
         names = ", ".join(option(name) for name in sweepable(type(base)))
         raise RLJaxError(f"give at least one option several values, such as --learning-rate 3e-4 1e-3; these can vary: {names}")
+    for name, values in grid.items():
+        if twice := first_repeated(values):
+            raise RLJaxError(
+                f"{option(name)} has {twice[0]:g} twice: it would count the same seeds twice; leave out one of them"
+            )
+    runs = math.prod(map(len, grid.values())) * options.seeds
+    if runs > MOST_RUNS:
+        raise RLJaxError(
+            f"a sweep of {runs // options.seeds} settings times --seeds {options.seeds} is {runs} runs, and one program takes "
+            f"{MOST_RUNS}: use fewer values or --seeds"
+        )
     env = make_env(options)
-    runs = math.prod(len(values) for values in grid.values()) * options.seeds
-    check_memory(make_trainer(base, options, env), runs, options.eval_episodes)
+    first = make_trainer(base, options, env)
+    check_learns(first, options)
+    episodes = evaluation_budget(first, options).episodes
+    check_memory(first, runs, episodes)
     trainers, seeds, labels = [], [], []
     for point, configuration in settings(base, grid):
-        trainer = make_trainer(configuration, options, env)
+        trainers.append(make_trainer(configuration, options, env))
         for seed in range(options.seed, options.seed + options.seeds):
-            trainers.append(trainer)
             seeds.append(seed)
-            labels.append({"seed": seed, **point})
+            labels.append({"seed": seed, **{name: value for name, value in point.items() if len(grid[name]) > 1}})
+
+    def stack(*leaves: Any) -> jax.Array:
+        """One number or array of each setting, repeated for its seeds. Stays of a weak type if it was."""
+        if all(leaf is leaves[0] or (isinstance(leaf, float | int) and leaf == leaves[0]) for leaf in leaves):
+            first = jnp.asarray(leaves[0])
+            return jnp.broadcast_to(first, (runs, *first.shape))
+        return jnp.repeat(jnp.stack([jnp.asarray(leaf) for leaf in leaves]), options.seeds, axis=0)
+
     # Numbers only: what differs in shape or branch would be another program, and the tree structures would differ.
-    stacked = jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *trainers)
-    return Job(stacked, seeds, options.steps, options.eval_episodes, batched=True, prng=options.prng), labels
+    stacked = jax.tree.map(stack, *trainers)
+    return Job(stacked, seeds, options.steps, episodes, batched=True, prng=options.prng), labels
 
 
 def report(
@@ -71,14 +96,17 @@ def report(
         known = np.asarray([score for score in scores if np.isfinite(score)])
         low, high = stats.bootstrap_interval(known) if known.size > 1 else (None, None)
         row: dict[str, Any] = {"iqm": float(stats.iqm(known)) if known.size else None, "ci95": [low, high], "runs": len(scores)}
+        row["failed"] = len(scores) - known.size
         table.append({**dict(zip(varied, values, strict=True)), **row})
     table.sort(key=lambda row: -np.inf if row["iqm"] is None else row["iqm"], reverse=True)
-    sweep_plot(folder / "sweep.png", varied, list(groups), np.asarray(list(groups.values())), title=title)
+    drawn = sweep_plot(folder / ".sweep.png", varied, list(groups), np.asarray(list(groups.values())), title=title)
+    drawn.replace(folder / "sweep.png")  # whole or not there: a resumed sweep draws what is missing
     if not quiet:
         print("  ".join(f"{name:>16}" for name in varied) + "       IQM   95% interval", file=sys.stderr)
         for row in table:
             cells = "  ".join(f"{row[name]:>16g}" for name in varied)
             low, high = row["ci95"]
             interval = "" if low is None else f"{low:.1f} .. {high:.1f}"
+            interval += f"   {row['failed']} of {row['runs']} failed" if row["failed"] else ""
             print(f"{cells}  {np.nan if row['iqm'] is None else row['iqm']:>8.1f}   {interval}", file=sys.stderr)
     return table

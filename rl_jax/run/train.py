@@ -1,11 +1,11 @@
 """A run on disk: rows of metrics, evaluations, checkpoints, a curve, and one line of JSON at the end."""
 
 import errno
-import signal
+import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,144 +14,198 @@ import jax
 
 from rl_jax.errors import RLJaxError
 from rl_jax.run import distributed
+from rl_jax.run.budget import plan as evaluation_budget
 from rl_jax.run.checkpoint import Checkpoints
-from rl_jax.run.config import write_json
+from rl_jax.run.config import load, write_json
 from rl_jax.run.curves import curve_from_rows
-from rl_jax.run.job import Job, Scores
+from rl_jax.run.evaluating import Evaluator
+from rl_jax.run.identity import settings_of
+from rl_jax.run.job import Job
 from rl_jax.run.leaves import digest
+from rl_jax.run.loggers import TensorBoardLogger, WandbLogger
 from rl_jax.run.memory import replay_text
 from rl_jax.run.metadata import device_text
-from rl_jax.run.metrics import Logger, MetricsFile, TensorBoardLogger, WandbLogger
+from rl_jax.run.metrics import Logger, MetricsFile
+from rl_jax.run.metrics import read as read_rows
 from rl_jax.run.options import RunOptions
-from rl_jax.run.outcome import check_finite, rows_of, score, summarise
-from rl_jax.run.ownership import alone
+from rl_jax.run.outcome import Failures, add_scores, evaluation_text, rows_of, summarise
+from rl_jax.run.ownership import Owned
+from rl_jax.run.plan import Plan, Timer, with_length
 from rl_jax.run.progress import Progress, human_count, human_time
-from rl_jax.run.stopping import Stopped, graceful
-
-#: Evaluations of one run draw from different streams: those during training from the train step's number, the last from this.
-FINAL_EVALUATION = 2**31 - 1
+from rl_jax.run.provenance import Provenance
+from rl_jax.run.resuming import newest
+from rl_jax.run.saving import Saver
+from rl_jax.run.stopping import graceful, say
+from rl_jax.types import PyTree
 
 
 def train(
-    job: Job, folder: Path, options: RunOptions, title: str, labels: list[dict[str, Any]], resume: bool
+    job: Job, owned: Owned, options: RunOptions, title: str, labels: list[dict[str, Any]], resume: bool
 ) -> dict[str, Any]:
-    """Run a job to its end in a prepared folder, or from its newest checkpoint.
+    """Run a job to its end in a prepared folder, or from its newest whole checkpoint.
 
     Args:
         job: the runs.
-        folder: the run folder, with its ``config.json``.
+        owned: the run folder, with its ``config.json``.
         options: for logging and checkpoints.
         title: of plots.
         labels: what tells the ``B`` runs apart in rows of metrics, such as ``{"seed": 3}``.
-        resume: continue from the newest checkpoint.
+        resume: continue from the newest whole checkpoint.
 
     Returns:
         The summary that is printed as the last line.
 
     Raises:
         NonFinite: NaN or infinity was met; the last good checkpoint is kept.
+        RLJaxError: the folder holds no checkpoint to continue from, or is not there any more.
         Stopped: a signal came; the state was saved first.
     """
     settings: Any = jax.config
     if settings.jax_debug_nans:
         raise RLJaxError("jax_debug_nans cannot be used with a compiled run, which looks for NaN itself: switch it off")
-    with alone(folder) if distributed.first() else nullcontext():
-        return _train(job, folder, options, title, labels, resume)
-
-
-def _train(
-    job: Job, folder: Path, options: RunOptions, title: str, labels: list[dict[str, Any]], resume: bool
-) -> dict[str, Any]:
-    checkpoints = Checkpoints(folder, options.keep)
-    per_update, edges = job.trainer.steps_per_update, job.edges()
-    done = (checkpoints.steps() or [0])[-1] if resume else 0
-    state = checkpoints.restore(done, job.state_shape()) if resume and checkpoints.steps() else None
-    loggers = _loggers(folder, options, title, done if state is not None else -1)
-    runs = len(job.seeds)
-    progress = Progress(job.updates * per_update * runs, options.quiet or not loggers, start_steps=done * runs)
+    folder, per_update, runs = owned.path, job.trainer.steps_per_update, len(job.seeds)
+    provenance = Provenance.of(load(owned.place / "config.json"))
+    checkpoints, plan = Checkpoints(owned.place, options.keep, provenance), Plan.of(job, options.checkpoints, provenance)
+    edges = plan.edges
+    found = newest(checkpoints, owned.place, folder) if resume else None
+    state = None if found is None else checkpoints.restore(found, job.state_shape(), checked=True)
+    done = found or 0
+    first_update = done // per_update
+    if len(plan.planned) > 1 and state is not None:
+        state = with_length(job, state, plan.length(first_update))
+    loggers = _loggers(owned, options, title, done if state is not None else -1, plan, per_update, runs, labels[0])
+    progress = Progress(job.updates * per_update, options.quiet or not loggers, start_steps=done, runs=runs)
+    budget = evaluation_budget(job.trainer, options)
     for text in filter(
-        None, (replay_text(job.trainer, runs), f"{title} on {device_text()}{job.devices.text()}: compiling ...")
+        None, (replay_text(job.trainer, runs), budget.text(), f"{title} on {device_text()}{job.devices.text()}")
     ):
         progress.note(text)
-    job.compile(fresh=state is None)
+    if first_update < edges[-1]:
+        with progress.busy("compiling the training program"):
+            job.compile(fresh=state is None)
     progress.note(f"compiled in {job.seconds_compile:.1f} s; run folder {folder}")
-    count = min(options.checkpoints, len(edges) - 1)
-    saves = {edges[round(i * (len(edges) - 1) / count)] for i in range(1, count + 1)}
-    start, seconds_train, first_update = time.perf_counter(), 0.0, done // per_update
+    failures = Failures(labels, read_rows(owned.place / "metrics.jsonl") if state is not None else ())
+    start = time.perf_counter()
     with graceful() as stop, progress, _disk_errors(folder, checkpoints):
+        evaluator = Evaluator(job, budget, failures, progress, stop, edges[-1])
+        saver = Saver(owned, checkpoints, Timer(options.checkpoint_minutes), stop, per_update)
         if state is None:
             state = job.init()
-            checkpoints.save(0, state)
-        scores: Scores | None = None
-        for begin, end in pairwise(edges):
-            if end <= first_update:
-                continue
-            tick = time.perf_counter()
-            state, metrics = job.advance(state, end - begin)
-            seconds = time.perf_counter() - tick
-            seconds_train += seconds
-            # Looked at once: a signal from here on ends the next row. All processes end together.
-            stopped_by = distributed.largest(stop.signal or 0) or None
-            saving = end in saves or stopped_by is not None
-            check_finite(job, state, metrics, begin, labels, checkpoints, at_save=saving)
-            rate = runs * (end - begin) * per_update / seconds
-            rows = rows_of(labels, metrics, end * per_update, time.perf_counter() - start, rate)
-            mean = None
-            if end in saves:
-                scores = job.evaluate(state, FINAL_EVALUATION if end == edges[-1] else end)
-                mean = score(scores)
-                for row, value in zip(rows, scores.per_run(), strict=True):
-                    row["eval/return"] = float(value)
-            for logger in loggers:
-                logger.log(rows)
-            if saving:
-                checkpoints.save(end * per_update, state, mean)
-            extra = {} if scores is None else {"eval": scores.per_run().tolist()}
-            progress.update(end * per_update * runs, rate, metrics["episode/return"].tolist(), extra)
-            job.start_evaluation()  # not before the first steps: people wait for those
-            if stopped_by is not None and end < edges[-1]:
-                text = f"stopped by {signal.Signals(stopped_by).name} after {human_count(end * per_update)} steps"
-                raise Stopped(f"{text}; saved: continue with --resume {folder}", stopped_by)
-        scores = scores or job.evaluate(state, FINAL_EVALUATION)  # none yet: resumed at the very end
+            saver.save(0, state)
+            saver.timer = Timer(options.checkpoint_minutes, saver.timer.cost)
+        elif first_update in plan.saves and evaluator.make_up(state, first_update, owned.place / "metrics.jsonl", done):
+            saver.save(first_update, state, evaluator.score())
+        saver.obey(first_update, saver.asked())
+        state, learned, seconds_train = _loop(job, state, first_update, plan, saver, evaluator, loggers, progress, labels)
+        if evaluator.scores is None:  # none yet: resumed at the very end
+            evaluator.evaluate(state, edges[-1])
+        saver.obey(edges[-1], stop.signal)
+    owned.check()
     for logger in loggers:
         logger.close()
-    seconds_run = time.perf_counter() - start
+    assert evaluator.scores is not None
     steps_here = (edges[-1] - first_update) * per_update * runs
+    if first_update == 0 and learned == 0:
+        say(f"rl-jax: warning: nothing was learned: no update was due within {edges[-1] * per_update} steps; use more --steps")
     return {
         "steps": edges[-1] * per_update,
-        "seeds": runs,
+        "seeds": len({label["seed"] for label in labels}),
+        "runs": runs,
         "device": device_text(),
         "seconds_compile": round(job.seconds_compile, 3),
-        "seconds_run": round(seconds_run, 3),
+        "seconds_train": round(seconds_train, 3),
+        "seconds_eval": round(evaluator.seconds, 3),
+        "seconds_run": round(time.perf_counter() - start, 3),
         "steps_per_second": round(steps_here / seconds_train, 1) if seconds_train else None,
-        **summarise(scores),
+        **summarise(evaluator.scores, failures),
         "params_sha256": digest(job.params(state)),
         "out": str(folder),
     }
 
 
-def _loggers(folder: Path, options: RunOptions, title: str, done: int) -> list[Logger]:
-    """Where rows of metrics go, from the step ``done`` on; nowhere in any process but the first."""
+def _loop(
+    job: Job,
+    state: PyTree,
+    first_update: int,
+    plan: Plan,
+    saver: Saver,
+    evaluator: Evaluator,
+    loggers: list[Logger],
+    progress: Progress,
+    labels: list[dict[str, Any]],
+) -> tuple[PyTree, float, float]:
+    """All rows after train step ``first_update``: the last state, how often was learned, and the seconds of training."""
+    per_update, runs, failures = saver.per_update, len(job.seeds), evaluator.failures
+    start, seconds_train, learned = time.perf_counter(), 0.0, 0.0
+    for begin, end in pairwise(plan.edges):
+        if end <= first_update:
+            continue
+        if begin in plan.planned and begin > first_update:  # continued from before the moment at which it was extended
+            state = with_length(job, state, plan.length(begin))
+        tick = time.perf_counter()
+        state, metrics = job.advance(state, end - begin, failures.frozen)
+        seconds = time.perf_counter() - tick
+        seconds_train += seconds
+        learned += float(metrics["learn_calls"].sum())
+        # Asked once: a signal from here on is obeyed after the checkpoint, or after the next row. All processes end together.
+        stopped_by = saver.asked()
+        saving = saver.due() or end in plan.saves or stopped_by is not None
+        failed = failures.look(state, metrics, begin, per_update, saver.kept())
+        rate = runs * (end - begin) * per_update / seconds
+        rows = rows_of(labels, metrics, end * per_update, time.perf_counter() - start, rate, failures.frozen)
+        evaluated = end in plan.saves and stopped_by is None and evaluator.evaluate(state, end) is not None
+        if evaluated and evaluator.scores is not None:
+            add_scores(rows, evaluator.scores, failures.frozen)
+        saver.owned.check()
+        for logger in loggers:
+            logger.log([*rows, *failed])
+        if saving:
+            saver.save(end, state, evaluator.score() if evaluated else None, scheduled=evaluated)
+            stopped_by = saver.asked()
+        extra: dict[str, Any] = {"eval": evaluator.means()} if evaluator.means() else {}
+        progress.update(end * per_update, rate, metrics["episode/return"][~failures.frozen].tolist(), extra)
+        saver.obey(end, stopped_by)
+        job.start_evaluation()  # not before the first steps: people wait for those
+    return state, learned, seconds_train
+
+
+def _loggers(
+    owned: Owned, options: RunOptions, title: str, done: int, plan: Plan, per_update: int, runs: int, label: dict[str, Any]
+) -> list[Logger]:
+    """Where rows of metrics go, from the step ``done`` on; nowhere in any process but the first. Rows that are missing are said."""
     if not distributed.first():
         return []
-    metrics_file = MetricsFile(folder / "metrics.jsonl")
-    metrics_file.truncate_after(done)
+    metrics_file = MetricsFile(owned.place / "metrics.jsonl")
+    found, expected = metrics_file.truncate_after(done), plan.expected(done // per_update)
+    ends = [row["steps"] for row in metrics_file.read() if "failed" in row] if found else []
+    due = {edge * per_update: runs - sum(end < edge * per_update for end in ends) for edge in expected}
+    if missing := sum(max(0, number - found.count(steps)) for steps, number in due.items()):
+        total = sum(due.values())
+        say(
+            f"rl-jax: warning: {owned.path / 'metrics.jsonl'} lacks {missing} of the {total} rows up to step {done}: the run goes on "
+            f"without them"
+        )
     loggers: list[Logger] = [metrics_file]
+    content = load(owned.place / "config.json")
+    shown = {**content["run"], **content["hyperparameters"], "agent": content["agent"], "title": title}
+    varied = list(settings_of(label))
     if options.tensorboard:
-        loggers.append(TensorBoardLogger(folder / "tensorboard", max(done, 0) or None))
+        loggers.append(TensorBoardLogger(owned.place / "tensorboard", max(done, 0) or None, shown, varied))
     if options.wandb:
-        loggers.append(WandbLogger(folder, {"title": title}, resume_from=max(done, 0) or None))
+        loggers.append(WandbLogger(owned.place, shown, resume_from=max(done, 0) or None, varied=varied))
     return loggers
 
 
-def plot_run(folder: Path, title: str) -> Path:
+def plot_run(folder: str | os.PathLike[str], title: str) -> Path:
     """Draw ``curve.png`` of a run folder from its metrics."""
     from rl_jax.run.plots import learning_curve  # matplotlib takes as long to import as jax: not before the first step
 
+    folder = Path(folder)
     rows = MetricsFile(folder / "metrics.jsonl").read()
     evaluated = [row for row in rows if "eval/return" in row]
     evaluation = curve_from_rows(evaluated, "eval/return") if evaluated else None
-    return learning_curve(folder / "curve.png", curve_from_rows(rows), title, evaluation)
+    drawn = learning_curve(folder / ".curve.png", curve_from_rows(rows), title, evaluation)
+    return drawn.replace(folder / "curve.png")  # whole or not there: a resumed run draws what is missing
 
 
 @contextmanager
@@ -175,6 +229,6 @@ def finish(folder: Path, summary: dict[str, Any], title: str, quiet: bool) -> No
     if not quiet:
         print(
             f"{title}: {human_count(summary['steps'])} steps in {human_time(summary['seconds_run'])}, "
-            f"evaluation {summary['eval_return_mean']}; {folder / 'curve.png'}",
+            f"evaluation {evaluation_text(summary)}; {folder / 'curve.png'}",
             file=sys.stderr,
         )

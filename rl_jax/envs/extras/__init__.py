@@ -6,17 +6,20 @@ given to :func:`rl_jax.envs.adapt` as well.
 """
 
 import difflib
+import importlib
 import importlib.util
 import sys
-import types
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rl_jax.envs.dtypes import single_width
-from rl_jax.envs.extras import craftax, jumanji, navix, playground, xminigrid
-from rl_jax.envs.extras.foreign import ForeignEnv, refuse_wrapped
-from rl_jax.errors import MissingExtra, RLJaxError
-from rl_jax.types import PyTree
+from rl_jax._lazy import lazy
+from rl_jax.errors import RLJaxError, import_extra
+
+if TYPE_CHECKING:
+    from rl_jax.envs.extras.foreign import ForeignEnv
+    from rl_jax.types import PyTree
+
+lazy(__name__)
 
 
 @dataclass(frozen=True)
@@ -26,13 +29,18 @@ class Extra:
     Attributes:
         package: what is imported.
         base: the module that holds the class of all its environments.
-        adapter: our module for it: ``NAMES``, ``known() -> names``, ``make(name, **options) -> (env, params, options of wrap)`` and
+        module: the name of our module for it, the adapter, imported when first asked for: ``NAMES``, ``known() -> names``,
+            ``make(name, **options) -> (env, params, options of wrap)`` and
             ``wrap(env, name, params, time_limit, **options) -> ForeignEnv``.
     """
 
     package: str
     base: str
-    adapter: types.ModuleType
+    module: str
+
+    @property
+    def adapter(self) -> Any:
+        return importlib.import_module(f"rl_jax.envs.extras.{self.module}")
 
     @property
     def installed(self) -> bool:
@@ -40,11 +48,11 @@ class Extra:
 
 
 EXTRAS = {
-    "craftax": Extra("craftax", "craftax.environment_base.environment_bases", craftax),
-    "jumanji": Extra("jumanji", "jumanji.env", jumanji),
-    "navix": Extra("navix", "navix.environments.environment", navix),
-    "playground": Extra("mujoco_playground", "mujoco_playground._src.mjx_env", playground),
-    "xminigrid": Extra("xminigrid", "xminigrid.environment", xminigrid),
+    "craftax": Extra("craftax", "craftax.environment_base.environment_bases", "craftax"),
+    "jumanji": Extra("jumanji", "jumanji.env", "jumanji"),
+    "navix": Extra("navix", "navix.environments.environment", "navix"),
+    "playground": Extra("mujoco_playground", "mujoco_playground._src.mjx_env", "playground"),
+    "xminigrid": Extra("xminigrid", "xminigrid.environment", "xminigrid"),
 }
 """The extras, by the first part of their environments' names."""
 
@@ -59,7 +67,7 @@ def imported() -> list[str]:
     return [prefix for prefix, extra in EXTRAS.items() if extra.package in sys.modules]
 
 
-def make(name: str, time_limit: int | None = None, **options: Any) -> ForeignEnv:
+def make(name: str, time_limit: int | None = None, **options: Any) -> "ForeignEnv":
     """The environment ``name``, such as ``jumanji/Snake-v1``.
 
     Args:
@@ -69,12 +77,14 @@ def make(name: str, time_limit: int | None = None, **options: Any) -> ForeignEnv
 
     Raises:
         MissingExtra: the library is not installed.
-        RLJaxError: there is no such environment, or it cannot be made with these options.
+        RLJaxError: it is, and cannot be imported; or: there is no such environment, or it cannot be made with these options.
     """
+    from rl_jax.envs.dtypes import single_width
+
     prefix, _, short = name.partition("/")
     extra = EXTRAS[prefix]
-    if not extra.installed:
-        raise MissingExtra(f"the environment {name}", prefix)
+    with single_width():
+        import_extra(extra.package, f"the environment {name}", prefix)
     known = sorted(extra.adapter.known())
     if short not in known:
         lower = {other.lower(): other for other in known}
@@ -91,8 +101,11 @@ def make(name: str, time_limit: int | None = None, **options: Any) -> ForeignEnv
             raise RLJaxError(f"{name} cannot be made with the options {options}: {error}") from error
 
 
-def wrap(env: Any, params: PyTree = None, name: str | None = None, time_limit: int | None = None) -> ForeignEnv | None:
+def wrap(env: Any, params: "PyTree" = None, name: str | None = None, time_limit: int | None = None) -> "ForeignEnv | None":
     """An adapter for an environment object of one of these libraries; ``None`` if it is of no such."""
+    from rl_jax.envs.dtypes import single_width
+    from rl_jax.envs.extras.foreign import refuse_wrapped
+
     bases = {kind.__module__ for kind in type(env).__mro__}
     for prefix, extra in EXTRAS.items():
         if extra.base in bases:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from rl_jax.envs.dtypes import like, narrow, scalar, single_width, strong
+from rl_jax.envs.limits import own_limit
 from rl_jax.errors import ProtocolError, UnsupportedSpace
 from rl_jax.spaces import Box, Space
 from rl_jax.types import Key, PyTree, Step
@@ -38,6 +39,11 @@ class ForeignEnv:
     begin: Callable[[Key, PyTree], tuple[PyTree, Any]]
     advance: Callable[[Key, PyTree, jax.Array, PyTree], Step]
     time_limit: int | None = None
+
+    @property
+    def own_limit(self) -> int | None:
+        """Steps after which the library ends an episode itself."""
+        return own_limit(self.default_params, self.env)
 
     def observation_space(self, params: PyTree) -> Space:
         return self.observation

@@ -1,16 +1,20 @@
 """``rl-jax bench``."""
 
+import dataclasses
 import json
 import sys
 import time
 from typing import Any
 
+import jax
+
 from rl_jax.errors import RLJaxError
 from rl_jax.run.bench import report
 from rl_jax.run.bench.row import Row, Setup, matmul_peak
 from rl_jax.run.bench.suites import SUITES
+from rl_jax.run.kept import Kept
 from rl_jax.run.metadata import metadata
-from rl_jax.run.ownership import check_writable
+from rl_jax.run.ownership import check_writable, own
 
 
 def bench(given: Any) -> None:
@@ -22,23 +26,33 @@ def bench(given: Any) -> None:
     names = given.suites or tuple(SUITES)
     if unknown := [name for name in names if name not in SUITES]:
         raise RLJaxError(f"there is no suite '{unknown[0]}'; choose from {', '.join(SUITES)}")
-    if not given.seconds > 0:
-        raise RLJaxError(f"--seconds must be positive, not {given.seconds}")
-    if given.minutes is not None and not given.minutes > 0:
-        raise RLJaxError(f"--minutes must be positive, not {given.minutes}")
-    check_writable(given.out)
+    jax.devices()  # what is wrong with those comes before a folder is made
+    with own(given.out):
+        check_writable(given.out)
+        _bench(given, names)
+
+
+def _bench(given: Any, names: tuple[str, ...]) -> None:
     begin = time.monotonic()
     peak = matmul_peak(min(1.0, given.seconds))
     setup = Setup(given.seconds, peak, given.small, given.out / "profiles" if given.profile else None)
     rows: list[Row] = []
     left_out: list[str] = []
+    kept = Kept(given.out / "suites", {"seconds": given.seconds, "small": given.small, "profile": given.profile})
     for name in names:
-        suite = SUITES[name](setup)
+        found = kept.find(name)
+        if found is not None:
+            rows += [Row(**row) for row in found]
+            if not given.quiet:
+                print(f"{name}: measured before the interruption", file=sys.stderr, flush=True)
+            continue
+        suite, before = SUITES[name](setup), len(rows)
         while True:
             if rows and given.minutes is not None and time.monotonic() - begin > 60 * given.minutes:
                 left_out.append(name)
                 break
             if (row := next(suite, None)) is None:
+                kept.keep(name, [dataclasses.asdict(row) for row in rows[before:]])
                 break
             rows.append(row)
             if not given.quiet:
@@ -48,6 +62,8 @@ def bench(given: Any) -> None:
     if left_out:
         print(f"{given.minutes} minutes are over: rows of {', '.join(left_out)} are left out", file=sys.stderr)
     written = report.write(given.out, rows, about)
+    if not left_out:
+        kept.forget(names)  # a bench is finished: the next one measures again
     print(f"{rows[0].device}; matrix products: {peak / 1e9:.0f} GFLOP/s\n")
     print(report.table(rows))
     print(json.dumps({"out": str(given.out), "rows": len(rows), "files": [path.name for path in written]}))

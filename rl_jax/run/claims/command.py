@@ -1,9 +1,11 @@
 """``rl-jax reproduce``: run recipes, judge them, and write what was found."""
 
+import hashlib
 import json
 import math
 import sys
 import time
+from contextlib import ExitStack
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -19,8 +21,9 @@ from rl_jax.run.claims.recipe import Arm, Curve, Outcome, Recipe, Work
 from rl_jax.run.claims.trained import Trained
 from rl_jax.run.config import write_json
 from rl_jax.run.curves import fill_gaps
+from rl_jax.run.kept import Kept
 from rl_jax.run.metadata import metadata
-from rl_jax.run.ownership import check_writable
+from rl_jax.run.ownership import check_writable, own
 from rl_jax.run.progress import human_count, human_time
 from rl_jax.run.stats import bootstrap_band, iqm
 
@@ -42,14 +45,23 @@ def reproduce(given: Any) -> None:
     if given.record and given.quick:
         raise RLJaxError("a quick slice is no result: leave out --record or --quick")
     chosen = [library.load(slug) for slug in given.recipes or library.recipes()]
-    for recipe, _ in chosen:
-        check_writable(given.out / recipe.slug)
-    runs = QUICK_SEEDS if given.quick else len(chosen[0][0].seeds)
-    make_cpu_devices(cores_that_divide(runs))
+    with ExitStack() as owned:
+        for recipe, _ in chosen:
+            owned.enter_context(own(given.out / recipe.slug))
+            check_writable(given.out / recipe.slug)
+        runs = QUICK_SEEDS if given.quick else len(chosen[0][0].seeds)
+        make_cpu_devices(cores_that_divide(runs))
+        _run_all(chosen, given)
+
+
+def _run_all(chosen: list[tuple[Recipe, Path]], given: Any) -> None:
     summaries = []
     for recipe, path in chosen:
-        result = run(recipe, given.quick, given.quiet)
         folder = given.out / recipe.slug
+        kept = Kept(folder / "arms", {"recipe": hashlib.sha256(path.read_bytes()).hexdigest(), "quick": given.quick})
+        if given.fresh:
+            kept.forget(recipe.arms)
+        result = run(recipe, given.quick, given.quiet, kept)
         write_json(folder / "result.json", result)
         _draw(result, folder / "plot.png")
         compared = None if given.quick else _compare(recipe.slug, path, result)
@@ -64,20 +76,28 @@ def reproduce(given: Any) -> None:
         print(json.dumps(line))
 
 
-def run(recipe: Recipe, quick: bool = False, quiet: bool = False) -> dict[str, Any]:
+def run(recipe: Recipe, quick: bool = False, quiet: bool = False, kept: Kept | None = None) -> dict[str, Any]:
     """All arms of a recipe over its seeds, judged: the content of the result file.
 
-    With ``quick`` two tuning seeds run a small slice of a few arms, and the verdict is ``"not judged"``.
+    With ``quick`` two tuning seeds run a small slice of a few arms, and the verdict is ``"not judged"``. Arms that were ``kept``
+    are not run again.
     """
     seeds = recipe.tuning_seeds[:QUICK_SEEDS] if quick else recipe.seeds
     chosen = few(recipe) if quick else recipe.arms
-    begin, outcomes, arms = time.perf_counter(), {}, {}
+    outcomes, arms = {}, {}
     for number, (name, arm) in enumerate(chosen.items(), start=1):
-        tick = time.perf_counter()
         show = _Progress(f"{recipe.slug} {number}/{len(chosen)} {name}", quiet)
-        outcome = arm(Work(tuple(seeds), quick, show))
-        seconds = time.perf_counter() - tick
-        show.done(seconds)
+        found = None if kept is None else kept.find(name)
+        if found is not None:
+            outcome, seconds = Outcome.from_json(found["outcome"]), found["seconds"]
+            show.found(seconds)
+        else:
+            tick = time.perf_counter()
+            outcome = arm(Work(tuple(seeds), quick, show))
+            seconds = time.perf_counter() - tick
+            show.done(seconds)
+            if kept is not None:
+                kept.keep(name, {"outcome": outcome.to_json(), "seconds": seconds})
         outcomes[name] = outcome
         arms[name] = {
             "steps": outcome.steps,
@@ -103,7 +123,7 @@ def run(recipe: Recipe, quick: bool = False, quiet: bool = False) -> dict[str, A
         "tuning_seeds": list(recipe.tuning_seeds),
         "arms": arms,
         "curves": {name: _curve(name, recipe, outcomes) for name in recipe.curves},
-        "seconds": round(time.perf_counter() - begin, 1),
+        "seconds": round(sum(arm["seconds"] for arm in arms.values()), 1),
         "date": date.today().isoformat(),
         "device": about["device"],
         "versions": about["versions"],
@@ -164,6 +184,11 @@ class _Progress:
             self.shown = share
             print(line, file=sys.stderr, flush=True)
 
+    def found(self, seconds: float) -> None:
+        """The arm was finished before."""
+        if not self.quiet:
+            print(f"{self.name}  done before, in {human_time(seconds)} (--fresh runs it again)", file=sys.stderr, flush=True)
+
     def done(self, seconds: float) -> None:
         """The arm is finished."""
         if not self.quiet:
@@ -220,14 +245,15 @@ def _compare(slug: str, path: Path, result: dict[str, Any]) -> str | None:
 def _record(recipe: Recipe, path: Path, result: dict[str, Any]) -> None:
     """Put the result and its plot where the documentation finds them."""
     file = _committed(path, recipe.slug)
+    if file.parent.parent.name != "experiments":
+        raise RLJaxError(f"--record writes into a clone's experiments/results, and {path} is in none: leave it out")
     file.parent.mkdir(parents=True, exist_ok=True)
     write_json(file, {"family": library.family(path), **result})
     _draw(result, path.resolve().parents[2] / "docs" / "assets" / "claims" / f"{recipe.slug}.png")
 
 
 def _show_list() -> None:
-    for slug, path in library.recipes().items():
-        recipe, _ = library.load(slug)
-        file = _committed(path, slug)
+    for entry in library.recipes().values():
+        file = _committed(entry.path, entry.slug)
         verdict = json.loads(file.read_text())["verdict"] if file.exists() else "not run yet"
-        print(f"{slug:30s}{library.family(path):28s}{verdict:15s}{recipe.title}", flush=True)
+        print(f"{entry.slug:30s}{entry.family:28s}{verdict:15s}{entry.title}", flush=True)

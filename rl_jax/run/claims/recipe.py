@@ -6,7 +6,7 @@ chosen on ``tuning_seeds``, and the verdict is of ``seeds``, which nothing was c
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,24 @@ class Outcome:
     curves: dict[str, Curve] = field(default_factory=dict)
     steps: int = 0
     seconds_compile: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON has it, numbers to the bit."""
+        values = {name: np.asarray(x, np.float64).tolist() for name, x in self.values.items()}
+        curves = {
+            name: [np.asarray(c.x, np.float64).tolist(), np.asarray(c.y, np.float64).tolist()]
+            for name, c in self.curves.items()
+        }
+        return {"values": values, "curves": curves, "steps": self.steps, "seconds_compile": self.seconds_compile}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "Outcome":
+        """The outcome that :meth:`to_json` wrote."""
+        values = {name: np.asarray(x, np.float64) for name, x in content["values"].items()}
+        curves = {
+            name: Curve(np.asarray(x, np.float64), np.asarray(y, np.float64)) for name, (x, y) in content["curves"].items()
+        }
+        return cls(values, curves, content["steps"], content["seconds_compile"])
 
 
 @dataclass(frozen=True)

@@ -61,19 +61,19 @@ class Trained:
         rows_wanted = 4 if work.quick else self.rows
         job = Job(trainer, list(work.seeds), steps, 64, self.batched, rows_wanted, devices=devices)
         job.compile()
-        state, rows, edges = job.init(), [], job.edges()
+        state, rows, edges, good = job.init(), [], job.edges(), np.ones(runs, bool)
         for begin, end in pairwise(edges):
             tick = time.perf_counter()
-            state, metrics = job.advance(state, end - begin)
+            state, metrics = job.advance(state, end - begin, ~good)
+            good &= ~metrics["failed"].astype(bool)
             rows.append({name: metrics[name] for name in {*self.metrics, *self.finals}})
             rate = (end - begin) * trainer.steps_per_update * runs / (time.perf_counter() - tick)
             shown = {name: metrics[name] for name in self.metrics[:1] if np.isfinite(metrics[name]).any()}
             words = "".join(f"  {name} {np.nanmean(value):.4g}" for name, value in shown.items())
             work.progress(end / edges[-1], f"{rate / 1e3:.3g}k steps/s{words}")
-        good = job.finite(state)
         if not good.all() and self.diverged is None:
             seed = work.seeds[int(np.argmin(good))]
-            raise NonFinite(f"seed {seed}: parameters are not all finite after training; lower the learning rate")
+            raise NonFinite(f"seed {seed}: it met NaN or infinity in training; lower the learning rate")
         x = np.asarray(edges[1:], np.float64) * trainer.steps_per_update
         series = {name: np.asarray([row[name] for row in rows], np.float64).T for name in {*self.metrics, *self.finals}}
         curves = {name: Curve(x, series[name]) for name in self.metrics}

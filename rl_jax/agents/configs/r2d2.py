@@ -1,51 +1,45 @@
-"""R2D2: recurrent Q-learning from replayed sequences, each starting from the memory that was stored with it."""
+"""Numbers of R2D2."""
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Annotated, Literal
 
-from rl_jax.agents.checks import at_least, not_negative, positive, within
-from rl_jax.agents.q_learning import QLearning
-from rl_jax.agents.q_policy import QPolicy
-from rl_jax.agents.replayed import ReplayedConfig
-from rl_jax.experience import chain
-from rl_jax.losses import ExpectedValue
-from rl_jax.networks import q_network
-from rl_jax.ops import Periodic
-from rl_jax.replay import Buffer, Prioritized, Uniform, n_step
+import rl_jax as rl
+from rl_jax.agents.configs.replayed import ReplayedConfig
+from rl_jax.values import Count, NotNegative, Positive, Range, Share, Widths
 
 
 @dataclass(frozen=True)
 class R2D2Config(ReplayedConfig):
     """Recurrent DQN in the manner of R2D2 (Kapturowski et al. 2019) as one flat list of numbers."""
 
-    num_envs: int = 16
+    num_envs: Count = 16
     """Parallel environments."""
-    buffer_size: int = 100_000
+    buffer_size: Annotated[int, Range(1, 10**12)] = 100_000
     """Steps that the replay buffer holds, over all environments."""
-    batch_size: int = 32
+    batch_size: Count = 32
     """Sequences per learning step."""
-    burn_in: int = 0
+    burn_in: Annotated[int, Range(0, 1_000_000)] = 0
     """Steps of a sequence that only warm up the memory (the paper: 40)."""
-    sequence_length: int = 16
+    sequence_length: Annotated[int, Range(1, 1_000_000)] = 16
     """Steps of a sequence that are learned from (the paper: 80)."""
-    period: int = 8
+    period: Annotated[int, Range(1, 1_000_000)] = 8
     """Steps between the starts of two sequences (the paper: 40)."""
-    updates_per_step: int | float = 0.0625
+    updates_per_step: Annotated[int | float, Range(1e-6, 9999)] = 0.0625
     """Learning steps per environment step, any number above or below one."""
-    learning_rate: float = 1e-3
+    learning_rate: Positive = 1e-3
     """Adam's step size at the start."""
     anneal: bool = True
     """Let the learning rate fall linearly to zero (the paper keeps it)."""
-    n_step: int = 5
+    n_step: Annotated[int, Range(1, 10_000)] = 5
     """Steps of the target."""
-    target_period: int = 200
+    target_period: Count = 200
     """Learning steps between copies into the target network."""
-    epsilon_start: float = 1.0
+    epsilon_start: Share = 1.0
     """Exploration rate at the start."""
-    epsilon_end: float = 0.05
+    epsilon_end: Share = 0.05
     """Exploration rate at the end of its schedule."""
-    epsilon_steps: float = 25_000
+    epsilon_steps: NotNegative = 25_000
     """Environment steps until the exploration rate is at its end."""
     double: bool = True
     """Choose the next action by the online network."""
@@ -55,53 +49,40 @@ class R2D2Config(ReplayedConfig):
     """Learn the value in the scale h of the paper, which compresses large returns."""
     prioritized: bool = True
     """Draw sequences by 0.9 of their largest and 0.1 of their mean TD error."""
-    priority_alpha: float = 0.9
+    priority_alpha: Share = 0.9
     """Exponent of the priorities: 0 is uniform."""
-    priority_beta: float = 0.6
+    priority_beta: Share = 0.6
     """Exponent of the importance weights at the start; 1 at the end."""
-    max_grad_norm: float = 10.0
+    max_grad_norm: Positive = 10.0
     """Bound on the gradient's global norm."""
-    hidden: tuple[int, ...] = (64, 64)
+    hidden: Widths = (64, 64)
     """Widths: one layer before the memory, the others after it."""
     activation: Literal["tanh", "relu", "silu", "gelu"] = "tanh"
     """Activation of the hidden layers."""
     memory: Literal["none", "gru"] = "gru"
     """Memory of the network; none makes it feed-forward DQN."""
-    memory_width: int = 64
+    memory_width: Annotated[int, Range(1, 1_000_000)] = 64
     """Units of the memory."""
 
-    def check(self) -> None:
-        """Refuse numbers that cannot be.
-
-        Raises:
-            RLJaxError: with the option's name and the values it takes.
-        """
-        super().check()
-        at_least(self, 1, "sequence_length", "period", "target_period", "memory_width")
-        at_least(self, 0, "burn_in")
-        positive(self, "max_grad_norm")
-        within(self, 0, 1, "epsilon_start", "epsilon_end", "priority_alpha", "priority_beta")
-        not_negative(self, "epsilon_steps")
-
-    def agent(self) -> QLearning:
+    def agent(self) -> "rl.agents.QLearning":
         """The agent alone."""
         network = partial(
-            q_network,
+            rl.networks.q_network,
             **self.layers(),
             dueling=self.dueling,
             memory=self.memory,
             memory_width=self.memory_width,
         )
-        policy = QPolicy(
-            head=ExpectedValue(None, self.rescale),
+        policy = rl.agents.QPolicy(
+            head=rl.losses.ExpectedValue(None, self.rescale),
             epsilon_start=self.epsilon_start,
             epsilon_end=self.epsilon_end,
             epsilon_steps=self.epsilon_steps,
             network=network,
         )
-        return QLearning(
+        return rl.agents.QLearning(
             policy=policy,
-            target=Periodic(self.target_period),
+            target=rl.ops.Periodic(self.target_period),
             learning_rate=self.learning_rate,
             max_grad_norm=self.max_grad_norm,
             double=self.double,
@@ -110,11 +91,11 @@ class R2D2Config(ReplayedConfig):
             name="R2D2",
         )
 
-    def replay(self) -> Buffer:
+    def replay(self) -> "rl.replay.Buffer":
         """Sequences, overlapping if the period is shorter than they are, and n-step targets along them."""
-        return Buffer(
-            sampler=Prioritized(self.priority_alpha, self.priority_beta) if self.prioritized else Uniform(),
-            transforms=chain(n_step(self.n_step, self.gamma, collapse=False)),
+        return rl.replay.Buffer(
+            sampler=rl.replay.Prioritized(self.priority_alpha, self.priority_beta) if self.prioritized else rl.replay.Uniform(),
+            transforms=rl.chain(rl.replay.n_step(self.n_step, self.gamma, collapse=False)),
             capacity=self.buffer_size,
             batch_size=self.batch_size,
             length=self.burn_in + self.sequence_length,

@@ -1,19 +1,13 @@
-"""DQN with its improvements as independent switches; Rainbow is all of them."""
+"""Numbers of DQN and Rainbow."""
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from rl_jax.agents.checks import at_least, not_negative, positive, within
-from rl_jax.agents.q_learning import QLearning
-from rl_jax.agents.q_policy import QPolicy
-from rl_jax.agents.replayed import ReplayedConfig
+import rl_jax as rl
+from rl_jax.agents.configs.replayed import ReplayedConfig
 from rl_jax.errors import RLJaxError
-from rl_jax.experience import chain, clip_reward
-from rl_jax.losses import Categorical51, ExpectedValue, Quantiles
-from rl_jax.networks import q_network
-from rl_jax.ops import Periodic, Polyak
-from rl_jax.replay import Buffer, Prioritized, Uniform, n_step
+from rl_jax.values import CountOrZero, NotNegative, Number, Positive, Range, Share, Widths
 
 Distribution = Literal["none", "c51", "quantile"]
 
@@ -22,55 +16,55 @@ Distribution = Literal["none", "c51", "quantile"]
 class DQNConfig(ReplayedConfig):
     """DQN (Mnih et al. 2015) as one flat list of numbers."""
 
-    buffer_size: int = 50_000
+    buffer_size: Annotated[int, Range(1, 10**12)] = 50_000
     """Transitions that the replay buffer holds, over all environments."""
-    updates_per_step: int | float = 0.25
+    updates_per_step: Annotated[int | float, Range(1e-6, 9999)] = 0.25
     """Learning steps per environment step, any number above or below one."""
-    learning_rate: float = 1e-3
+    learning_rate: Positive = 1e-3
     """Adam's step size at the start."""
     anneal: bool = True
     """Let the learning rate fall linearly to zero (the papers keep it; the last policy is steadier so)."""
-    target_period: int = 0
+    target_period: CountOrZero = 0
     """Learning steps between copies into the target network; 0: Polyak averaging instead."""
-    tau: float = 0.01
+    tau: Share = 0.01
     """Share of Polyak averaging, if the target period is 0."""
-    epsilon_start: float = 1.0
+    epsilon_start: Share = 1.0
     """Exploration rate at the start."""
-    epsilon_end: float = 0.05
+    epsilon_end: Share = 0.05
     """Exploration rate at the end of its schedule."""
-    epsilon_steps: float = 25_000
+    epsilon_steps: NotNegative = 25_000
     """Environment steps until the exploration rate is at its end."""
     double: bool = False
     """Choose the next action by the online network (van Hasselt et al. 2016)."""
     dueling: bool = False
     """Split the network into value and advantages (Wang et al. 2016)."""
-    n_step: int = 1
+    n_step: Annotated[int, Range(1, 10_000)] = 1
     """Steps of the target (Rainbow: 3)."""
     prioritized: bool = False
     """Draw transitions by their TD error (Schaul et al. 2016)."""
-    priority_alpha: float = 0.6
+    priority_alpha: Share = 0.6
     """Exponent of the priorities: 0 is uniform."""
-    priority_beta: float = 0.4
+    priority_beta: Share = 0.4
     """Exponent of the importance weights at the start; 1 at the end."""
     distribution: Distribution = "none"
     """Learn the return's distribution: c51 (Bellemare et al. 2017) or quantile (Dabney et al. 2018)."""
-    atoms: int = 51
+    atoms: Annotated[int, Range(2, 100_000)] = 51
     """Atoms or quantiles of the distribution."""
-    value_low: float = -10.0
+    value_low: Number = -10.0
     """Smallest return that c51 can tell apart."""
-    value_high: float = 10.0
+    value_high: Number = 10.0
     """Largest return that c51 can tell apart."""
     noisy: bool = False
     """Explore by noise on the weights instead of epsilon (Fortunato et al. 2018)."""
-    clip_reward: float = 0.0
+    clip_reward: NotNegative = 0.0
     """Clip rewards to this size when learning; 0: as they are."""
-    huber: float = 10.0
+    huber: Positive = 10.0
     """Where the error becomes linear."""
-    max_grad_norm: float = 10.0
+    max_grad_norm: Positive = 10.0
     """Bound on the gradient's global norm."""
-    adam_epsilon: float = 1e-8
+    adam_epsilon: Positive = 1e-8
     """Adam's."""
-    hidden: tuple[int, ...] = (64, 64)
+    hidden: Widths = (64, 64)
     """Widths of the hidden layers (images: the MinAtar network instead)."""
     activation: Literal["tanh", "relu", "silu", "gelu"] = "silu"
     """Activation of the hidden layers."""
@@ -82,24 +76,23 @@ class DQNConfig(ReplayedConfig):
             RLJaxError: with the option's name and the values it takes.
         """
         super().check()
-        at_least(self, 0, "target_period")
-        at_least(self, 2, "atoms")
-        positive(self, "huber", "max_grad_norm", "adam_epsilon")
-        within(self, 0, 1, "tau", "epsilon_start", "epsilon_end", "priority_alpha", "priority_beta")
-        not_negative(self, "epsilon_steps", "clip_reward")
         if not self.value_low < self.value_high:
             raise RLJaxError(f"--value-low {self.value_low} must be below --value-high {self.value_high}")
 
     def head(self) -> Any:
         """What the network's outputs mean."""
         if self.distribution == "c51":
-            return Categorical51(self.value_low, self.value_high, self.atoms)
-        return Quantiles(self.huber, self.atoms) if self.distribution == "quantile" else ExpectedValue(self.huber)
+            return rl.losses.Categorical51(self.value_low, self.value_high, self.atoms)
+        return (
+            rl.losses.Quantiles(self.huber, self.atoms)
+            if self.distribution == "quantile"
+            else rl.losses.ExpectedValue(self.huber)
+        )
 
-    def agent(self) -> QLearning:
+    def agent(self) -> "rl.agents.QLearning":
         """The agent alone."""
-        network = partial(q_network, dueling=self.dueling, noisy=self.noisy, **self.layers())
-        policy = QPolicy(
+        network = partial(rl.networks.q_network, dueling=self.dueling, noisy=self.noisy, **self.layers())
+        policy = rl.agents.QPolicy(
             head=self.head(),
             # Noise on the weights explores by itself.
             epsilon_start=0.0 if self.noisy else self.epsilon_start,
@@ -108,9 +101,9 @@ class DQNConfig(ReplayedConfig):
             network=network,
             noisy=self.noisy,
         )
-        return QLearning(
+        return rl.agents.QLearning(
             policy=policy,
-            target=Periodic(self.target_period) if self.target_period else Polyak(self.tau),
+            target=rl.ops.Periodic(self.target_period) if self.target_period else rl.ops.Polyak(self.tau),
             learning_rate=self.learning_rate,
             adam_epsilon=self.adam_epsilon,
             max_grad_norm=self.max_grad_norm,
@@ -118,12 +111,12 @@ class DQNConfig(ReplayedConfig):
             anneal=self.anneal,
         )
 
-    def replay(self) -> Buffer:
+    def replay(self) -> "rl.replay.Buffer":
         """The buffer, the way of drawing from it, and the batch transforms."""
-        clip = [clip_reward(-self.clip_reward, self.clip_reward)] if self.clip_reward else []
-        return Buffer(
-            sampler=Prioritized(self.priority_alpha, self.priority_beta) if self.prioritized else Uniform(),
-            transforms=chain(*clip, n_step(self.n_step, self.gamma)),
+        clip = [rl.experience.clip_reward(-self.clip_reward, self.clip_reward)] if self.clip_reward else []
+        return rl.replay.Buffer(
+            sampler=rl.replay.Prioritized(self.priority_alpha, self.priority_beta) if self.prioritized else rl.replay.Uniform(),
+            transforms=rl.chain(*clip, rl.replay.n_step(self.n_step, self.gamma)),
             capacity=self.buffer_size,
             batch_size=self.batch_size,
             length=self.n_step,
@@ -138,11 +131,11 @@ class RainbowConfig(DQNConfig):
     """Choose the next action by the online network (van Hasselt et al. 2016)."""
     dueling: bool = True
     """Split the network into value and advantages (Wang et al. 2016)."""
-    n_step: int = 3
+    n_step: Annotated[int, Range(1, 10_000)] = 3
     """Steps of the target."""
     prioritized: bool = True
     """Draw transitions by their TD error (Schaul et al. 2016)."""
-    priority_alpha: float = 0.5
+    priority_alpha: Share = 0.5
     """Exponent of the priorities: 0 is uniform."""
     distribution: Distribution = "c51"
     """Learn the return's distribution: c51 (Bellemare et al. 2017) or quantile (Dabney et al. 2018)."""

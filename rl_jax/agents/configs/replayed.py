@@ -1,38 +1,35 @@
-"""What configurations of agents that learn from a replay buffer share."""
+"""What agents that learn from a replay buffer share."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from rl_jax.agents.checks import at_least, positive, widths, within
-from rl_jax.experience import chain
-from rl_jax.loop import PerStep, Trainer
-from rl_jax.replay import Buffer, n_step
-from rl_jax.types import Environment
+import rl_jax as rl
+from rl_jax.values import Count, CountOrZero, Positive, Range, Share, Widths, check_fields
 
 
 @dataclass(frozen=True)
 class ReplayedConfig:
     """An agent that learns from a replay buffer, by default single steps drawn uniformly. Subclasses add the agent and its numbers."""
 
-    num_envs: int = 8
+    num_envs: Count = 8
     """Parallel environments."""
-    rollout_length: int = 1
+    rollout_length: Count = 1
     """Steps of each environment between two visits to the replay buffer."""
-    buffer_size: int = 1_000_000
+    buffer_size: Annotated[int, Range(1, 10**12)] = 1_000_000
     """Transitions that the replay buffer holds, over all environments."""
-    batch_size: int = 128
+    batch_size: Count = 128
     """Transitions per learning step."""
-    updates_per_step: int | float = 1
+    updates_per_step: Annotated[int | float, Range(1e-6, 9999)] = 1
     """Learning steps per environment step, any number above or below one."""
-    learning_starts: int = 1_000
+    learning_starts: CountOrZero = 1_000
     """Environment steps before the first learning step."""
-    learning_rate: float = 1e-3
+    learning_rate: Positive = 1e-3
     """Adam's step size."""
-    gamma: float = 0.99
+    gamma: Share = 0.99
     """Discount per step."""
-    n_step: int = 1
+    n_step: Annotated[int, Range(1, 10_000)] = 1
     """Steps whose rewards a target sums."""
-    hidden: tuple[int, ...] = (64, 64)
+    hidden: Widths = (64, 64)
     """Widths of the hidden layers."""
     activation: Literal["tanh", "relu", "silu", "gelu"] = "relu"
     """Activation of the hidden layers."""
@@ -45,11 +42,7 @@ class ReplayedConfig:
         Raises:
             RLJaxError: with the option's name and the values it takes.
         """
-        at_least(self, 1, "num_envs", "rollout_length", "buffer_size", "batch_size", "n_step")
-        at_least(self, 0, "learning_starts")
-        positive(self, "updates_per_step", "learning_rate")
-        within(self, 0, 1, "gamma")
-        widths(self)
+        check_fields(self)
 
     def layers(self) -> dict[str, Any]:
         """What all functions that make networks are told about the hidden layers."""
@@ -59,23 +52,23 @@ class ReplayedConfig:
         """The agent alone."""
         raise NotImplementedError
 
-    def replay(self) -> Buffer:
+    def replay(self) -> "rl.replay.Buffer":
         """The buffer, the way of drawing from it, and the batch transforms."""
-        return Buffer(
-            transforms=chain(n_step(self.n_step, self.gamma)),
+        return rl.replay.Buffer(
+            transforms=rl.chain(rl.replay.n_step(self.n_step, self.gamma)),
             capacity=self.buffer_size,
             batch_size=self.batch_size,
             length=self.n_step,
         )
 
-    def trainer(self, env: Environment, **options: Any) -> Trainer:
+    def trainer(self, env: "rl.types.Environment", **options: Any) -> "rl.Trainer":
         """The whole run; ``options`` are further arguments of :meth:`rl_jax.Trainer.create`."""
         self.check()
-        return Trainer.create(
+        return rl.Trainer.create(
             env=env,
             agent=self.agent(),
             replay=self.replay(),
-            updates=PerStep(self.updates_per_step, self.learning_starts),
+            updates=rl.loop.PerStep(self.updates_per_step, self.learning_starts),
             num_envs=self.num_envs,
             rollout_length=self.rollout_length,
             **options,
@@ -86,17 +79,7 @@ class ReplayedConfig:
 class ActorCriticConfig(ReplayedConfig):
     """An actor-critic that learns from a replay buffer, with slow copies of its networks."""
 
-    random_steps: int = 1_000
+    random_steps: CountOrZero = 1_000
     """Environment steps that are uniformly random at first."""
-    tau: float = 0.005
+    tau: Share = 0.005
     """Share of the way that slow copies move per learning step."""
-
-    def check(self) -> None:
-        """Refuse numbers that cannot be.
-
-        Raises:
-            RLJaxError: with the option's name and the values it takes.
-        """
-        super().check()
-        at_least(self, 0, "random_steps")
-        within(self, 0, 1, "tau")

@@ -1,0 +1,25 @@
+"""Every agent's numbers and their defaults, one flat dataclass each. Imports no jax: the parts are loaded when they are made."""
+
+from rl_jax.agents.configs.actor_critic import DDPGConfig, MDPOOffPolicyConfig, SACConfig, TD3Config
+from rl_jax.agents.configs.dqn import DQNConfig, RainbowConfig
+from rl_jax.agents.configs.on_policy import A2CConfig, MDPOConfig, PPOConfig
+from rl_jax.agents.configs.pqn import PQNConfig
+from rl_jax.agents.configs.r2d2 import R2D2Config
+from rl_jax.agents.configs.streaming import StreamACConfig, StreamQConfig
+
+#: Agents that the command line knows, by name.
+CONFIGS = {
+    "ppo": PPOConfig,
+    "a2c": A2CConfig,
+    "mdpo": MDPOConfig,
+    "pqn": PQNConfig,
+    "dqn": DQNConfig,
+    "rainbow": RainbowConfig,
+    "r2d2": R2D2Config,
+    "sac": SACConfig,
+    "td3": TD3Config,
+    "ddpg": DDPGConfig,
+    "mdpo-off-policy": MDPOOffPolicyConfig,
+    "stream-q": StreamQConfig,
+    "stream-ac": StreamACConfig,
+}

@@ -1,0 +1,111 @@
+"""Numbers of SAC, off-policy MDPO, DDPG and TD3: actor-critics that learn from a replay buffer."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import rl_jax as rl
+from rl_jax.agents.configs.replayed import ActorCriticConfig
+from rl_jax.values import Count, NotNegative, Number, Positive, Share
+
+
+@dataclass(frozen=True)
+class SACConfig(ActorCriticConfig):
+    """SAC (Haarnoja et al. 2018; discrete: Christodoulou 2019) as one flat list of numbers."""
+
+    temperature: NotNegative | None = None
+    """Weight of the entropy, in units of reward per nat; none: learned."""
+    initial_temperature: Positive = 1.0
+    """Where a learned temperature starts."""
+    target_entropy: Number | None = None
+    """What a learned temperature aims at, in nats; none: minus the number of action elements, or log(A) / 2."""
+
+    def agent(self) -> "rl.agents.soft_actor_critic.SoftActorCritic":
+        """The agent alone."""
+        return rl.agents.sac(
+            actor=partial(rl.networks.critics.stochastic_actor, **self.layers()),
+            critics=partial(rl.networks.critics.critics, **self.layers()),
+            learning_rate=self.learning_rate,
+            tau=self.tau,
+            temperature=self.temperature,
+            initial_temperature=self.initial_temperature,
+            target_entropy=self.target_entropy,
+            random_steps=float(self.random_steps),
+        )
+
+
+@dataclass(frozen=True)
+class MDPOOffPolicyConfig(ActorCriticConfig):
+    """Off-policy MDPO (Tomar et al. 2020) as one flat list of numbers."""
+
+    kappa: NotNegative = 1.0
+    """Inverse of the mirror descent's step size; at the temperature it is SAC."""
+    temperature: NotNegative = 0.2
+    """Weight of the entropy (the paper's lambda), in units of reward per nat."""
+    refresh_period: Count = 1000
+    """Gradient steps of one mirror descent step (the paper's m)."""
+
+    def agent(self) -> "rl.agents.soft_actor_critic.SoftActorCritic":
+        """The agent alone."""
+        return rl.agents.mdpo_off_policy(
+            actor=partial(rl.networks.critics.stochastic_actor, **self.layers()),
+            critics=partial(rl.networks.critics.critics, **self.layers()),
+            learning_rate=self.learning_rate,
+            tau=self.tau,
+            kappa=self.kappa,
+            temperature=self.temperature,
+            refresh_period=self.refresh_period,
+            random_steps=float(self.random_steps),
+        )
+
+
+@dataclass(frozen=True)
+class DDPGConfig(ActorCriticConfig):
+    """DDPG (Lillicrap et al. 2016) as one flat list of numbers."""
+
+    learning_rate: Positive = 1e-3
+    """Adam's step size, of the critics."""
+    actor_learning_rate: Positive = 1e-3
+    """Adam's step size, of the policy."""
+    tau: Share = 0.01
+    """Share of the way that slow copies move when they do (the papers': 0.001, and 0.005 for TD3)."""
+    exploration_noise: NotNegative = 0.1
+    """Standard deviation of the noise when acting, in units of half the action's range."""
+
+    def agent(self) -> "rl.agents.deterministic_actor_critic.DeterministicActorCritic":
+        """The agent alone."""
+        return rl.agents.ddpg(
+            actor=partial(rl.networks.critics.deterministic_actor, **self.layers()),
+            critic=partial(rl.networks.critics.critics, members=1, **self.layers()),
+            learning_rate=self.learning_rate,
+            actor_learning_rate=self.actor_learning_rate,
+            tau=self.tau,
+            exploration_noise=self.exploration_noise,
+            random_steps=float(self.random_steps),
+        )
+
+
+@dataclass(frozen=True)
+class TD3Config(DDPGConfig):
+    """TD3 (Fujimoto et al. 2018) as one flat list of numbers."""
+
+    target_noise: NotNegative = 0.2
+    """Standard deviation of the noise on the target's action."""
+    target_noise_clip: NotNegative = 0.5
+    """Bound of that noise."""
+    policy_delay: Count = 2
+    """Learning steps of the critics for one of the policy."""
+
+    def agent(self) -> "rl.agents.deterministic_actor_critic.DeterministicActorCritic":
+        """The agent alone."""
+        return rl.agents.td3(
+            actor=partial(rl.networks.critics.deterministic_actor, **self.layers()),
+            critics=partial(rl.networks.critics.critics, **self.layers()),
+            learning_rate=self.learning_rate,
+            actor_learning_rate=self.actor_learning_rate,
+            tau=self.tau,
+            exploration_noise=self.exploration_noise,
+            target_noise=self.target_noise,
+            target_noise_clip=self.target_noise_clip,
+            policy_delay=self.policy_delay,
+            random_steps=float(self.random_steps),
+        )

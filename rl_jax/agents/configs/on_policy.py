@@ -1,0 +1,172 @@
+"""Numbers of PPO, A2C and MDPO: policy gradients with a learned value, on fresh rollouts."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any, Literal
+
+import rl_jax as rl
+from rl_jax.values import Count, NotNegative, Positive, Range, Share, Widths, check_fields
+
+
+@dataclass(frozen=True)
+class OnPolicyConfig:
+    """A policy gradient with a learned value, on fresh rollouts. Subclasses add the agent and its numbers."""
+
+    num_envs: Count = 64
+    """Parallel environments."""
+    rollout_length: Count = 32
+    """Steps of each environment per update."""
+    learning_rate: Positive = 1e-3
+    """Adam's step size at the start."""
+    anneal: bool = True
+    """Let the learning rate fall linearly to zero."""
+    gamma: Share = 0.99
+    """Discount per step."""
+    gae_lambda: Share = 0.95
+    """Mixes one-step (0) and Monte-Carlo (1) advantages."""
+    entropy_weight: NotNegative = 0.01
+    """Weight of the entropy bonus."""
+    value_weight: NotNegative = 0.5
+    """Weight of the value error."""
+    max_grad_norm: Positive = 0.5
+    """Bound on the gradient's global norm."""
+    normalize_obs: bool = True
+    """Normalise observations by running statistics."""
+    normalize_reward: bool = True
+    """Divide rewards by the running spread of returns."""
+    hidden: Widths = (64, 64)
+    """Widths of the hidden layers."""
+    activation: Literal["tanh", "relu", "silu", "gelu"] = "tanh"
+    """Activation of the hidden layers."""
+    torso_dtype: Literal["float32", "bfloat16"] = "float32"
+    """Precision of the hidden layers' arithmetic; parameters, heads, memory and losses stay float32."""
+    memory: Literal["none", "gru", "transformer"] = "none"
+    """Memory between torso and heads."""
+    memory_width: Annotated[int, Range(1, 1_000_000)] = 128
+    """Units of the memory."""
+
+    def check(self) -> None:
+        """Refuse numbers that cannot be.
+
+        Raises:
+            RLJaxError: with the option's name and the values it takes.
+        """
+        check_fields(self)
+
+    def network(self) -> Any:
+        """The function that makes the network, given the spaces."""
+        chosen = {name: getattr(self, name) for name in ("hidden", "activation", "memory", "memory_width")}
+        return partial(rl.networks.actor_critic, dtype=self.torso_dtype, **chosen)
+
+    def agent(self) -> Any:
+        """The agent alone."""
+        raise NotImplementedError
+
+    def experience(self) -> "rl.experience.Chain":
+        """The chain that it learns from: normalisation if asked, then GAE."""
+        scaling: list[Any] = [rl.experience.normalize_obs()] if self.normalize_obs else []
+        scaling += [rl.experience.normalize_reward(self.gamma)] if self.normalize_reward else []
+        return rl.chain(*scaling, rl.experience.gae(self.gamma, self.gae_lambda))
+
+    def trainer(self, env: "rl.types.Environment", **options: Any) -> "rl.Trainer":
+        """The whole run; ``options`` are further arguments of :meth:`rl_jax.Trainer.create`."""
+        self.check()
+        return rl.Trainer.create(
+            env=env,
+            agent=self.agent(),
+            experience=self.experience(),
+            num_envs=self.num_envs,
+            rollout_length=self.rollout_length,
+            **options,
+        )
+
+
+@dataclass(frozen=True)
+class PPOConfig(OnPolicyConfig):
+    """PPO as one flat list of numbers, for the command line and for configuration files."""
+
+    epochs: Annotated[int, Range(1, 10_000)] = 4
+    """Passes over a rollout."""
+    minibatches: Count = 4
+    """Pieces per pass; must divide the rollout (a recurrent agent's: the environments)."""
+    clip_epsilon: Positive = 0.2
+    """Half-width of the probability ratio's interval."""
+    value_clip_epsilon: Positive | None = None
+    """Clip the value's change to this (in units of scaled return); none: the plain squared error."""
+    standardize_advantage: Literal["minibatch", "batch", "none"] = "minibatch"
+    """Where advantages are brought to mean 0 and standard deviation 1."""
+
+    def experience(self) -> "rl.experience.Chain":
+        """The chain that PPO learns from: normalisation if asked, then GAE."""
+        batch = self.standardize_advantage == "batch"
+        return rl.chain(super().experience(), rl.experience.standardize_advantage()) if batch else super().experience()
+
+    def agent(self) -> "rl.agents.PolicyGradient":
+        """The agent alone."""
+        return rl.agents.ppo(
+            network=self.network(),
+            learning_rate=self.learning_rate,
+            clip_epsilon=self.clip_epsilon,
+            value_weight=self.value_weight,
+            entropy_weight=self.entropy_weight,
+            max_grad_norm=self.max_grad_norm,
+            value_clip_epsilon=self.value_clip_epsilon,
+            epochs=self.epochs,
+            minibatches=self.minibatches,
+            anneal=self.anneal,
+            standardize=self.standardize_advantage == "minibatch",
+        )
+
+
+@dataclass(frozen=True)
+class A2CConfig(OnPolicyConfig):
+    """A2C as one flat list of numbers."""
+
+    rollout_length: Count = 8
+    """Steps of each environment per update."""
+    learning_rate: Positive = 2e-3
+    """RMSProp's step size at the start."""
+    gae_lambda: Share = 1.0
+    """Mixes one-step (0) and Monte-Carlo (1) advantages."""
+
+    def agent(self) -> "rl.agents.PolicyGradient":
+        """The agent alone."""
+        return rl.agents.a2c(
+            network=self.network(),
+            learning_rate=self.learning_rate,
+            value_weight=self.value_weight,
+            entropy_weight=self.entropy_weight,
+            max_grad_norm=self.max_grad_norm,
+            anneal=self.anneal,
+        )
+
+
+@dataclass(frozen=True)
+class MDPOConfig(OnPolicyConfig):
+    """On-policy MDPO as one flat list of numbers."""
+
+    epochs: Annotated[int, Range(1, 10_000)] = 10
+    """Passes over a rollout."""
+    minibatches: Count = 1
+    """Pieces per pass; must divide the rollout (a recurrent agent's: the environments)."""
+    step_size: Positive = 1.0
+    """Mirror descent's step size: how far the policy may move per update."""
+    anneal_step_size: bool = True
+    """Let the step size fall linearly to zero."""
+    entropy_weight: NotNegative = 0.0
+    """Weight of the entropy bonus."""
+
+    def agent(self) -> "rl.agents.PolicyGradient":
+        """The agent alone."""
+        return rl.agents.mdpo(
+            network=self.network(),
+            learning_rate=self.learning_rate,
+            step_size=self.step_size,
+            value_weight=self.value_weight,
+            entropy_weight=self.entropy_weight,
+            max_grad_norm=self.max_grad_norm,
+            epochs=self.epochs,
+            minibatches=self.minibatches,
+            anneal=self.anneal,
+            anneal_step_size=self.anneal_step_size,
+        )

@@ -1,0 +1,24 @@
+"""How long an episode can be, of environments that end their episodes themselves."""
+
+from typing import Any
+
+import numpy as np
+
+#: What libraries call it, in their parameters or on their objects.
+_NAMES = ("max_steps_in_episode", "max_timesteps", "max_steps", "time_limit")
+
+
+def own_limit(*holders: Any) -> int | None:
+    """The limit that one of a library's objects states; ``None`` if none does, or tasks of a batch differ in it."""
+    for holder in holders:
+        for name in _NAMES:
+            value = getattr(holder, name, None)
+            if value is not None and not callable(value) and np.ndim(value) == 0 and 1 <= float(value) < 2**31:
+                return int(value)
+    return None
+
+
+def longest_episode(env: Any) -> int | None:
+    """Steps after which an episode has ended, by the loop's time limit or the environment's own; ``None``: not known."""
+    limits = [limit for limit in (env.time_limit, getattr(env, "own_limit", None)) if limit is not None]
+    return min(limits, default=None)

@@ -1,0 +1,42 @@
+"""Everything that a run is."""
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from rl_jax.loop.collect import Collector
+from rl_jax.loop.counter import Counter
+from rl_jax.types import Key, PyTree
+
+#: What :meth:`Trainer.advance` reports besides: the first train step of the call, from 0, with metrics not all finite, or -1; and
+#: how often the agent has learned.
+SIGNS = ("nonfinite_update", "learn_calls")
+
+
+@struct.dataclass
+class TrainState:
+    """Everything that a run is: saving it and loading it again continues the run bit for bit.
+
+    Attributes:
+        key: the run's key; never changes, all randomness is folded out of it with ``updates``.
+        updates: train steps done, exact.
+        horizon: train steps planned, ``float32``, for schedules.
+        agent, experience, replay, curriculum, schedule: the states of the parts.
+        collector: the environments.
+    """
+
+    key: Key
+    updates: Counter
+    horizon: jax.Array
+    agent: PyTree
+    experience: PyTree
+    replay: PyTree
+    curriculum: PyTree
+    schedule: PyTree
+    collector: Collector
+
+    def __repr__(self) -> str:
+        """Shapes only: a state is too large to be read."""
+        shapes = {jax.tree_util.keystr(path): jnp.shape(x) for path, x in jax.tree_util.tree_leaves_with_path(self)}
+        size = sum(getattr(x, "size", 1) for x in jax.tree.leaves(self))
+        return f"TrainState({len(shapes)} arrays of {size:,} numbers in all; see .agent, .experience, .replay, .collector)"

@@ -1,0 +1,80 @@
+"""What there is to choose from: facts about agents and environments, declared, so that showing them makes nothing.
+
+The environments stand in ``environments.tsv``; ``scripts/list_environments.py`` writes it from what :func:`rl_jax.envs.make` returns,
+and the tests compare.
+"""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+#: The environments' facts: a tab between columns, the names of the fields first.
+FILE = Path(__file__).with_name("environments.tsv")
+
+
+@dataclass(frozen=True)
+class Agent:
+    """An agent of the command line, or of the library alone.
+
+    Attributes:
+        when: to choose it.
+        actions: kinds of action spaces that it serves.
+        where: in Python, of one that the command line does not have.
+    """
+
+    when: str
+    actions: str
+    where: str = ""
+
+
+AGENTS = {
+    "ppo": Agent("first choice; many parallel environments, images, memory", "any"),
+    "a2c": Agent("the simplest policy gradient, a baseline for PPO", "any"),
+    "mdpo": Agent("PPO with a KL penalty in place of clipping", "any"),
+    "pqn": Agent("Q-learning without a replay buffer; fast where environments are many", "discrete"),
+    "dqn": Agent("few environments, experience used again; each improvement a switch", "discrete"),
+    "rainbow": Agent("DQN with all of them: most from few steps, slower", "discrete"),
+    "r2d2": Agent("Q-learning with a memory, where an observation does not tell all", "discrete"),
+    "sac": Agent("first choice for control where steps are dear", "continuous, discrete"),
+    "td3": Agent("deterministic control; steadier than DDPG, simpler than SAC", "continuous"),
+    "ddpg": Agent("the ancestor of TD3, a baseline", "continuous"),
+    "mdpo-off-policy": Agent("SAC whose policy is held to an older self", "continuous, discrete"),
+    "stream-q": Agent("one stream, one step at a time, no buffer", "discrete"),
+    "stream-ac": Agent("the same as an actor-critic", "any"),
+}
+"""Those that ``rl-jax train`` knows."""
+
+LIBRARY = {
+    "stream-td": Agent("the value of a fixed policy, from one stream", "any", "rl_jax.agents.StreamTD"),
+    "relic": Agent("a transformer over whole trials: learning within its context", "any", "rl_jax.agents.relic(...)"),
+    "lpg": Agent("a learned update rule, for meta-learning", "discrete", "rl_jax.agents.LPG"),
+    "adaptive-rr": Agent(
+        "around a watched agent: learn seldom at first, then often", "the agent's", "rl_jax.agents.AdaptiveReplayRatio"
+    ),
+    "random-repeat": Agent("acts at random and learns nothing", "any", "rl_jax.agents.RandomRepeat"),
+}
+"""Those that Python alone has."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What one environment shows and takes, in a few words.
+
+    Attributes:
+        observation: such as ``4 numbers`` or ``image 10x10x4``.
+        action: such as ``2 choices`` or ``8 numbers``.
+        limit: steps of an episode at the most, or ``-``.
+    """
+
+    name: str
+    observation: str
+    action: str
+    limit: str
+
+
+@functools.cache
+def environments() -> dict[str, Environment]:
+    """All environments that have a name, those of extras that are not installed among them."""
+    _, *rows = FILE.read_text(encoding="utf-8").splitlines()
+    made = (Environment(*row.split("\t")) for row in rows)
+    return {one.name: one for one in made}

@@ -1,0 +1,67 @@
+"""``rl-jax plot``: learning curves of several run folders in one picture."""
+
+import json
+from typing import Any
+
+import numpy as np
+
+from rl_jax.agents import CONFIGS
+from rl_jax.errors import RLJaxError
+from rl_jax.run import config
+from rl_jax.run.curves import Curve, curve_from_rows
+from rl_jax.run.failures import writing
+from rl_jax.run.folder import RunFolder
+from rl_jax.run.identity import settings_of
+from rl_jax.run.metrics import Row
+from rl_jax.run.options import IDENTITY
+from rl_jax.run.ownership import check_writable
+from rl_jax.run.parse import sweepable
+
+
+def plot(given: Any) -> None:
+    """Runs that differ in their seeds alone are one curve, in whichever folders they are; each setting of a sweep is one.
+
+    Raises:
+        RLJaxError: a folder is none of a run, it lacks the metric, or the picture cannot be written.
+    """
+    if given.out.suffix != ".png":
+        raise RLJaxError(f"--out must be a .png file, not {given.out}")
+    if given.out.exists() and not given.overwrite:
+        raise RLJaxError(f"{given.out} exists already: add --overwrite or choose another --out")
+    check_writable(given.out.resolve().parent)
+    folders = [RunFolder.open(path) for path in given.runs]
+    if not folders:
+        raise RLJaxError("name at least one run folder")
+    from rl_jax.run.plots import compare_curves
+
+    groups: dict[str, list[Row]] = {}
+    for folder in folders:
+        identity = {name: config.plain(getattr(folder.options, name)) for name in IDENTITY if name not in ("seed", "seeds")}
+        varied = sweepable(CONFIGS[folder.agent]) if folder.command == "sweep" else []
+        alone = {name: x[0] if name in varied and isinstance(x, list) else x for name, x in folder.hyperparameters.items()}
+        for row in folder.rows():
+            label = json.dumps([folder.agent, identity, {**alone, **settings_of(row, varied)}])
+            groups.setdefault(label, []).append({**row, "run": 0, "seed": f"{folder.path}/{row.get('seed')}"})
+    curves = {label: _curve(rows, given.metric) for label, rows in zip(_labels(list(groups)), groups.values(), strict=True)}
+    if not any(np.size(curve.returns) for curve in curves.values()):
+        curve_from_rows([row for rows in groups.values() for row in rows], given.metric)  # says what there is
+    label = "return" if given.metric == "episode/return" else given.metric
+    with writing(given.out):
+        print(compare_curves(given.out, curves, given.statistic, ylabel=label))
+
+
+def _curve(rows: list[Row], metric: str) -> Curve:
+    """The curve of some runs; an empty one where all failed before their first row."""
+    if any(metric in row for row in rows) or not all("failed" in row for row in rows):
+        return curve_from_rows(rows, metric)
+    runs = len({row["seed"] for row in rows})
+    return Curve(np.zeros(1), np.full((runs, 1), np.nan), tuple(range(runs)))
+
+
+def _labels(groups: list[str]) -> list[str]:
+    """What tells configurations apart, in as few words as possible."""
+    parsed = [{"agent": agent, **options, **numbers} for agent, options, numbers in map(json.loads, groups)]
+    names = list(dict.fromkeys(name for one in parsed for name in one))
+    differing = [name for name in names if len({json.dumps(one.get(name)) for one in parsed}) > 1]
+    shown = differing or ["agent", "env"]
+    return [", ".join(str(one.get(n)) if n in ("agent", "env") else f"{n} {one.get(n)}" for n in shown) for one in parsed]
