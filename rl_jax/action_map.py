@@ -107,8 +107,11 @@ def _linear(action: jax.Array, low: np.ndarray, high: np.ndarray) -> jax.Array:
     with np.errstate(over="ignore"):
         width = high - low
     narrow = np.isfinite(width)
-    value = low + share * np.where(narrow, width, 0.0)
-    return value if narrow.all() else jnp.where(narrow, value, low * (1.0 - share) + high * share)
+    value: Any = low + share * np.where(narrow, width, 0.0)
+    if not narrow.all():
+        value = jnp.where(narrow, value, low * (1.0 - share) + high * share)
+    # Rounding of the width may miss the bound by as much as the width is coarse.
+    return jnp.where(share >= 1.0, high, value)
 
 
 def _wrapped(number: np.ndarray) -> np.ndarray:

@@ -165,6 +165,15 @@ def to_unit_action(space: Space, action: jax.Array) -> jax.Array:
     return to_unit(jnp.asarray(action, space.dtype), low, high)
 
 
+def random_action(space: Space, key: jax.Array, *lead: int) -> jax.Array:
+    """Policy's actions ``[*lead, ...]``, each with equal probability (in unit coordinates, of a box)."""
+    shape = *lead, *space.shape
+    if isinstance(space, Box):
+        return jax.random.uniform(key, shape, jnp.float32, -1.0, 1.0)
+    count = space.n if isinstance(space, Discrete) else jnp.asarray(space.nvec, jnp.int32)
+    return jax.random.randint(key, shape, 0, count, jnp.int32)
+
+
 def describe(space: Space) -> str:
     """A short text such as ``Discrete(2)`` or ``Box(-2..2, (1,), float32)``."""
     if isinstance(space, Discrete):

@@ -10,14 +10,13 @@ from rl_jax.experience.transform import Transform
 from rl_jax.spaces import Box
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 
-
 #: Numbers beyond this count as errors of a simulator, not as data: float32 is coarser than 65,000 there, and one of them would
 #: outweigh everything seen before or after.
 ABSURD = 1e12
 
 
 def plausible(batch: jax.Array, mean: jax.Array) -> jax.Array:
-    """``batch`` ``[..., shape]`` as ``float32``, with what is NaN, infinite or beyond :data:`ABSURD` replaced by ``mean`` ``[shape]``."""
+    """``batch`` ``[..., shape]`` as ``float32``, with ``mean`` ``[shape]`` for what is NaN, infinite or beyond :data:`ABSURD`."""
     batch = batch.astype(jnp.float32)
     return jnp.where(jnp.abs(batch) <= ABSURD, batch, mean)
 

@@ -66,7 +66,8 @@ class NormalizeObsOnline(Transform):
         if state == ():
             return obs
         seen = push(state, obs)
-        return (obs.astype(jnp.float32) - seen.mean) / spread(seen, self.epsilon)
+        most = jnp.sqrt(seen.count)  # of what is counted, nothing is beyond it
+        return jnp.clip((obs.astype(jnp.float32) - seen.mean) / spread(seen, self.epsilon), -most, most)
 
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
         check_stream(rollout, "normalize_obs_online")

@@ -10,6 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+#: Bounds of a learned Gaussian's log standard deviation, in unit coordinates: as in the published code of SAC. A deviation that
+#: nothing depends on would otherwise grow under an entropy bonus until it overflows.
+LOG_STD = (-20.0, 2.0)
+
 
 def supported(logits: jax.Array) -> jax.Array:
     """The logits ``[..., A]``; where all of a row are minus infinity (a mask at an episode's end, say) all are allowed instead."""
@@ -98,9 +102,13 @@ class MultiCategorical:
         """Joint log-probability ``[...]``, in nats."""
         return jnp.sum(self.parts.log_prob(action), axis=-1)
 
+    def entropies(self) -> jax.Array:
+        """The entropy of each part ``[..., len(nvec)]``, in nats."""
+        return self.parts.entropy()
+
     def entropy(self) -> jax.Array:
         """Joint entropy ``[...]``, in nats."""
-        return jnp.sum(self.parts.entropy(), axis=-1)
+        return jnp.sum(self.entropies(), axis=-1)
 
     def kl(self, other: "MultiCategorical") -> jax.Array:
         """``KL(self || other)`` ``[...]``, in nats."""
@@ -135,10 +143,13 @@ class DiagonalGaussian:
         z = (action - self.mean) * jnp.exp(-self.log_std)
         return -self._sum(0.5 * z**2 + self.log_std + 0.5 * math.log(2 * math.pi))
 
+    def entropies(self) -> jax.Array:
+        """The differential entropy of each element ``[..., D]``, in nats."""
+        return jnp.broadcast_to(self.log_std, self.mean.shape) + 0.5 * math.log(2 * math.pi * math.e)
+
     def entropy(self) -> jax.Array:
         """Differential entropy ``[...]``, in nats."""
-        per_element = jnp.broadcast_to(self.log_std, self.mean.shape) + 0.5 * math.log(2 * math.pi * math.e)
-        return self._sum(per_element)
+        return self._sum(self.entropies())
 
     def kl(self, other: "DiagonalGaussian") -> jax.Array:
         """``KL(self || other)`` ``[...]``, in nats."""
