@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy import LinearValue, border, context, rollout_of
 
+from rl_jax.errors import RLJaxError
 from rl_jax.experience import (
     GAE,
     Chain,
