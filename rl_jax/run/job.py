@@ -162,7 +162,8 @@ class Job:
         agent = state.agent
         state, metrics = trainer.advance(state, number)
         leaves = [x for x in jax.tree.leaves(trainer.params(state)) if jnp.issubdtype(x.dtype, jnp.inexact)]
-        finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in leaves]))
+        # An agent may have no parameters.
+        finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in leaves] or [jnp.bool_(True)]))
         failed = frozen | (metrics["nonfinite_update"] >= 0) | ~finite
         if not self.single:
             state = state.replace(agent=jax.tree.map(partial(jax.lax.select, failed), agent, state.agent))
