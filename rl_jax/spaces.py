@@ -1,8 +1,8 @@
 """Spaces: what observations and actions look like.
 
-Agents act in *unit coordinates*: every bounded continuous action lies in ``[-1, 1]`` and the loop maps it to the
-environment's own bounds with :func:`to_env_action`. So the stored action, and its log-probability, are the policy's own
-(never the clipped one), and no agent knows about bounds.
+Agents act in *unit coordinates*: ``[-1, 1]`` stands for the bounds of an element that has two, and all numbers for one that has
+one or none; :func:`to_env_action` maps them to the environment's own. So the stored action, and its log-probability, are the
+policy's own (never the mapped or clipped one), and no agent knows about bounds.
 """
 
 import math
@@ -13,14 +13,37 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rl_jax.action_map import from_unit, is_integer, limits, to_unit
 from rl_jax.errors import UnsupportedSpace
+
+#: Bounds from here on count as none: the widest float32 is how many libraries write "unbounded".
+_INFINITE = float(np.finfo(np.float32).max)
+
+
+def _choices(space: str, n: Any) -> int:
+    """``n`` if there can be as many choices.
+
+    Raises:
+        UnsupportedSpace: fewer than one, no whole number, or more than ``int32`` counts.
+    """
+    number = np.asarray(n)
+    if number.shape != () or number.dtype.kind not in "iu" or not 1 <= int(number) < 2**31:
+        raise UnsupportedSpace(f"{space} needs a whole number of choices from 1 to {2**31 - 1}, not {n!r}")
+    return int(number)
 
 
 @dataclass(frozen=True)
 class Discrete:
-    """One of ``n`` choices, an ``int32`` scalar in ``[0, n)``."""
+    """One of ``n`` choices, an ``int32`` scalar in ``[0, n)``.
+
+    Raises:
+        UnsupportedSpace: ``n`` is not a whole number from 1 on.
+    """
 
     n: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n", _choices("Discrete", self.n))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -33,9 +56,18 @@ class Discrete:
 
 @dataclass(frozen=True)
 class MultiDiscrete:
-    """``len(nvec)`` independent choices, an ``int32`` vector whose entry ``i`` lies in ``[0, nvec[i])``."""
+    """``len(nvec)`` independent choices, an ``int32`` vector whose entry ``i`` lies in ``[0, nvec[i])``.
+
+    Raises:
+        UnsupportedSpace: there is no part, or one of them has no choice.
+    """
 
     nvec: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.nvec) == 0:
+            raise UnsupportedSpace("MultiDiscrete needs at least one part; nvec is empty")
+        object.__setattr__(self, "nvec", tuple(_choices("each part of MultiDiscrete", n) for n in self.nvec))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -51,12 +83,48 @@ class Box:
     """An array of the given shape within per-element bounds (infinite where unbounded).
 
     ``low`` and ``high`` are tuples of ``prod(shape)`` floats in C order: a space is hashable, so static under jit.
+
+    Raises:
+        UnsupportedSpace: no elements, bounds that are NaN, reversed, of another number or beyond what ``dtype`` holds, or
+            whole numbers none of which lies within the bounds.
     """
 
     low: tuple[float, ...]
     high: tuple[float, ...]
     shape: tuple[int, ...]
     dtype: Any = jnp.float32
+
+    def __post_init__(self) -> None:
+        shape, number = tuple(self.shape), math.prod(self.shape)
+        if number == 0:
+            raise UnsupportedSpace(f"a Box needs at least one element, but its shape is {shape}")
+        if not len(self.low) == len(self.high) == number:
+            raise UnsupportedSpace(
+                f"a Box of shape {shape} needs {number} bounds on each side, not {len(self.low)} and {len(self.high)}: "
+                f"Box.of(low, high, shape) takes one number for all"
+            )
+        low, high = self.bounds()
+        if np.isnan(low).any() or np.isnan(high).any():
+            raise UnsupportedSpace("the bounds of a Box must be numbers (or infinite), not NaN")
+        if (low > high).any():
+            i = int(np.argmax(low > high))
+            raise UnsupportedSpace(
+                f"a Box needs low <= high, but element {i} has low {low[i]:g} and high {high[i]:g}: swap them"
+            )
+        least, most = limits(self.dtype)
+        for bound in (low, high):
+            if (beyond := np.isfinite(bound) & ((bound < least) | (bound > most))).any():
+                raise UnsupportedSpace(
+                    f"{jnp.dtype(self.dtype).name} holds numbers from {least:g} to {most:g}, so a Box of it has no bound "
+                    f"{bound[beyond][0]:g}: choose another dtype, or other bounds"
+                )
+        if is_integer(self.dtype) and (np.ceil(low) > np.floor(high)).any():
+            raise UnsupportedSpace("a Box of whole numbers has none between its bounds: widen them, or make it a float")
+
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """``low`` and ``high`` ``[prod(shape)]`` as ``float64``, infinite where there is none."""
+        low, high = np.asarray(self.low, np.float64), np.asarray(self.high, np.float64)
+        return np.where(low <= -_INFINITE, -np.inf, low), np.where(high >= _INFINITE, np.inf, high)
 
     @classmethod
     def of(cls, low: Any, high: Any, shape: tuple[int, ...], dtype: Any = jnp.float32) -> "Box":
@@ -70,39 +138,40 @@ class Box:
     @property
     def bounded(self) -> bool:
         """Whether every element has two finite bounds (float32's extremes count as infinite)."""
-        limit = float(np.finfo(np.float32).max)
-        return all(math.isfinite(x) and abs(x) < limit for x in self.low + self.high)
+        return bool(np.isfinite(self.bounds()).all())
 
 
 Space = Discrete | MultiDiscrete | Box
 
 
 def to_env_action(space: Space, action: jax.Array) -> jax.Array:
-    """The environment's action for a policy's action.
-
-    Bounded boxes: clip to ``[-1, 1]``, then scale linearly to ``[low, high]``. Everything else passes unchanged.
+    """The environment's action for a policy's action: in a box by :mod:`rl_jax.action_map`, otherwise unchanged.
 
     Args:
         space: the environment's action space.
         action: the policy's action(s), any leading axes, trailing axes ``space.shape``.
     """
-    if isinstance(space, Box):
-        if not space.bounded:
-            return action.astype(space.dtype)
-        low = np.asarray(space.low, np.float32).reshape(space.shape)
-        high = np.asarray(space.high, np.float32).reshape(space.shape)
-        unit = jnp.clip(action, -1.0, 1.0)
-        return jnp.asarray(low + (unit + 1.0) * 0.5 * (high - low), space.dtype)
-    return action
+    if not isinstance(space, Box):
+        return action
+    low, high = (bound.reshape(space.shape) for bound in space.bounds())
+    return from_unit(action, low, high, space.dtype)
 
 
 def to_unit_action(space: Space, action: jax.Array) -> jax.Array:
     """Inverse of :func:`to_env_action` within the bounds (for demonstrations and offline data)."""
-    if isinstance(space, Box) and space.bounded:
-        low = np.asarray(space.low, np.float32).reshape(space.shape)
-        high = np.asarray(space.high, np.float32).reshape(space.shape)
-        return (action - low) / (high - low) * 2.0 - 1.0
-    return action
+    if not isinstance(space, Box):
+        return action
+    low, high = (bound.reshape(space.shape) for bound in space.bounds())
+    return to_unit(jnp.asarray(action, space.dtype), low, high)
+
+
+def random_action(space: Space, key: jax.Array, *lead: int) -> jax.Array:
+    """Policy's actions ``[*lead, ...]``, each with equal probability (in unit coordinates, of a box)."""
+    shape = *lead, *space.shape
+    if isinstance(space, Box):
+        return jax.random.uniform(key, shape, jnp.float32, -1.0, 1.0)
+    count = space.n if isinstance(space, Discrete) else jnp.asarray(space.nvec, jnp.int32)
+    return jax.random.randint(key, shape, 0, count, jnp.int32)
 
 
 def describe(space: Space) -> str:
@@ -113,8 +182,7 @@ def describe(space: Space) -> str:
         return f"MultiDiscrete({list(space.nvec)})"
 
     def bound(values: tuple[float, ...]) -> str:
-        limit = float(np.finfo(np.float32).max)
-        shown = [("-inf" if x < 0 else "inf") if abs(x) >= limit else f"{x:g}" for x in values]
+        shown = [("-inf" if x < 0 else "inf") if abs(x) >= _INFINITE else f"{x:g}" for x in values]
         return shown[0] if len(set(shown)) == 1 else "[..]"
 
     return f"Box({bound(space.low)}..{bound(space.high)}, {space.shape}, {jnp.dtype(space.dtype).name})"

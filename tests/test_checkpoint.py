@@ -56,6 +56,16 @@ def test_round_trip_with_typed_keys(tmp_path):
     assert jax.random.uniform(found["key"]) == jax.random.uniform(state["key"])
 
 
+def test_a_number_of_python_is_kept_and_anything_else_is_named(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(1, {"count": 3, "rate": 0.5, "on": True})
+    restored = checkpoints.restore(1, {"count": 0, "rate": 0.0, "on": False})
+    assert (int(restored["count"]), float(restored["rate"]), bool(restored["on"])) == (3, 0.5, True)
+    with pytest.raises(RLJaxError, match=r"holds a str at \['name'\].*static field"):
+        checkpoints.save(2, {"name": "first"})
+    assert checkpoints.steps() == [1]
+
+
 def test_digest_knows_values_shapes_and_dtypes():
     x = np.arange(6, dtype=np.float32)
     others = [x + 1e-6, x.reshape(2, 3), x.astype(np.int32), [x, x], -x]

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from rl_jax.envs import Box, Discrete, adapt, check_env
+from rl_jax.envs import Box, Discrete, TupleEnv, adapt, check_env
 from rl_jax.errors import ProtocolError, UnsupportedSpace
 from rl_jax.types import Step
 
@@ -60,6 +60,47 @@ class OldLine(Line):
     def step_env(self, key, state, action, params):
         x, time = state["x"] + action, state["time"] + 1
         return jnp.asarray(x, jnp.float32)[None], {"x": x, "time": time}, 1.0, (x >= 3) | (time >= 5), {}
+
+
+class _From:
+    """A discrete space that begins elsewhere than at 0, as gymnasium has them."""
+
+    def __init__(self, n, start):
+        self.n, self.start, self.shape, self.dtype = n, start, (), jnp.int32
+
+
+class _SignedLine(OldLine):
+    """Moves by -1, 0 or 1, and shows the sum of the moves, -5 to 5, as one of eleven."""
+
+    def reset_env(self, key, params):
+        return jnp.int32(0), {"x": jnp.int32(0), "time": jnp.int32(0)}
+
+    def step_env(self, key, state, action, params):
+        x, time = state["x"] + action, state["time"] + 1
+        return x, {"x": x, "time": time}, jnp.float32(action), time >= 5, {}
+
+    def is_truncated(self, state, params):
+        return jnp.zeros((), bool)
+
+    name, default_params = "signed line", ()
+
+    def observation_space(self, params):
+        return _From(11, -5)
+
+    def action_space(self, params):
+        return _From(3, -1)
+
+
+@pytest.mark.parametrize("kind", ["gymnax", "tuple"])
+def test_discrete_spaces_keep_where_they_begin(kind):
+    """Ours begin at 0; what the environment is given and what it shows are its own numbers."""
+    env = adapt(_SignedLine()) if kind == "gymnax" else TupleEnv(_SignedLine())
+    assert env.action_space(()) == Discrete(3) and env.observation_space(()) == Discrete(11)
+    state, obs = env.reset(jax.random.key(0), ())
+    assert obs == 5
+    for action, move, shown in ((0, -1, 4), (1, 0, 4), (2, 1, 5), (2, 1, 6)):
+        state, obs, reward, *_ = env.step(jax.random.key(0), state, jnp.int32(action), ())
+        assert (int(reward), int(obs)) == (move, shown)
 
 
 def walk(env, action):

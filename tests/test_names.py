@@ -60,3 +60,14 @@ def test_an_agent_learns_with_it():
     after, _ = jax.jit(trainer.train_step)(state)
     same = jax.tree.map(lambda a, b: bool(jnp.all(a == b)), trainer.params(state), trainer.params(after))
     assert all(jax.tree.leaves(same))  # a step size of zero, and not Adam's
+
+
+@pytest.mark.parametrize("name", rl.agents.CONFIGS)
+def test_no_two_parts_of_an_agent_report_one_metric(name):
+    """Tracing a train step is enough: two writers of one name are refused there."""
+    config = rl.agents.CONFIGS[name]()
+    env = ENV if name not in ("td3", "ddpg") else rl.make("Pendulum-v1")
+    trainer = config.trainer(env)
+    state = jax.eval_shape(lambda key: trainer.init(key, 1), jax.random.key(0))
+    _, metrics = jax.eval_shape(trainer.train_step, state)
+    assert metrics.keys() >= {"episode/return"} and all(value.shape == () for value in metrics.values())

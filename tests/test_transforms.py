@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy import LinearValue, border, context, rollout_of
 
+from rl_jax.errors import RLJaxError
 from rl_jax.experience import (
     GAE,
     Chain,
@@ -360,16 +361,23 @@ def test_chain_applies_in_order():
 
 def test_chain_gives_every_transform_its_own_key():
     """Two noises in one chain that shared a key would be the same noise."""
-    state, new, *_ = through(chain(DOUBLE, PLUS, DOUBLE))
+    state, new, *_ = through(chain(DOUBLE, PLUS, DOUBLE.replace(name="again")))
     words = {tuple(w.tolist()) for w in (*state, *new)}
     assert len(words) == 6
 
 
 def test_chains_of_chains():
     """A chain is a transform: nesting changes the keys, not the result."""
-    _, _, reward, obs, metrics = through(chain(chain(DOUBLE), chain(chain(), PLUS, chain(PLUS, DOUBLE))))
+    more, last = PLUS.replace(name="more"), DOUBLE.replace(name="last")
+    _, _, reward, obs, metrics = through(chain(chain(DOUBLE), chain(chain(), PLUS, chain(more, last))))
     assert (reward, obs) == (8.0, 8.0)
-    assert set(metrics) == {"double", "plus"}
+    assert metrics == {"double": 0.0, "plus": 1.0, "more": 1.0, "last": 0.0}
+
+
+def test_two_transforms_do_not_report_under_one_name():
+    """One of the two numbers would be lost."""
+    with pytest.raises(RLJaxError, match="two parts report a metric 'plus'"):
+        through(chain(PLUS, PLUS))
 
 
 def test_empty_chain_changes_nothing():

@@ -11,10 +11,10 @@ from rl_jax.types import Rollout, Sample
 
 
 def check_bounded(agent: str, space: Any) -> None:
-    """Raise :class:`UnsupportedSpace` for a box without bounds: a squashed action would never leave ``[-1, 1]`` of it."""
+    """Raise :class:`UnsupportedSpace` for a box of which an element lacks a bound: there a squashed action never leaves ``[-1, 1]``."""
     if isinstance(space, Box) and not space.bounded:
         raise UnsupportedSpace(
-            f"{agent} acts within bounds, but this environment's {describe(space)} has none; "
+            f"{agent} acts within two bounds of every element, which this environment's {describe(space)} lacks; "
             f"choose another agent (see 'rl-jax list') or another environment"
         )
 

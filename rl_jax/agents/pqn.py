@@ -81,10 +81,7 @@ class PQN(ActsByValue):
             _, raw = self.policy.apply(params, carry, batch.obs, batch.first, key)
             q = pick(raw, batch.action)[..., 0]
             error = 0.5 * jnp.mean((q - batch.extras["value_target"]) ** 2)
-            return error, {
-                "loss/q": error,
-                "explore/epsilon": state.epsilon,
-            }  # "value/mean" is that of the value targets' transform
+            return error, {"loss/q": error, "value/chosen": jnp.mean(q), "explore/epsilon": state.epsilon}
 
         def step(now: PQNState, batch: Rollout, key: Key) -> tuple[PQNState, Metrics]:
             grads, metrics = jax.grad(loss, has_aux=True)(now.params, batch, key)

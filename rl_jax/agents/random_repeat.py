@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.errors import RLJaxError
-from rl_jax.spaces import Box, Discrete, MultiDiscrete, Space, check_supported
+from rl_jax.spaces import Box, Discrete, MultiDiscrete, Space, check_supported, random_action
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
 
 
@@ -55,11 +55,7 @@ class RandomRepeat:
     ) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
         """Actions ``[N, ...]``, which are the new memory as well; ``greedy`` makes no difference."""
         key_action, key_repeat = jax.random.split(key)
-        if isinstance(self.space, Box):
-            action = jax.random.uniform(key_action, carry.shape, carry.dtype, -1.0, 1.0)
-        else:
-            count = self.space.n if isinstance(self.space, Discrete) else jnp.asarray(self.space.nvec)  # type: ignore[union-attr]
-            action = jax.random.randint(key_action, carry.shape, 0, count, carry.dtype)
+        action = random_action(self.space, key_action, carry.shape[0])  # type: ignore[arg-type]
         again = ~first & (jax.random.uniform(key_repeat, first.shape, jnp.float32) < self.repeat)
         action = jnp.where(again.reshape(again.shape + (1,) * (carry.ndim - 1)), carry, action)
         return action, action, {}

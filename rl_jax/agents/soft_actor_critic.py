@@ -140,7 +140,7 @@ class SoftActorCritic:
             action = policy.mode()
             return carry, action, {"log_prob": policy.log_prob(action)}
         if isinstance(self.space, Discrete):
-            policy = Categorical(jnp.where(state.random, 0.0, policy.logits))
+            policy = Categorical(jnp.where(state.random & (policy.logits > -jnp.inf), 0.0, policy.logits))
             action = policy.sample(key)
             return carry, action, {"log_prob": policy.log_prob(action)}
         noise = jax.random.normal(key, policy.mean.shape)

@@ -13,7 +13,7 @@ from rl_jax.agents.continuous import check_bounded
 from rl_jax.agents.streaming import Memoryless, StepRule, Traced, TraceStep, check_stream, one_step, td_step
 from rl_jax.networks.own import made
 from rl_jax.networks.streaming import stream_value
-from rl_jax.spaces import Discrete, MultiDiscrete, Space
+from rl_jax.spaces import Space, random_action
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
 
 Policy = Callable[[Key, jax.Array], jax.Array]
@@ -21,12 +21,7 @@ Policy = Callable[[Key, jax.Array], jax.Array]
 
 def uniform(space: Space, key: Key, obs: jax.Array) -> jax.Array:
     """Any action, with equal probability: ``obs`` ``[N, ...]`` to actions ``[N, ...]`` in unit coordinates."""
-    shape = obs.shape[0], *space.shape
-    if isinstance(space, Discrete):
-        return jax.random.randint(key, shape, 0, space.n, jnp.int32)
-    if isinstance(space, MultiDiscrete):
-        return jax.random.randint(key, shape, 0, jnp.asarray(space.nvec, jnp.int32), jnp.int32)
-    return jax.random.uniform(key, shape, jnp.float32, -1.0, 1.0)
+    return random_action(space, key, obs.shape[0])
 
 
 @struct.dataclass

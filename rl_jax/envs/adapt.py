@@ -11,7 +11,7 @@ import numpy as np
 from rl_jax.envs import extras
 from rl_jax.envs.brax import BraxEnv
 from rl_jax.envs.dtypes import cached, concrete, like, narrow, scalar, single_width, strong
-from rl_jax.envs.gymnax import GymnaxEnv, convert_space
+from rl_jax.envs.gymnax import GymnaxEnv, beginning, convert_space, shifted
 from rl_jax.envs.limits import own_limit
 from rl_jax.envs.stateful import check_pure
 from rl_jax.errors import ProtocolError
@@ -113,6 +113,14 @@ def _params_of(env: Any) -> PyTree:
         return concrete(getattr(env, "default_params", ()))
 
 
+@cached
+def _beginnings(env: Any) -> tuple[Any, Any]:
+    """The first choices of observations and of actions."""
+    params = _params_of(env)
+    with single_width(), jax.ensure_compile_time_eval():
+        return beginning(env.observation_space(params)), beginning(env.action_space(params))
+
+
 @dataclass(frozen=True)
 class TupleEnv:
     """An environment whose ``step`` returns gymnax's tuple, of one of these kinds.
@@ -185,7 +193,7 @@ class TupleEnv:
         advance = self.env.step_env if self._pure else self.env.step
         with single_width():
             params = narrow(params)
-            result = advance(key, state, action, params)
+            result = advance(key, state, shifted(action, _beginnings(self.env)[1]), params)
             if not isinstance(result, tuple) or len(result) not in (5, 6):
                 raise ProtocolError(
                     f"{self.name}: step must return (obs, state, reward, done, info) or "
@@ -223,7 +231,7 @@ class TupleEnv:
         if not hasattr(obs, "dtype"):
             raise ProtocolError(f"{self.name}: the observation must be one array, but is {_shown(obs)}")
         integer = jnp.issubdtype(obs.dtype, jnp.integer)
-        return strong(obs) if integer else jnp.asarray(obs, jnp.float32)
+        return shifted(strong(obs), -_beginnings(self.env)[0]) if integer else jnp.asarray(obs, jnp.float32)
 
     def _narrowed(self, space: Space) -> Space:
         """``space`` with the dtype that observations and actions are given here."""

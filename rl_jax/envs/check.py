@@ -1,4 +1,4 @@
-"""Does an environment keep the protocol? Answered by abstract evaluation, without compiling or running anything."""
+"""Does an environment keep the protocol? Answered by abstract evaluation; what its numbers are, by playing it."""
 
 from typing import Any
 
@@ -7,17 +7,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from rl_jax.envs.adapt import MEMBERS
+from rl_jax.envs.played import played
 from rl_jax.errors import ProtocolError, RLJaxError
 from rl_jax.spaces import Box, Discrete, MultiDiscrete, Space
 from rl_jax.types import PyTree, Step
 
 
-def check_env(env: Any, params: PyTree = None) -> None:
+def check_env(env: Any, params: PyTree = None, steps: int = 0) -> None:
     """Check that ``reset`` and ``step`` of ``env`` can be traced and keep to :class:`rl_jax.types.Environment`.
 
     Args:
         env: the environment to check (adapt it first if it is foreign).
         params: parameters of one task; the environment's defaults if ``None``.
+        steps: so many random steps are played too, and their observations and rewards compared with what the spaces promise.
+            With 0 nothing is compiled or run.
 
     Raises:
         ProtocolError: one line per violation; each names the environment, the field, what came, what was expected, and
@@ -33,6 +36,8 @@ def check_env(env: Any, params: PyTree = None) -> None:
     if params is None:
         params = env.default_params
     problems = _spaces(name, env, params) or _reset(name, env, params) or _step(name, env, params)
+    if not problems and steps:
+        problems = played(name, env, params, steps)
     if problems:
         raise ProtocolError("\n".join(problems))
 

@@ -47,6 +47,8 @@ def convert_space(name: str, space: Any, dtype: Any = None) -> Space:
         return space
     if hasattr(space, "n") and getattr(space, "shape", ()) == ():
         return Discrete(int(space.n))
+    if hasattr(space, "nvec") and np.ndim(space.nvec) == 1:
+        return MultiDiscrete(tuple(int(n) for n in space.nvec))
     if all(hasattr(space, field) for field in ("low", "high", "shape")):
         shape = tuple(int(size) for size in space.shape)
         # The widest float32 is how gymnax writes "unbounded".
@@ -60,10 +62,31 @@ def convert_space(name: str, space: Any, dtype: Any = None) -> Space:
     )
 
 
+def beginning(space: Any) -> Any:
+    """The first of a foreign discrete space's choices (of each part): gymnasium's ``start``, 0 where there is none.
+
+    Ours all begin at 0: an adapter adds it to actions, and takes it from observations.
+    """
+    return np.asarray(getattr(space, "start", 0), np.int32)
+
+
 @cached
 def _default_params(env: Any) -> PyTree:
     with single_width(), jax.ensure_compile_time_eval():
         return concrete(env.default_params)
+
+
+def shifted(x: jax.Array, by: Any) -> jax.Array:
+    """``x + by``, and ``x`` itself where that is nothing."""
+    return x + by if np.any(by) else x
+
+
+@cached
+def _beginnings(env: Any) -> tuple[Any, Any]:
+    """Of observations and of actions."""
+    params = _default_params(env)
+    with single_width(), jax.ensure_compile_time_eval():
+        return beginning(env.observation_space(params)), beginning(env.action_space(params))
 
 
 @cached
@@ -79,7 +102,7 @@ def _dtypes(env: Any) -> tuple[Any, Any]:
         found = jax.eval_shape(lambda: env.reset_env(jax.random.key(0), params))[0]
 
     def declared(space: Any) -> Any:
-        return jnp.int32 if hasattr(space, "n") else np.dtype(space.dtype)
+        return jnp.int32 if hasattr(space, "n") or hasattr(space, "nvec") else np.dtype(space.dtype)
 
     def integer(dtype: Any) -> bool:
         return bool(jnp.issubdtype(dtype, jnp.integer))
@@ -131,7 +154,7 @@ class GymnaxEnv:
         """One step, without any reset. ``reward`` is ``float32``; the flags are exclusive booleans."""
         with single_width():
             params = narrow(params)
-            action = jnp.asarray(action, _dtypes(self.env)[1])
+            action = shifted(jnp.asarray(action, _dtypes(self.env)[1]), _beginnings(self.env)[1])
             obs, new, reward, ended, info = self.env.step_env(key, state, action, params)
             terminated = scalar(ended, bool)
             truncated = scalar(self.env.is_truncated(new, params), bool) & ~terminated
@@ -160,7 +183,7 @@ class GymnaxEnv:
             raise UnsupportedSpace(
                 f"{self.name}: the observation is a {type(obs).__name__}, not one array; concatenate its parts"
             )
-        return jnp.asarray(obs, self._obs_dtype())
+        return shifted(jnp.asarray(obs, self._obs_dtype()), -_beginnings(self.env)[0])
 
     def _obs_dtype(self) -> Any:
         return np.dtype(bool) if self.binary else _dtypes(self.env)[0]

@@ -8,9 +8,9 @@ import jax
 import optax
 from flax import struct
 
-from rl_jax.networks.torsos import CNN, MLP, Dense, Identity
+from rl_jax.networks.torsos import CNN, MLP, Dense, Identity, is_image
 from rl_jax.ops import descend, permutation
-from rl_jax.spaces import Box, Space
+from rl_jax.spaces import Space
 from rl_jax.types import Key, PyTree, Rollout
 
 
@@ -29,7 +29,7 @@ class Embedding(nn.Module):
 
     @nn.compact
     def __call__(self, obs: jax.Array) -> jax.Array:
-        image = isinstance(self.space, Box) and len(self.space.shape) == 3
+        image = is_image(self.space)
         x = CNN(self.space, width=None)(obs) if image else Identity(self.space)(obs)
         return Dense(self.features, 1.0)(MLP(self.hidden, nn.relu)(x))
 

@@ -10,10 +10,23 @@ from rl_jax.experience.transform import Transform
 from rl_jax.spaces import Box
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 
+#: Numbers beyond this count as errors of a simulator, not as data: float32 is coarser than 65,000 there, and one of them would
+#: outweigh everything seen before or after.
+ABSURD = 1e12
+
+
+def plausible(batch: jax.Array, mean: jax.Array) -> jax.Array:
+    """``batch`` ``[..., shape]`` as ``float32``, with ``mean`` ``[shape]`` for what is NaN, infinite or beyond :data:`ABSURD`."""
+    batch = batch.astype(jnp.float32)
+    return jnp.where(jnp.abs(batch) <= ABSURD, batch, mean)
+
 
 @struct.dataclass
 class RunningMoments:
     """Mean and variance of everything seen, merged batch by batch (Chan, Golub & LeVeque 1979).
+
+    Elements that are not finite or beyond :data:`ABSURD` are left out: the mean so far stands in for them. One bad number would
+    otherwise stay in the statistics for ever.
 
     ``count`` is capped: float32 sums saturate on long runs, so beyond ``max_count`` items the merge becomes an exponential
     average whose window is ``max_count`` items.
@@ -30,7 +43,7 @@ class RunningMoments:
 
     def merge(self, batch: jax.Array, max_count: float = 1e8) -> "RunningMoments":
         """Moments after a batch ``[B, ...]`` (population variance)."""
-        batch = batch.astype(jnp.float32)
+        batch = plausible(batch, self.mean)
         n = jnp.float32(batch.shape[0])
         mean, var = jnp.mean(batch, axis=0), jnp.var(batch, axis=0)
         total = self.count + n

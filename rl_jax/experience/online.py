@@ -11,16 +11,19 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.errors import RLJaxError
-from rl_jax.experience.normalize import RunningMoments
+from rl_jax.experience.normalize import RunningMoments, plausible
 from rl_jax.experience.transform import Transform
 from rl_jax.spaces import Box
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 
 
 def push(moments: RunningMoments, item: jax.Array) -> RunningMoments:
-    """Moments after one more item (Welford 1962). From 2^24 items on, the last ones weigh ``2^-24`` each."""
+    """Moments after one more item (Welford 1962). From 2^24 items on, the last ones weigh ``2^-24`` each.
+
+    Implausible elements are left out, as in :class:`~rl_jax.experience.normalize.RunningMoments`.
+    """
     count = moments.count + 1.0
-    shift, share = item.astype(jnp.float32) - moments.mean, 1.0 / count
+    shift, share = plausible(item, moments.mean) - moments.mean, 1.0 / count
     var = (moments.var + shift**2 * share) * (1.0 - share)
     return RunningMoments(moments.mean + shift * share, var, count)
 
@@ -63,7 +66,8 @@ class NormalizeObsOnline(Transform):
         if state == ():
             return obs
         seen = push(state, obs)
-        return (obs.astype(jnp.float32) - seen.mean) / spread(seen, self.epsilon)
+        most = jnp.sqrt(seen.count)  # of what is counted, nothing is beyond it
+        return jnp.clip((obs.astype(jnp.float32) - seen.mean) / spread(seen, self.epsilon), -most, most)
 
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
         check_stream(rollout, "normalize_obs_online")

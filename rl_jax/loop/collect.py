@@ -94,6 +94,7 @@ def collect(
         # A step that both ends the task and meets the limit ended the task: there is nothing to bootstrap from.
         truncated = truncated & ~terminated
         done = terminated | truncated
+        last_obs = usable_end(out.obs, done)
 
         def reset(done: jax.Array, index: jax.Array, current: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
             return restart(_start_one(curriculum, curriculum_state, key_reset), done, index, current, *costs)
@@ -111,7 +112,7 @@ def collect(
 
             return jax.lax.cond(any_true(truncated), some, lambda: jnp.zeros(truncated.shape, jnp.float32))
 
-        truncated_value = per_device(bootstrap, truncated, memory, out.obs)
+        truncated_value = per_device(bootstrap, truncated, memory, last_obs)
         after = Collector(there, jnp.where(done, 0.0, returns), jnp.where(done, 0, lengths))
         row = {
             "obs": here.obs,
@@ -120,7 +121,7 @@ def collect(
             "terminated": terminated,
             "truncated": truncated,
             "first": here.first,
-            "next_obs": out.obs,
+            "next_obs": last_obs,
             "carry": here.carry,
             "env_state": here.env_state,
             "level": here.level,
@@ -135,6 +136,18 @@ def collect(
     (collector, means), rows = jax.lax.scan(step, (collector, means), jax.random.split(key, length))
     # Summed over environments once, here: over many devices, a sum in every step would make them wait for one another.
     return collector, Rollout(**rows, start=start, last=collector.here), jax.tree.map(jnp.sum, means)
+
+
+def usable_end(obs: jax.Array, done: jax.Array) -> jax.Array:
+    """Observations ``[N, ...]`` with zeros for what is not finite where an episode is ``done`` ``[N]``.
+
+    A simulator that blows up often ends the episode and shows NaN. After a termination nobody needs that observation, but networks
+    are run on it, whose gradients multiply by zero and make NaN of NaN. Within an episode it stays, for the policy acts on it.
+    """
+    if not jnp.issubdtype(obs.dtype, jnp.floating):
+        return obs
+    ended = done.reshape(-1, *(1,) * (obs.ndim - 1))
+    return jnp.where(ended & ~jnp.isfinite(obs), 0.0, obs)
 
 
 def _costs(

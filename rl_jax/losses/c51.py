@@ -52,6 +52,8 @@ class Categorical51:
             reward, discount: ``[...]``.
         """
         log_p = jax.nn.log_softmax(chosen)
+        # Where nothing follows all mass moves to the reward, whatever the logits, but they must be numbers.
+        following = jnp.where((discount[..., None] == 0.0) & ~jnp.isfinite(following), 0.0, following)
         moved = reward[..., None] + discount[..., None] * self._support()
         target = jax.lax.stop_gradient(project(jax.nn.softmax(following), moved, self.low, self.high))
         cross = -jnp.sum(target * log_p, axis=-1)

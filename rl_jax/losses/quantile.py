@@ -33,7 +33,9 @@ class Quantiles:
             following: target quantiles of the next action ``[..., K]``.
             reward, discount: ``[...]``.
         """
-        target = jax.lax.stop_gradient(reward[..., None] + discount[..., None] * following)
+        target = jax.lax.stop_gradient(
+            reward[..., None] + discount[..., None] * jnp.where(discount[..., None] == 0.0, 0.0, following)
+        )
         error = target[..., None, :] - chosen[..., :, None]
         level = ((jnp.arange(self.atoms) + 0.5) / self.atoms)[:, None]
         weight = jnp.abs(level - (error < 0).astype(error.dtype))

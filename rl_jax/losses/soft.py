@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rl_jax.networks.distributions import Categorical
+from rl_jax.networks.distributions import Categorical, log_probabilities, mean_under
 from rl_jax.networks.squashed import TanhGaussian
 
 
@@ -25,7 +25,7 @@ class Choice(NamedTuple):
 
     def mean(self, x: jax.Array) -> jax.Array:
         """The policy's expectation ``[B]`` of ``x`` ``[B]`` (a sample of it) or ``[B, A]`` (exact)."""
-        return x if self.action is not None else jnp.sum(jnp.exp(self.log_prob) * x, axis=-1)
+        return x if self.action is not None else mean_under(self.log_prob, x)
 
 
 def choose(
@@ -36,8 +36,8 @@ def choose(
     These are differentiable in the policy's parameters (Kingma & Welling 2014), in ``log_prior`` too.
     """
     if isinstance(policy, Categorical):
-        log_prior = None if prior is None else jax.nn.log_softmax(prior.logits)  # type: ignore[union-attr]
-        return Choice(None, jax.nn.log_softmax(policy.logits), log_prior)
+        log_prior = None if prior is None else log_probabilities(prior.logits)  # type: ignore[union-attr]
+        return Choice(None, log_probabilities(policy.logits), log_prior)
     u = policy.mean if noise is None else policy.unsquashed(noise)
     log_prior = None if prior is None else prior.log_prob_unsquashed(u)  # type: ignore[union-attr]
     return Choice(jnp.tanh(u), policy.log_prob_unsquashed(u), log_prior)

@@ -16,8 +16,11 @@ def bootstrap_discount(batch: Rollout) -> jax.Array:
 
 
 def td_target(batch: Rollout, next_value: jax.Array) -> jax.Array:
-    """``reward + discount * V(next_obs)``, with the value of what follows a termination zero; shapes as ``batch.reward``."""
-    return batch.reward + bootstrap_discount(batch) * next_value
+    """``reward + discount * V(next_obs)``; shapes as ``batch.reward``.
+
+    Nothing follows a termination: the value there is not looked at, so it may be anything, NaN too.
+    """
+    return batch.reward + bootstrap_discount(batch) * jnp.where(batch.terminated, 0.0, next_value)
 
 
 def huber(error: jax.Array, delta: Any = None) -> jax.Array:
@@ -73,7 +76,7 @@ class ExpectedValue:
             reward: ``[...]``, of all the steps between.
             discount: ``[...]``, zero after a termination.
         """
-        value, after = chosen[..., 0], following[..., 0]
+        value, after = chosen[..., 0], jnp.where(discount == 0.0, 0.0, following[..., 0])
         target = rescale(reward + discount * unscale(after)) if self.rescaled else reward + discount * after
         error = value - jax.lax.stop_gradient(target)
         return huber(error, self.delta), jnp.abs(error)

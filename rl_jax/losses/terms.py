@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.networks.distributions import Categorical
 from rl_jax.types import Context, Metrics, PyTree, Rollout
 
 
@@ -72,11 +73,22 @@ class ClippedValue:
 
 @struct.dataclass
 class NegativeEntropy:
-    """Minus the policy's entropy, in nats: a positive weight rewards randomness."""
+    """Minus the policy's entropy, in nats: a positive weight rewards randomness.
+
+    The sum hides that one part of an action has no randomness left while another's grows: of several parts the least and the
+    largest entropy are reported too.
+    """
 
     def __call__(self, params: PyTree, batch: Rollout, context: Context) -> tuple[jax.Array, Metrics]:
-        entropy = context.outputs.policy.entropy()
-        return -entropy, {"policy/entropy": entropy}
+        policy = context.outputs.policy
+        entropy = policy.entropy()
+        metrics = {"policy/entropy": entropy}
+        if not isinstance(policy, Categorical):
+            each = policy.entropies()
+            each = each.reshape(*entropy.shape, -1)
+            if each.shape[-1] > 1:
+                metrics |= {"policy/entropy_least": jnp.min(each, -1), "policy/entropy_largest": jnp.max(each, -1)}
+        return -entropy, metrics
 
 
 @struct.dataclass

@@ -8,11 +8,12 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.errors import chosen
-from rl_jax.networks.distributions import Categorical, DiagonalGaussian, Distribution, MultiCategorical
+from rl_jax.networks.distributions import LOG_STD, Categorical, DiagonalGaussian, Distribution, MultiCategorical
 from rl_jax.networks.memory import GRU, NoMemory
-from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Dense, Identity
+from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Dense, Identity, is_image
 from rl_jax.networks.transformer import Transformer
-from rl_jax.spaces import Box, Discrete, MultiDiscrete, Space
+from rl_jax.ops import within
+from rl_jax.spaces import Discrete, MultiDiscrete, Space
 from rl_jax.types import Spec
 
 
@@ -47,7 +48,7 @@ class PolicyHead(nn.Module):
         log_std = self.param("log_std", nn.initializers.zeros, (size,), jnp.float32)
         mean = Dense(size, 0.01)(x)
         shape = (*mean.shape[:-1], *self.space.shape)
-        log_std = jnp.broadcast_to(log_std, mean.shape).reshape(shape)
+        log_std = jnp.broadcast_to(within(log_std, *LOG_STD), mean.shape).reshape(shape)
         return DiagonalGaussian(mean.reshape(shape), log_std, len(self.space.shape))
 
 
@@ -96,7 +97,7 @@ def actor_critic(
     torso, and one embedding layer of ``hidden[0]`` before it where the torso itself learns nothing. ``dtype`` is that of the
     hidden layers' arithmetic (not of the memory's, the heads' or the parameters').
     """
-    image = isinstance(spec.obs_space, Box) and len(spec.obs_space.shape) == 3
+    image = is_image(spec.obs_space)
     function = chosen("activation", activation, ACTIVATIONS)
     heads = () if image else hidden
     torso: nn.Module = CNN(spec.obs_space, dtype=dtype) if image else Identity(spec.obs_space)

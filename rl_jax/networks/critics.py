@@ -12,14 +12,12 @@ import jax
 import jax.numpy as jnp
 
 from rl_jax.errors import chosen
-from rl_jax.networks.distributions import Categorical
+from rl_jax.networks.distributions import LOG_STD, Categorical
 from rl_jax.networks.squashed import TanhGaussian
-from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Dense, Identity
-from rl_jax.spaces import Box, Discrete, Space
+from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Dense, Identity, is_image
+from rl_jax.ops import within
+from rl_jax.spaces import Discrete, Space
 from rl_jax.types import Spec
-
-#: Bounds of the Gaussian's log standard deviation, as in the published code of SAC.
-LOG_STD = (-20.0, 2.0)
 
 
 class Body(nn.Module):
@@ -32,7 +30,7 @@ class Body(nn.Module):
 
     @nn.compact
     def __call__(self, obs: jax.Array, action: jax.Array | None = None) -> jax.Array:
-        image = isinstance(self.space, Box) and len(self.space.shape) == 3
+        image = is_image(self.space)
         x = (CNN(self.space, dtype=self.dtype) if image else Identity(self.space))(obs)
         if action is not None:
             x = jnp.concatenate([x, action], axis=-1)
@@ -53,7 +51,7 @@ class StochasticActor(nn.Module):
             return Categorical(Dense(self.action_space.n, 0.01)(x))
         shape = self.action_space.shape
         mean, log_std = jnp.split(Dense(2 * math.prod(shape), 0.01)(x), 2, axis=-1)
-        log_std = jnp.clip(log_std, *LOG_STD)
+        log_std = within(log_std, *LOG_STD)
         return TanhGaussian(mean.reshape(-1, *shape), log_std.reshape(-1, *shape), len(shape))
 
 

@@ -10,77 +10,117 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+#: Bounds of a learned Gaussian's log standard deviation, in unit coordinates: as in the published code of SAC. A deviation that
+#: nothing depends on would otherwise grow under an entropy bonus until it overflows.
+LOG_STD = (-20.0, 2.0)
+
+
+def supported(logits: jax.Array) -> jax.Array:
+    """The logits ``[..., A]``; where all of a row are minus infinity (a mask at an episode's end, say) all are allowed instead."""
+    return jnp.where(jnp.max(logits, axis=-1, keepdims=True) == -jnp.inf, 0.0, logits)
+
+
+def log_probabilities(logits: jax.Array) -> jax.Array:
+    """Log-probabilities ``[..., A]``, in nats; a logit of minus infinity forbids a choice."""
+    return jax.nn.log_softmax(supported(logits))
+
+
+def mean_under(log_p: jax.Array, x: jax.Array) -> jax.Array:
+    """The mean ``[...]`` of ``x`` ``[..., A]`` under probabilities ``exp(log_p)`` ``[..., A]``.
+
+    What has no probability adds nothing, whatever ``x`` is there: selected before the product, so that neither the value nor the
+    gradient multiplies zero by infinity.
+    """
+    return jnp.sum(jnp.exp(log_p) * jnp.where(log_p > -jnp.inf, x, 0.0), axis=-1)
+
 
 @struct.dataclass
 class Categorical:
-    """One of ``A`` choices; ``logits`` ``[..., A]``, actions ``int32 [...]``."""
+    """One of ``A`` choices; ``logits`` ``[..., A]``, actions ``int32 [...]``.
+
+    A logit of minus infinity forbids a choice: it has no probability and adds nothing to entropy, divergence or gradient.
+    """
 
     logits: jax.Array
 
     def sample(self, key: jax.Array) -> jax.Array:
         """Draw actions ``[...]``."""
-        return jax.random.categorical(key, self.logits).astype(jnp.int32)
+        return jax.random.categorical(key, supported(self.logits)).astype(jnp.int32)
 
     def mode(self) -> jax.Array:
         """The most probable action ``[...]``."""
         return jnp.argmax(self.logits, axis=-1).astype(jnp.int32)
 
     def log_prob(self, action: jax.Array) -> jax.Array:
-        """Log-probability ``[...]``, in nats."""
-        chosen = jax.nn.one_hot(action, self.logits.shape[-1], dtype=self.logits.dtype)
-        return jnp.sum(jax.nn.log_softmax(self.logits) * chosen, axis=-1)
+        """Log-probability ``[...]``, in nats; minus infinity of a forbidden choice."""
+        chosen = action[..., None] == jnp.arange(self.logits.shape[-1])
+        return jnp.sum(jnp.where(chosen, log_probabilities(self.logits), 0.0), axis=-1)
 
     def entropy(self) -> jax.Array:
         """Entropy ``[...]``, in nats."""
-        log_p = jax.nn.log_softmax(self.logits)
-        return -jnp.sum(jnp.exp(log_p) * log_p, axis=-1)
+        log_p = log_probabilities(self.logits)
+        return -mean_under(log_p, log_p)
 
     def kl(self, other: "Categorical") -> jax.Array:
-        """``KL(self || other)`` ``[...]``, in nats."""
-        log_p, log_q = jax.nn.log_softmax(self.logits), jax.nn.log_softmax(other.logits)
-        return jnp.sum(jnp.exp(log_p) * (log_p - log_q), axis=-1)
+        """``KL(self || other)`` ``[...]``, in nats; infinite where ``other`` forbids what ``self`` does."""
+        log_p, log_q = log_probabilities(self.logits), log_probabilities(other.logits)
+        possible = log_p > -jnp.inf
+        return mean_under(log_p, jnp.where(possible, log_p, 0.0) - jnp.where(possible, log_q, 0.0))
 
 
 @struct.dataclass
 class MultiCategorical:
-    """Independent choices side by side; ``logits`` ``[..., sum(nvec)]``, actions ``int32 [..., len(nvec)]``."""
+    """Independent choices side by side; ``logits`` ``[..., sum(nvec)]``, actions ``int32 [..., len(nvec)]``.
+
+    Computed as one batch of categoricals, each filled up with forbidden choices to the largest: what is compiled does not grow
+    with the number of parts.
+    """
 
     logits: jax.Array
     nvec: tuple[int, ...] = struct.field(pytree_node=False)
 
-    def _parts(self) -> list[Categorical]:
-        cuts = np.cumsum(self.nvec)[:-1].tolist()
-        return [Categorical(part) for part in jnp.split(self.logits, cuts, axis=-1)]
+    @property
+    def parts(self) -> Categorical:
+        """One categorical per part, ``[..., len(nvec)]``."""
+        sizes, most = np.asarray(self.nvec), max(self.nvec)
+        if min(self.nvec) == most:
+            return Categorical(self.logits.reshape(*self.logits.shape[:-1], len(sizes), most))
+        place = np.cumsum(sizes)[:, None] - sizes[:, None] + np.arange(most)
+        place = np.where(np.arange(most) < sizes[:, None], place, sum(self.nvec))
+        return Categorical(jnp.take(self.logits, place, axis=-1, mode="fill", fill_value=-jnp.inf))
 
     def sample(self, key: jax.Array) -> jax.Array:
         """Draw actions ``[..., len(nvec)]``."""
         keys = jax.random.split(key, len(self.nvec))
-        return jnp.stack([part.sample(keys[i]) for i, part in enumerate(self._parts())], axis=-1)
+        return jax.vmap(lambda key, part: part.sample(key), in_axes=(0, -2), out_axes=-1)(keys, self.parts)
 
     def mode(self) -> jax.Array:
         """The most probable action ``[..., len(nvec)]``."""
-        return jnp.stack([part.mode() for part in self._parts()], axis=-1)
+        return self.parts.mode()
 
     def log_prob(self, action: jax.Array) -> jax.Array:
         """Joint log-probability ``[...]``, in nats."""
-        return sum((p.log_prob(action[..., i]) for i, p in enumerate(self._parts())), start=jnp.zeros(()))
+        return jnp.sum(self.parts.log_prob(action), axis=-1)
+
+    def entropies(self) -> jax.Array:
+        """The entropy of each part ``[..., len(nvec)]``, in nats."""
+        return self.parts.entropy()
 
     def entropy(self) -> jax.Array:
         """Joint entropy ``[...]``, in nats."""
-        return sum((p.entropy() for p in self._parts()), start=jnp.zeros(()))
+        return jnp.sum(self.entropies(), axis=-1)
 
     def kl(self, other: "MultiCategorical") -> jax.Array:
         """``KL(self || other)`` ``[...]``, in nats."""
-        pairs = zip(self._parts(), other._parts(), strict=True)
-        return sum((p.kl(q) for p, q in pairs), start=jnp.zeros(()))
+        return jnp.sum(self.parts.kl(other.parts), axis=-1)
 
 
 @struct.dataclass
 class DiagonalGaussian:
     """A Gaussian with diagonal covariance; ``mean`` and ``log_std`` ``[..., D]``, actions ``float [..., D]``.
 
-    In unit coordinates: the environment clips to ``[-1, 1]`` and rescales, the log-probability stays that of the unclipped
-    draw, so the ratio of two policies is exact. ``axes`` trailing axes are the action's own: 1 for a vector, 0 for a scalar.
+    In unit coordinates: the loop maps them to the environment's bounds (:mod:`rl_jax.action_map`), the log-probability stays that
+    of the draw, so the ratio of two policies is exact. ``axes`` trailing axes are the action's own: 1 for a vector, 0 for a scalar.
     """
 
     mean: jax.Array
@@ -103,10 +143,13 @@ class DiagonalGaussian:
         z = (action - self.mean) * jnp.exp(-self.log_std)
         return -self._sum(0.5 * z**2 + self.log_std + 0.5 * math.log(2 * math.pi))
 
+    def entropies(self) -> jax.Array:
+        """The differential entropy of each element ``[..., D]``, in nats."""
+        return jnp.broadcast_to(self.log_std, self.mean.shape) + 0.5 * math.log(2 * math.pi * math.e)
+
     def entropy(self) -> jax.Array:
         """Differential entropy ``[...]``, in nats."""
-        per_element = jnp.broadcast_to(self.log_std, self.mean.shape) + 0.5 * math.log(2 * math.pi * math.e)
-        return self._sum(per_element)
+        return self._sum(self.entropies())
 
     def kl(self, other: "DiagonalGaussian") -> jax.Array:
         """``KL(self || other)`` ``[...]``, in nats."""

@@ -10,8 +10,7 @@ from flax import struct
 from rl_jax.errors import chosen
 from rl_jax.networks.memory import GRU, NoMemory
 from rl_jax.networks.noisy import NoisyDense
-from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Dense, Identity, LayerNorm
-from rl_jax.spaces import Box
+from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Dense, Identity, LayerNorm, is_image
 from rl_jax.types import Spec
 
 
@@ -101,7 +100,7 @@ def q_network(
     With ``memory="gru"``, vectors get one layer of ``hidden[0]`` before the memory. ``dtype`` is that of the hidden layers'
     arithmetic (not of noisy ones, the memory's, the outputs' or the parameters').
     """
-    image = isinstance(spec.obs_space, Box) and len(spec.obs_space.shape) == 3
+    image = is_image(spec.obs_space)
     torso: nn.Module = CNN(spec.obs_space, width=None, normalize=normalize, dtype=dtype) if image else Identity(spec.obs_space)
     widths = ((64,) if dueling else (128,)) if image else hidden
     if memory == "gru" and not image:

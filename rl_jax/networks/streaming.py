@@ -11,11 +11,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from rl_jax.networks.distributions import Categorical, DiagonalGaussian, Distribution, MultiCategorical
+from rl_jax.networks.distributions import LOG_STD, Categorical, DiagonalGaussian, Distribution, MultiCategorical
 from rl_jax.networks.initializers import sparse
 from rl_jax.networks.q_network import QOutputs
-from rl_jax.networks.torsos import Conv, Dense, LayerNorm, to_float, to_vector
-from rl_jax.spaces import Box, Discrete, MultiDiscrete, Space
+from rl_jax.networks.torsos import Conv, Dense, LayerNorm, is_image, to_float, to_vector
+from rl_jax.spaces import Discrete, MultiDiscrete, Space
 from rl_jax.types import Spec
 
 #: Where the number behind a standard deviation stops: far below, the deviation would be zero and its gradient infinite.
@@ -47,7 +47,7 @@ class StreamBody(nn.Module):
         def activated(x: jax.Array) -> jax.Array:
             return nn.leaky_relu(LayerNorm(1e-5, affine=False)(x) if self.normalize else x)
 
-        image = isinstance(self.space, Box) and len(self.space.shape) == 3
+        image = is_image(self.space)
         if image:
             x = Conv(16, kernel_init=first)(to_float(obs, self.space))
             x = activated(x.reshape(*x.shape[:-3], -1))
@@ -100,7 +100,8 @@ class StreamActor(nn.Module):
             return MultiCategorical(self.body(obs, sum(space.nvec)), space.nvec)
         mean, deviation = jnp.split(self.body(obs, 2 * math.prod(space.shape)), 2, axis=-1)
         shape = (*mean.shape[:-1], *space.shape)
-        log_std = jnp.log(nn.softplus(jnp.maximum(deviation, LEAST)))
+        # A bound from above for the reason given at LOG_STD; softplus is the identity there.
+        log_std = jnp.log(nn.softplus(jnp.clip(deviation, LEAST, math.exp(LOG_STD[1]))))
         return DiagonalGaussian(mean.reshape(shape), log_std.reshape(shape), len(space.shape))
 
 

@@ -6,25 +6,41 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from rl_jax.errors import UnsupportedSpace
 from rl_jax.networks.initializers import orthogonal
 from rl_jax.ops.product import product
-from rl_jax.spaces import Discrete, MultiDiscrete, Space
+from rl_jax.spaces import Box, Discrete, MultiDiscrete, Space
 
 Activation = Callable[[jax.Array], jax.Array]
 ACTIVATIONS: dict[str, Activation] = {"tanh": nn.tanh, "relu": nn.relu, "silu": nn.silu, "gelu": nn.gelu}
 
 
 def to_float(obs: jax.Array, space: Space) -> jax.Array:
-    """Observations as floats: one-hot for (multi-)discrete spaces, ``/255`` for ``uint8``, otherwise a cast."""
+    """Observations as floats: one-hot for (multi-)discrete spaces, bounds to ``[0, 1]`` for ``uint8``, otherwise a cast."""
     if isinstance(space, Discrete):
         return jax.nn.one_hot(obs, space.n, dtype=jnp.float32)
     if isinstance(space, MultiDiscrete):
-        hot = [jax.nn.one_hot(obs[..., i], n, dtype=jnp.float32) for i, n in enumerate(space.nvec)]
-        return jnp.concatenate(hot, axis=-1)
-    if obs.dtype == jnp.uint8:
-        return obs.astype(jnp.float32) / 255.0
-    return obs.astype(jnp.float32)
+        part = np.repeat(np.arange(len(space.nvec)), space.nvec)
+        choice = np.concatenate([np.arange(n) for n in space.nvec])
+        return (obs[..., part] == choice).astype(jnp.float32)
+    x = obs.astype(jnp.float32)
+    if obs.dtype != jnp.uint8:
+        return x
+    low, high = np.maximum(space.low, 0.0), np.minimum(space.high, 255.0)
+    if np.ptp(low) == np.ptp(high) == 0:
+        return (x - low[0]) / max(high[0] - low[0], 1.0) if low[0] else x / max(high[0], 1.0)
+    low, width = (side.astype(np.float32).reshape(space.shape) for side in (low, np.maximum(high - low, 1.0)))
+    return (x - low) / width
+
+
+def is_image(space: Space) -> bool:
+    """Whether observations are looked at by a convolution: three axes ``[H, W, C]``, no side below its kernel of 3.
+
+    All others pass as vectors, of whatever rank they are.
+    """
+    return isinstance(space, Box) and len(space.shape) == 3 and min(space.shape[:2]) >= 3
 
 
 def to_vector(obs: jax.Array, space: Space) -> jax.Array:
@@ -78,7 +94,10 @@ class LayerNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        norm = nn.LayerNorm(self.epsilon, x.dtype, use_bias=self.affine, use_scale=self.affine, name="norm")
+        # The fast variance is a difference of two large numbers: far from zero nothing of it is right.
+        norm = nn.LayerNorm(
+            self.epsilon, x.dtype, use_bias=self.affine, use_scale=self.affine, use_fast_variance=False, name="norm"
+        )
         return norm(x.reshape(-1, x.shape[-1])).reshape(x.shape)
 
 
@@ -122,6 +141,9 @@ class Conv(nn.Module):
     naive loop, as it does all convolutions within loops; a batched matrix product stays fast everywhere. Patches of the sizes
     used here are cheap to gather.
 
+    Raises:
+        UnsupportedSpace: a side is shorter than the kernel.
+
     Attributes:
         features: filters.
         size, stride: of the square kernel.
@@ -138,6 +160,10 @@ class Conv(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         height, width = x.shape[-3:-1]
+        if min(height, width) < self.size:
+            raise UnsupportedSpace(
+                f"a convolution with a kernel of {self.size} has no place on {height} x {width}: use fewer or smaller ones, or an MLP"
+            )
         rows = (height - self.size) // self.stride + 1
         columns = (width - self.size) // self.stride + 1
         patches = [

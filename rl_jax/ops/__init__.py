@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rl_jax.ops.sum_tree import SumTree
     from rl_jax.ops.targets import Periodic, Polyak, polyak
     from rl_jax.ops.threefry import written_out
+    from rl_jax.ops.within import within
 
 lazy(__name__)
 
@@ -44,5 +45,6 @@ __all__ = [
     "random_index",
     "shared",
     "spread",
+    "within",
     "written_out",
 ]

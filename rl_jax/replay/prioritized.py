@@ -45,9 +45,18 @@ def importance_weights(chances: jax.Array, exponent: jax.Array | float) -> jax.A
     return jnp.where(alive, ratio ** -jnp.asarray(exponent, jnp.float32), 0.0)
 
 
+#: No chance is larger, so that the sum over the largest buffer stays a number.
+LARGEST = 1e30
+
+
 def update_priorities(state: Priorities, indices: jax.Array, chances: jax.Array) -> Priorities:
-    """Other ``chances`` ``[B]`` at ``indices`` ``[B]``. A zero stays: such a step may not be drawn, whoever asks for it."""
-    chances = jnp.where(state.tree.get(indices) > 0, chances.astype(jnp.float32), 0.0)
+    """Other ``chances`` ``[B]`` at ``indices`` ``[B]``. A zero stays: such a step may not be drawn, whoever asks for it.
+
+    A chance that is NaN or infinite is not taken: one such number would be in every sum from then on. Its step keeps what it had.
+    """
+    present = state.tree.get(indices)
+    chances = jnp.where(jnp.isfinite(chances), jnp.minimum(chances, LARGEST), present)
+    chances = jnp.where(present > 0, chances.astype(jnp.float32), 0.0)
     largest = jnp.maximum(state.largest, jnp.max(chances))
     return state.replace(tree=state.tree.set(indices, chances), largest=largest)  # type: ignore[attr-defined]
 
@@ -66,7 +75,7 @@ class Prioritized:
         beta_end: the same at the end, reached linearly.
         epsilon: added to priorities, so that steps without an error are still drawn. Not with a ``score``.
         score: static, ``rollout -> [T, N]``: priorities of new steps instead of the largest so far. Steps whose score is not
-            positive are never drawn.
+            positive, or infinite, are never drawn.
         keep_scores: static: ignore what the agent reports; scores stay as they were when the step was added.
     """
 
@@ -86,7 +95,8 @@ class Prioritized:
         if self.score is None:
             return ((jnp.abs(priorities) + self.epsilon) ** self.alpha).astype(jnp.float32)
         # Zero to the power of zero would be one.
-        return jnp.where(priorities > 0, priorities**self.alpha, 0.0).astype(jnp.float32)
+        usable = (priorities > 0) & jnp.isfinite(priorities)
+        return jnp.where(usable, jnp.minimum(priorities**self.alpha, LARGEST), 0.0).astype(jnp.float32)
 
     def add(
         self, state: Priorities, ring: Ring, layout: Layout, before: Added, rollout: Rollout, context: Context

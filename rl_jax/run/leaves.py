@@ -4,8 +4,10 @@ import hashlib
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from rl_jax.errors import RLJaxError
 from rl_jax.types import PyTree
 
 
@@ -29,9 +31,28 @@ def unplain(words: Any, like: Any) -> Any:
 
 
 def flatten(state: PyTree) -> dict[str, Any]:
-    """Leaves by a name that keeps their order and says where they belong."""
+    """Leaves by a name that keeps their order and says where they belong. Python's numbers become the arrays that jax makes of them.
+
+    Raises:
+        RLJaxError: a leaf is neither an array nor a number.
+    """
     leaves = jax.tree_util.tree_leaves_with_path(state)
-    return {f"{i:04d}{jax.tree_util.keystr(path)}".replace("/", "|"): leaf for i, (path, leaf) in enumerate(leaves)}
+    return {
+        f"{i:04d}{jax.tree_util.keystr(path)}".replace("/", "|"): _array(jax.tree_util.keystr(path), leaf)
+        for i, (path, leaf) in enumerate(leaves)
+    }
+
+
+def _array(name: str, leaf: Any) -> Any:
+    if hasattr(leaf, "dtype"):
+        return leaf
+    try:
+        return jnp.asarray(leaf)
+    except TypeError:
+        raise RLJaxError(
+            f"a training state holds a {type(leaf).__name__} at {name or 'its root'}, which no checkpoint can keep: "
+            f"make it an array, or a static field of its dataclass"
+        ) from None
 
 
 def describe(flat: dict[str, Any]) -> dict[str, str]:

@@ -20,12 +20,6 @@ from rl_jax.loop import Trainer
 from rl_jax.run.bench.row import Row, Setup, compiled, finished, timed
 
 
-def _random_action(space: Any, key: jax.Array) -> jax.Array:
-    if isinstance(space, rl.spaces.Box):
-        return jax.random.uniform(key, space.shape, minval=-1.0, maxval=1.0)
-    return jax.random.randint(key, (), 0, space.n)
-
-
 def envs(setup: Setup) -> Iterator[Row]:
     """Environments alone, with random actions and their resets."""
     names = ["CartPole-v1", "Pendulum-v1", "Breakout-MinAtar", "SpaceInvaders-MinAtar"]
@@ -35,8 +29,7 @@ def envs(setup: Setup) -> Iterator[Row]:
 
         def run(state: Any, key: jax.Array, trainer: Trainer = trainer) -> Any:
             def policy(carry: Any, obs: jax.Array, first: jax.Array, key: jax.Array) -> Any:
-                keys = jax.random.split(key, len(obs))
-                return carry, jax.vmap(lambda key: _random_action(trainer.base.action_space, key))(keys), {}
+                return carry, rl.spaces.random_action(trainer.base.action_space, key, len(obs)), {}
 
             def value(carry: Any, obs: jax.Array) -> jax.Array:
                 return jnp.zeros(obs.shape[:1])

@@ -1,0 +1,96 @@
+"""Are an environment's numbers what its spaces promise? Answered by random play."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rl_jax.envs.dtypes import single_width
+from rl_jax.spaces import Box, MultiDiscrete, Space, random_action, to_env_action
+from rl_jax.types import PyTree, Step
+
+
+class Seen(NamedTuple):
+    """Of all steps: the least and the largest of each element of the observation, and what went wrong in how many steps."""
+
+    least: jax.Array
+    largest: jax.Array
+    obs_nan: jax.Array
+    reward_bad: jax.Array
+    both_ends: jax.Array
+
+
+def played(name: str, env: Any, params: PyTree, steps: int) -> list[str]:
+    """One line for everything that random play of so many steps shows to be against the protocol, with resets where episodes end.
+
+    Costs a compilation of the environment.
+    """
+    obs_space, action_space = env.observation_space(params), env.action_space(params)
+
+    def play(key: jax.Array) -> Seen:
+        key, begin = jax.random.split(key)
+        state, obs = env.reset(begin, params)
+        nothing = jnp.zeros((), jnp.int32)
+        first = Seen(*_looked_at(obs), nothing, nothing)
+
+        def step(carry: tuple[PyTree, Seen], key: jax.Array) -> tuple[tuple[PyTree, Seen], None]:
+            state, seen = carry
+            key_action, key_step, key_reset = jax.random.split(key, 3)
+            action = to_env_action(action_space, random_action(action_space, key_action))
+            out: Step = env.step(key_step, state, action, params)
+            fresh, fresh_obs = env.reset(key_reset, params)
+            done = out.terminated | out.truncated
+            now = _both(_looked_at(out.obs), _looked_at(fresh_obs))
+            flags = (~jnp.isfinite(out.reward)).astype(jnp.int32), (out.terminated & out.truncated).astype(jnp.int32)
+            state = jax.tree.map(lambda a, b: jnp.where(done, a, b), fresh, out.state)
+            merged = Seen(*_both(seen[:3], now), seen.reward_bad + flags[0], seen.both_ends + flags[1])
+            return (state, merged), None
+
+        return jax.lax.scan(step, (state, first), jax.random.split(key, steps))[0][1]
+
+    with single_width():
+        seen = jax.tree.map(np.asarray, jax.jit(play)(jax.random.key(0)))
+    problems = _outside(name, obs_space, seen, steps)
+    if seen.reward_bad:
+        problems.append(f"{name}: the reward is NaN or infinite in {seen.reward_bad} of {steps} random steps; keep it finite")
+    if seen.both_ends:
+        problems.append(
+            f"{name}: {seen.both_ends} of {steps} random steps are both terminated and truncated; a step is one of them at most"
+        )
+    return problems
+
+
+def _looked_at(obs: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    bad = jnp.isnan(obs) if jnp.issubdtype(obs.dtype, jnp.floating) else jnp.zeros(obs.shape, bool)
+    number = obs.astype(jnp.float32)
+    # What is no number is told apart from what is out of bounds.
+    return jnp.where(bad, jnp.inf, number), jnp.where(bad, -jnp.inf, number), jnp.any(bad).astype(jnp.int32)
+
+
+def _both(a: Any, b: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+    return jnp.minimum(a[0], b[0]), jnp.maximum(a[1], b[1]), a[2] + b[2]
+
+
+def _outside(name: str, space: Space, seen: Seen, steps: int) -> list[str]:
+    if isinstance(space, Box):
+        low, high = (bound.reshape(space.shape) for bound in space.bounds())
+    else:
+        low = np.zeros(space.shape)
+        high = np.asarray((np.asarray(space.nvec) if isinstance(space, MultiDiscrete) else space.n) - 1.0)
+    # Bounds are often computed in another precision than observations.
+    lowest, highest = (bound + sign * 1e-5 * np.maximum(1.0, np.abs(bound)) for bound, sign in ((low, -1), (high, 1)))
+    problems = []
+    if seen.obs_nan:
+        problems.append(f"{name}: the observation has NaN in {seen.obs_nan} of {steps} random steps; keep it a number")
+    if ((seen.least < lowest) | (seen.largest > highest)).any():
+        worst = np.where(
+            np.isfinite(seen.least) & np.isfinite(seen.largest), np.maximum(low - seen.least, seen.largest - high), -1
+        )
+        place = np.unravel_index(int(np.argmax(worst)), space.shape) if space.shape else ()
+        shown = f"element {[int(i) for i in place]}" if space.shape else "it"
+        problems.append(
+            f"{name}: the observation leaves its space: {shown} goes from {seen.least[place]:g} to {seen.largest[place]:g} in {steps} "
+            f"random steps, declared are {low[place]:g} to {high[place]:g}; correct the observation_space, or the observation"
+        )
+    return problems

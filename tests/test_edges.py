@@ -1,0 +1,316 @@
+"""Numbers at the edge: bounds, masks, deviations near zero, observations that are not numbers, shapes of every rank."""
+
+import math
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from toy import rollout_of
+
+import rl_jax as rl
+from rl_jax.errors import UnsupportedSpace
+from rl_jax.experience.normalize import RunningMoments
+from rl_jax.loop.collect import usable_end
+from rl_jax.losses.c51 import Categorical51
+from rl_jax.losses.quantile import Quantiles
+from rl_jax.losses.td import ExpectedValue, td_target
+from rl_jax.networks.actor_critic import actor_critic
+from rl_jax.networks.critics import critics
+from rl_jax.networks.distributions import LOG_STD, Categorical, DiagonalGaussian, MultiCategorical
+from rl_jax.networks.q_network import q_network
+from rl_jax.networks.squashed import TanhGaussian
+from rl_jax.networks.streaming import stream_q_network
+from rl_jax.networks.torsos import Conv, LayerNorm, to_float
+from rl_jax.ops import within
+from rl_jax.ops.sum_tree import SumTree
+from rl_jax.replay.prioritized import Priorities, update_priorities
+from rl_jax.spaces import Box, Discrete, MultiDiscrete, to_env_action, to_unit_action
+from rl_jax.types import Spec
+
+INF = math.inf
+
+
+@pytest.mark.parametrize("dtype", [jnp.int8, jnp.uint8, jnp.int16, jnp.int32, jnp.uint32])
+@pytest.mark.parametrize(("low", "high"), [(0, 3), (-3, 3), (7, 7), (0, 100)])
+def test_a_box_of_whole_numbers_plays_each_as_often(dtype, low, high):
+    if low < 0 and jnp.issubdtype(dtype, jnp.unsignedinteger):
+        low, high = low + 3, high + 3
+    space = Box.of(low, high, (), dtype)
+    number = high - low + 1
+    grid = (np.arange(40 * number) + 0.5) / (20 * number) - 1.0
+    played = np.asarray(to_env_action(space, jnp.asarray(grid, jnp.float32)))
+    assert played.dtype == dtype
+    values, counts = np.unique(played, return_counts=True)
+    np.testing.assert_array_equal(values, np.arange(low, high + 1))
+    assert counts.min() >= 39 and counts.max() <= 41
+    assert to_env_action(space, jnp.float32(5.0)) == high and to_env_action(space, jnp.float32(-5.0)) == low
+    every = jnp.arange(low, high + 1).astype(dtype)
+    np.testing.assert_array_equal(to_env_action(space, to_unit_action(space, every)), every)
+
+
+@given(st.floats(-(2.0**127), 2.0**127, width=32), st.floats(-(2.0**127), 2.0**127, width=32), st.floats(-2, 2, width=32))
+@settings(max_examples=100, deadline=None)
+def test_no_action_leaves_its_box(a, b, unit):
+    """Neither by rounding, nor where both bounds are one number or the box is as wide as float32."""
+    low, high = min(a, b), max(a, b)
+    space = Box.of(low, high, ())
+    with jax.disable_jit():
+        played = np.asarray([to_env_action(space, jnp.float32(u)) for u in (unit, -1.0, 1.0)], np.float64)
+    assert np.isfinite(played).all() and (played >= low).all() and (played <= high).all()
+    assert played[1] == low and played[2] == high
+
+
+def test_bounds_count_element_by_element():
+    space = Box.of([0.0, -INF, -1.0, -INF], [INF, 2.0, 3.0, INF], (4,))
+    unit = jnp.asarray([[-30.0] * 4, [0.0] * 4, [1.0] * 4, [30.0] * 4])
+    played = np.asarray(to_env_action(space, unit), np.float64)
+    soft = np.log1p(np.exp(np.asarray(unit, np.float64)))
+    expected = np.stack([soft[:, 0], 2.0 - soft[:, 1], np.clip(unit[:, 2], -1, 1) * 2.0 + 1.0, unit[:, 3]], axis=1)
+    np.testing.assert_allclose(played, expected, rtol=1e-5, atol=1e-6)
+    back = to_unit_action(space, jnp.asarray(played[1:3], jnp.float32))
+    np.testing.assert_allclose(back, np.asarray(unit[1:3]), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Discrete(0), "whole number of choices"),
+        (lambda: Discrete(2.5), "whole number of choices"),
+        (lambda: MultiDiscrete(()), "at least one part"),
+        (lambda: MultiDiscrete((3, 0)), "whole number of choices"),
+        (lambda: Box.of(0, 1, (0,)), "at least one element"),
+        (lambda: Box.of(1, 0, (2,)), "swap them"),
+        (lambda: Box.of([0, math.nan], 1, (2,)), "not NaN"),
+        (lambda: Box.of(0, 300, (), jnp.uint8), "another dtype"),
+        (lambda: Box.of(0.2, 0.8, (), jnp.int32), "widen them"),
+        (lambda: Box((0.0,), (1.0,), (2,)), "needs 2 bounds"),
+    ],
+)
+def test_a_space_that_nothing_fits_in_is_refused(make, words):
+    with pytest.raises(UnsupportedSpace, match=words):
+        make()
+
+
+LOGITS = st.lists(st.sampled_from([-INF, -1e4, -1.0, 0.0, 0.5, 88.0, 1e4]), min_size=2, max_size=5)
+
+
+def _probabilities(logits):
+    """In double precision; all are allowed where none is."""
+    logits = np.asarray(logits, np.float64)
+    if np.isneginf(logits).all():
+        logits = np.zeros_like(logits)
+    p = np.exp(logits - logits.max())
+    return p / p.sum()
+
+
+@given(LOGITS)
+@settings(max_examples=60, deadline=None)
+def test_categoricals_are_right_where_choices_are_forbidden(logits):
+    p = _probabilities(logits)
+    policy = Categorical(jnp.asarray(logits, jnp.float32))
+    with np.errstate(divide="ignore"):
+        expected = np.log(p)
+    for action in range(len(logits)):
+        got = float(policy.log_prob(jnp.int32(action)))
+        assert got == pytest.approx(expected[action], rel=1e-5, abs=1e-5) or (expected[action] < -700 and got < -700)
+    inside = p > 0
+    assert float(policy.entropy()) == pytest.approx(-np.sum(p[inside] * np.log(p[inside])), abs=1e-5)
+    assert float(policy.kl(policy)) == pytest.approx(0.0, abs=1e-6)
+
+    def statistics(x):
+        policy, other = Categorical(x), Categorical(jnp.zeros_like(x))
+        return policy.entropy() + policy.kl(other) + policy.log_prob(policy.mode())
+
+    assert np.isfinite(jax.grad(statistics)(policy.logits)).all()
+    drawn = jax.vmap(policy.sample)(jax.random.split(jax.random.key(0), 64))
+    assert p[np.asarray(drawn)].min() > 0
+
+
+def test_one_batch_of_categoricals_is_as_many_by_themselves():
+    nvec = (3, 1, 4)
+    logits = jax.random.normal(jax.random.key(0), (2, 5, sum(nvec))).at[0, 0, 0].set(-INF)
+    many, others = MultiCategorical(logits, nvec), MultiCategorical(jnp.zeros_like(logits), nvec)
+    action = many.sample(jax.random.key(1))
+    assert action.shape == (2, 5, 3) and (action < np.asarray(nvec)).all() and (action >= 0).all()
+    cuts = [(0, 3), (3, 4), (4, 8)]
+    parts = [Categorical(logits[..., a:b]) for a, b in cuts]
+    np.testing.assert_allclose(many.log_prob(action), sum(p.log_prob(action[..., i]) for i, p in enumerate(parts)), rtol=1e-5)
+    np.testing.assert_allclose(many.entropies(), jnp.stack([p.entropy() for p in parts], -1), atol=1e-6)
+    np.testing.assert_allclose(
+        many.kl(others), sum(p.kl(Categorical(jnp.zeros_like(p.logits))) for p in parts), rtol=1e-4, atol=1e-6
+    )
+    np.testing.assert_array_equal(many.mode(), jnp.stack([p.mode() for p in parts], -1))
+    size = [len(jax.make_jaxpr(lambda x, n=n: MultiCategorical(x, (3,) * n).entropy())(jnp.zeros(3 * n)).eqns) for n in (2, 64)]
+    assert size[0] == size[1]  # what is compiled does not grow with the parts
+
+
+@pytest.mark.parametrize("std", [1e-8, 1.0, 1e8])
+@pytest.mark.parametrize("kind", [DiagonalGaussian, TanhGaussian])
+def test_gaussians_are_right_at_deviations_near_nothing_and_beyond_all(kind, std):
+    mean, log_std = jnp.asarray([0.0, 0.5]), jnp.full(2, math.log(std))
+    bound = 1.0 if kind is TanhGaussian else 3.0
+    for action in (mean, jnp.asarray([-bound, bound])):
+
+        def density(mean, log_std, action=action):
+            return kind(mean, log_std).log_prob(action)
+
+        value, grads = jax.value_and_grad(density, argnums=(0, 1))(mean, log_std)
+        assert np.isfinite(value) and all(np.isfinite(g).all() for g in grads)
+        if kind is DiagonalGaussian:
+            z = (np.asarray(action, np.float64) - np.asarray(mean, np.float64)) / std
+            assert float(value) == pytest.approx(
+                float(np.sum(-0.5 * z**2 - math.log(std) - 0.5 * math.log(2 * math.pi))), rel=1e-4
+            )
+    sample = kind(mean, log_std).sample(jax.random.key(0))
+    assert np.isfinite(sample).all()
+    if kind is DiagonalGaussian:
+        other = DiagonalGaussian(mean, jnp.zeros(2))
+        expected = 2 * (-math.log(std) + (std**2 - 1) / 2)
+        assert float(kind(mean, log_std).kl(other)) == pytest.approx(float(expected), rel=1e-4)
+        assert np.isfinite(jax.grad(lambda s: kind(mean, s).kl(other) + kind(mean, s).entropy())(log_std)).all()
+
+
+def test_a_bound_on_a_learned_number_lets_it_come_back():
+    x = jnp.asarray([-3.0, 0.5, 3.0])
+    np.testing.assert_array_equal(within(x, -1.0, 1.0), [-1.0, 0.5, 1.0])
+    for slope, expected in ((1.0, [0.0, 1.0, 1.0]), (-1.0, [-1.0, -1.0, 0.0])):
+        got = jax.grad(lambda x, slope=slope: slope * jnp.sum(within(x, -1.0, 1.0)))(x)
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_the_deviation_of_an_action_that_does_nothing_stays_bounded():
+    """Ascending the entropy alone, which is all that such an action gets."""
+    spec = Spec(Box.of(-1, 1, (2,)), Box.of(-1, 1, (3,)), 1, 1)
+    network = actor_critic(spec)
+    obs, first = jnp.zeros((1, 1, 2)), jnp.zeros((1, 1), bool)
+    params = network.init(jax.random.key(0), (), obs, first)
+
+    def loss(params):
+        return -jnp.sum(network.apply(params, (), obs, first)[1].policy.entropy())
+
+    rise = jax.jit(lambda params: jax.tree.map(lambda p, g: p - 0.1 * g, params, jax.grad(loss)(params)))
+    for _ in range(60):
+        params = rise(params)
+    policy = network.apply(params, (), obs, first)[1].policy
+    np.testing.assert_allclose(policy.log_std, LOG_STD[1])
+    assert jnp.max(params["params"]["PolicyHead_0"]["log_std"]) < LOG_STD[1] + 0.11  # one step beyond, and no further
+
+
+SHAPES = [(), (1,), (5,), (2, 3), (1, 1, 1), (2, 9, 1), (3, 3, 2), (10, 10, 4), (2, 2, 2, 2)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_shape_of_an_observation_is_served(shape):
+    """By every builder of a network: traced, not compiled."""
+    for dtype, high in ((jnp.float32, INF), (jnp.uint8, 255)):
+        space = Box.of(-INF if high is INF else 0, high, shape, dtype)
+        obs, first = jnp.zeros((2, 3, *shape), dtype), jnp.zeros((2, 3), bool)
+        discrete, box = Spec(space, Discrete(3), 3, 2), Spec(space, Box.of(-1, 1, (2,)), 3, 2)
+
+        def whole(network, spec, obs=obs, first=first):
+            return jax.eval_shape(
+                lambda key: network.init_with_output(key, network.initial_carry(3), obs, first), jax.random.key(0)
+            )[0][1]
+
+        assert whole(actor_critic(discrete), discrete).policy.logits.shape == (2, 3, 3)
+        assert whole(actor_critic(box, memory="gru"), box).policy.mean.shape == (2, 3, 2)
+        assert whole(q_network(discrete), discrete).raw.shape == (2, 3, 3, 1)
+        assert whole(stream_q_network(discrete), discrete).raw.shape == (2, 3, 3, 1)
+        both = critics(box)
+        values = jax.eval_shape(partial(both.init_with_output, jax.random.key(0)), obs[0], jnp.zeros((3, 2)))[0]
+        assert values.shape == (2, 3)
+
+
+def test_a_convolution_larger_than_its_image_says_so():
+    with pytest.raises(UnsupportedSpace, match="a kernel of 3 has no place on 2 x 9"):
+        jax.eval_shape(Conv(4).init, jax.random.key(0), jnp.zeros((1, 2, 9, 1)))
+
+
+def test_small_whole_numbers_are_scaled_by_their_bounds():
+    x = jnp.asarray([[0, 7, 3]], jnp.uint8)
+    np.testing.assert_allclose(to_float(x, Box.of(0, 7, (3,), jnp.uint8)), np.asarray(x) / 7.0, rtol=1e-6)
+    np.testing.assert_allclose(to_float(x, Box.of(0, 255, (3,), jnp.uint8)), np.asarray(x) / 255.0, rtol=1e-6)
+    np.testing.assert_allclose(to_float(x, Box.of(0, [1, 7, 14], (3,), jnp.uint8)), [[0, 1, 3 / 14]], rtol=1e-6)
+
+
+def test_layer_normalisation_keeps_its_scale_far_from_zero():
+    x = 3000.0 + jax.random.normal(jax.random.key(0), (64, 128))
+    y = LayerNorm(affine=False).apply({}, x)
+    np.testing.assert_allclose(jnp.std(y, axis=-1), 1.0, atol=0.01)
+
+
+@pytest.mark.parametrize("bad", [math.nan, INF, -INF, 3e38])
+def test_one_bad_observation_leaves_running_moments_alone(bad):
+    good = np.random.default_rng(0).normal(5.0, 2.0, (50, 8, 3)).astype(np.float32)
+    shown = good.copy()
+    shown[25, 2, 1] = bad
+    moments = RunningMoments.zero((3,))
+    for batch in shown:
+        moments = moments.merge(jnp.asarray(batch))
+    np.testing.assert_allclose(moments.mean, good.mean((0, 1)), atol=0.05)
+    np.testing.assert_allclose(moments.var, good.var((0, 1)), rtol=0.05)
+
+
+@pytest.mark.parametrize("bad", [math.nan, INF, -INF])
+def test_one_bad_priority_leaves_a_buffer_alone(bad):
+    state = Priorities(SumTree.of(jnp.asarray([1.0, 2.0, 3.0, 0.0])), (), jnp.ones(()))
+    after = update_priorities(state, jnp.asarray([0, 1, 3]), jnp.asarray([bad, 5.0, 5.0]))
+    np.testing.assert_array_equal(after.tree.leaves[:4], [1.0, 5.0, 3.0, 0.0])
+    assert float(after.largest) == 5.0 and float(after.tree.total) == 9.0
+    wide = update_priorities(state, jnp.asarray([0, 1, 2]), jnp.full(3, 3.4e38))
+    assert np.isfinite(wide.tree.total) and len(set(np.asarray(wide.tree.sample(jax.random.key(0), 64)).tolist())) == 3
+
+
+def test_what_follows_a_termination_is_never_looked_at():
+    nothing = jnp.asarray([math.nan, 2.0])
+    discount, reward = jnp.asarray([0.0, 0.9]), jnp.asarray([1.0, 1.0])
+    batch = rollout_of(reward[None], terminated=jnp.asarray([[True, False]]), discount=jnp.full((1, 2), 0.9))
+    target = td_target(batch, nothing[None])
+    assert target[0, 0] == 1.0 and np.isfinite(target).all()
+    for loss, atoms in ((ExpectedValue(), 1), (Quantiles(atoms=5), 5), (Categorical51(-2.0, 2.0, 5), 5)):
+        following = jnp.broadcast_to(nothing[:, None], (2, atoms))
+
+        def total(chosen, loss=loss, following=following):
+            return jnp.sum(loss.loss(chosen, following, reward, discount)[0])
+
+        value, grad = jax.value_and_grad(total)(jnp.zeros((2, atoms)))
+        assert np.isfinite(value) and np.isfinite(grad).all()
+
+
+def test_the_last_observation_of_an_episode_may_be_no_number():
+    obs = jnp.asarray([[math.nan, 1.0], [math.nan, 2.0], [3.0, INF]])
+    got = np.asarray(usable_end(obs, jnp.asarray([True, False, True])))
+    np.testing.assert_array_equal(got, [[0.0, 1.0], [math.nan, 2.0], [3.0, 0.0]])
+    whole = jnp.asarray([[7]], jnp.uint8)
+    assert usable_end(whole, jnp.asarray([True])) is whole
+
+
+class _Drifting:
+    """Declares observations in ``[0, 1]``, and shows its time."""
+
+    name, default_params, time_limit = "drifting", (), None
+
+    def observation_space(self, params):
+        return Box.of(0, 1, (2,))
+
+    def action_space(self, params):
+        return Discrete(2)
+
+    def reset(self, key, params):
+        return jnp.zeros((), jnp.int32), jnp.zeros(2)
+
+    def step(self, key, state, action, params):
+        obs = jnp.stack([jnp.ones(()), state * 0.5])
+        return rl.types.Step(state + 1, obs, jnp.where(state == 3, jnp.nan, 0.0), state > 6, jnp.zeros((), bool), {})
+
+
+def test_an_environment_that_leaves_its_space_is_told_where():
+    rl.envs.check_env(_Drifting())
+    with pytest.raises(rl.errors.ProtocolError, match=r"element \[1\] goes from 0 to 3.5 in 20 random") as error:
+        rl.envs.check_env(_Drifting(), steps=20)
+    assert "NaN or infinite in 3 of 20" in str(error.value)
+    rl.envs.check_env(rl.make("CartPole-v1"), steps=50)
