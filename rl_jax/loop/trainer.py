@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -40,6 +41,7 @@ class Trainer:
     env: Environment = struct.field(pytree_node=False)
     base: Spec = struct.field(pytree_node=False)
     time_limit: int | None = struct.field(pytree_node=False)
+    episode_info: tuple[str, ...] = struct.field(pytree_node=False, default=())
 
     @classmethod
     def create(
@@ -54,6 +56,7 @@ class Trainer:
         rollout_length: int = 128,
         time_limit: int | None = None,
         params: PyTree = None,
+        episode_info: Sequence[str] = (),
     ) -> "Trainer":
         """Compose a run.
 
@@ -68,9 +71,10 @@ class Trainer:
             rollout_length: ``T``, steps of each environment per train step.
             time_limit: truncate episodes after so many steps; default ``env.time_limit``.
             params: the task, default ``env.default_params``.
+            episode_info: numbers of the environment's ``info`` to report, as ``episode/NAME``, of finished episodes' last steps.
 
         Raises:
-            RLJaxError: sizes that cannot be, or an agent that cannot serve the environment's spaces.
+            RLJaxError: sizes that cannot be, an agent that cannot serve the environment's spaces, or no such number.
         """
         parts.check_parts(env, agent, experience, replay, curriculum, updates)
         parts.check_params(env, params)
@@ -83,7 +87,7 @@ class Trainer:
         with naming_environment(env, task):
             spec = Spec(env.observation_space(task), env.action_space(task), num_envs, rollout_length)
         parts.check_spaces(spec.obs_space, spec.action_space)
-        return cls(
+        made = cls(
             agent=agent.bind(spec),
             experience=chain() if experience is None else experience,
             replay=OnPolicy() if replay is None else replay,
@@ -92,7 +96,11 @@ class Trainer:
             env=env,
             base=spec,
             time_limit=limit,
+            episode_info=tuple(episode_info),
         )
+        if made.episode_info:
+            made.spec()  # refuses names that the environment does not have
+        return made
 
     @property
     def num_envs(self) -> int:
@@ -119,7 +127,6 @@ class Trainer:
         Args:
             key: the run's, whose kind of generator is the type of all keys in environment states; default JAX's default.
         """
-
         key = written_out(jax.random.key(0)) if key is None else key
         with naming_environment(self.env, getattr(self.curriculum, "task", None)):
             return dataclasses.replace(self.base, rollout=jax.eval_shape(self._example, key)[2])
@@ -153,6 +160,7 @@ class Trainer:
             key,
             self.rollout_length,
             self.time_limit,
+            self.episode_info,
         )
 
     def _carry(self) -> PyTree:

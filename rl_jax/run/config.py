@@ -91,7 +91,7 @@ def make_trainer(configuration: Any, options: RunOptions, env: Environment) -> T
     """The run of an agent's ``configuration``, as the options say."""
     curriculum = FixedTask(env, env.default_params)
     pool = None if options.reset_pool is None else PooledStarts(curriculum, options.reset_pool)
-    return configuration.trainer(env, time_limit=options.time_limit, curriculum=pool)
+    return configuration.trainer(env, time_limit=options.time_limit, curriculum=pool, episode_info=options.episode_info)
 
 
 def check_learns(trainer: Trainer, options: RunOptions) -> None:
