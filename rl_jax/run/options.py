@@ -112,7 +112,7 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Render:
-    """Make a GIF (gymnax) or an HTML page (brax) of one episode."""
+    """Make a GIF (gymnax, grids, environments that draw themselves) or an HTML page (brax) of one episode."""
 
     run: Annotated[Path, Positional]
     """Run folder."""
@@ -126,6 +126,10 @@ class Render:
     """Seed of the episode."""
     max_steps: Annotated[int, Range(1, 100_000)] = 1000
     """Longest episode to draw."""
+    fps: Annotated[float, Range(0.01, 50)] | None = None
+    """Pictures per second of a GIF (default: the environment's own rate)."""
+    every: Count = 1
+    """Draw every n-th step and the last: a shorter GIF, which plays faster at the same --fps."""
 
 
 @dataclass(frozen=True)
