@@ -171,6 +171,7 @@ class TupleEnv:
 
     def observation_space(self, params: PyTree) -> Space:
         """The space for the parameters of one task (concrete numbers, not a batch)."""
+        _beginnings(self.env)  # asked for here, before anything is traced, and remembered
         with single_width(), jax.ensure_compile_time_eval():
             return self._narrowed(convert_space(self.name, self.env.observation_space(concrete(params))))
 

@@ -82,16 +82,8 @@ def shifted(x: jax.Array, by: Any) -> jax.Array:
 
 
 @cached
-def _beginnings(env: Any) -> tuple[Any, Any]:
-    """Of observations and of actions."""
-    params = _default_params(env)
-    with single_width(), jax.ensure_compile_time_eval():
-        return beginning(env.observation_space(params)), beginning(env.action_space(params))
-
-
-@cached
-def _dtypes(env: Any) -> tuple[Any, Any]:
-    """The dtypes of observations and actions, known without running anything.
+def _facts(env: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    """The dtypes of observations and actions, known without running anything; the first of their choices where they are discrete.
 
     An observation stays an integer only where both the space and the array say so: ``FourRooms`` declares floats and
     returns integers, ``Catch`` declares integers and returns floats, and both are served as ``float32``.
@@ -108,7 +100,8 @@ def _dtypes(env: Any) -> tuple[Any, Any]:
         return bool(jnp.issubdtype(dtype, jnp.integer))
 
     both = hasattr(found, "dtype") and integer(found.dtype) and integer(declared(spaces[0]))
-    return np.dtype(declared(spaces[0]) if both else np.float32), np.dtype(declared(spaces[1]))
+    dtypes = np.dtype(declared(spaces[0]) if both else np.float32), np.dtype(declared(spaces[1]))
+    return dtypes, (beginning(spaces[0]), beginning(spaces[1]))
 
 
 @dataclass(frozen=True)
@@ -154,7 +147,8 @@ class GymnaxEnv:
         """One step, without any reset. ``reward`` is ``float32``; the flags are exclusive booleans."""
         with single_width():
             params = narrow(params)
-            action = shifted(jnp.asarray(action, _dtypes(self.env)[1]), _beginnings(self.env)[1])
+            dtypes, beginnings = _facts(self.env)
+            action = shifted(jnp.asarray(action, dtypes[1]), beginnings[1])
             obs, new, reward, ended, info = self.env.step_env(key, state, action, params)
             terminated = scalar(ended, bool)
             truncated = scalar(self.env.is_truncated(new, params), bool) & ~terminated
@@ -176,14 +170,14 @@ class GymnaxEnv:
     def action_space(self, params: PyTree) -> Space:
         """The space for the parameters of one task (concrete numbers, not a batch)."""
         with single_width(), jax.ensure_compile_time_eval():
-            return convert_space(self.name, self.env.action_space(concrete(params)), _dtypes(self.env)[1])
+            return convert_space(self.name, self.env.action_space(concrete(params)), _facts(self.env)[0][1])
 
     def _obs(self, obs: Any) -> jax.Array:
         if not hasattr(obs, "dtype"):
             raise UnsupportedSpace(
                 f"{self.name}: the observation is a {type(obs).__name__}, not one array; concatenate its parts"
             )
-        return shifted(jnp.asarray(obs, self._obs_dtype()), -_beginnings(self.env)[0])
+        return shifted(jnp.asarray(obs, self._obs_dtype()), -_facts(self.env)[1][0])
 
     def _obs_dtype(self) -> Any:
-        return np.dtype(bool) if self.binary else _dtypes(self.env)[0]
+        return np.dtype(bool) if self.binary else _facts(self.env)[0][0]
