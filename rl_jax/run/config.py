@@ -38,7 +38,9 @@ def env_arguments(texts: Sequence[str]) -> dict[str, Any]:
         if not equals or not name.isidentifier():
             raise RLJaxError(f"--env-args takes NAME=VALUE, not {short(text)}; for example --env-args backend=spring")
         if name in arguments:
-            raise RLJaxError(f"--env-args has {short(name, quoted=False)} twice: leave out one of them")
+            raise RLJaxError(
+                f"--env-args has {short(name, quoted=False)} twice: leave out one of them, or start one run for each"
+            )
         try:
             arguments[name] = json.loads(value)
         except RecursionError:
