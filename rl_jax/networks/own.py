@@ -21,7 +21,7 @@ def made(network: Any, spec: Spec, **options: Any) -> Any:
     """
     if isinstance(network, nn.Module):
         return network
-    if isinstance(network, type) or not callable(network):
+    if not callable(network) or (isinstance(network, type) and not _takes(network, spec, **options)):
         shown = f"the class {network.__name__}" if isinstance(network, type) else repr(network)[:80]
         raise RLJaxError(
             f"network is {shown}: give a flax module, or a function from Spec to one, such as rl.networks.actor_critic"
@@ -70,6 +70,8 @@ def first_params(network: Any, key: Any, carry: PyTree, obs: Any, first: Any, ne
 
 def _takes(function: Any, *args: Any, **options: Any) -> bool:
     """Whether a function can be called so, as far as its signature says."""
+    if isinstance(function, type):  # whose own signature flax hides
+        function, args = function.__init__, (None, *args)
     try:
         inspect.signature(function).bind(*args, **options)
     except TypeError:
