@@ -185,7 +185,7 @@ WRONG = {
     "a word": ({"agent": "ppo"}, r"agent is 'ppo'.*pass one of rl\.agents"),
     "plain network": ({"agent": ppo(network=Plain())}, r"network is a Plain.*initial_carry.*ActorCritic"),
     "plain, made": ({"agent": ppo(network=lambda spec: Plain())}, r"network is a Plain.*initial_carry.*ActorCritic"),
-    "network class": ({"agent": ppo(network=Plain)}, r"the class Plain: give a flax module, or a function"),
+    "network class": ({"agent": ppo(network=Plain)}, r"the class Plain, which cannot be made from a Spec: give a flax m"),
     "network's word": ({"agent": ppo(network="mlp")}, r"network is 'mlp': give a flax module, or a function"),
     "maker of nothing": ({"agent": ppo(network=lambda spec: None)}, r"returned a NoneType: let it return a flax module"),
     "maker of two": ({"agent": ppo(network=lambda a, b: None)}, r"cannot be called as <lambda>\(spec\)"),

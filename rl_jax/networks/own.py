@@ -21,16 +21,19 @@ def made(network: Any, spec: Spec, **options: Any) -> Any:
     """
     if isinstance(network, nn.Module):
         return network
-    if not callable(network) or (isinstance(network, type) and not _takes(network, spec, **options)):
-        shown = f"the class {network.__name__}" if isinstance(network, type) else repr(network)[:80]
-        raise RLJaxError(
-            f"network is {shown}: give a flax module, or a function from Spec to one, such as rl.networks.actor_critic"
-        )
+    how = "give a flax module, or a function from Spec to one, such as rl.networks.actor_critic"
+    if not callable(network):
+        raise RLJaxError(f"network is {repr(network)[:80]}: {how}")
     name = getattr(network, "__name__", type(network).__name__)
     if not _takes(network, spec, **options):
         takes = ", ".join(["spec", *options])
         raise RLJaxError(f"network is the function {name}, which cannot be called as {name}({takes}): let it take these")
-    module = network(spec, **options)
+    try:
+        module = network(spec, **options)
+    except TypeError as error:
+        if not isinstance(network, type):  # flax hides the signatures of classes
+            raise
+        raise RLJaxError(f"network is the class {name}, which cannot be made from a Spec: {how}") from error
     if not isinstance(module, nn.Module):
         raise RLJaxError(
             f"network is the function {name}, which returned a {type(module).__name__}: let it return a flax module"
@@ -70,8 +73,6 @@ def first_params(network: Any, key: Any, carry: PyTree, obs: Any, first: Any, ne
 
 def _takes(function: Any, *args: Any, **options: Any) -> bool:
     """Whether a function can be called so, as far as its signature says."""
-    if isinstance(function, type):  # whose own signature flax hides
-        function, args = function.__init__, (None, *args)
     try:
         inspect.signature(function).bind(*args, **options)
     except TypeError:
