@@ -1,7 +1,8 @@
 """Errors meant for people: one line that says what is wrong and how to mend it."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -43,6 +44,71 @@ def chosen(what: str, name: Any, table: Mapping[Any, T]) -> T:
     if name not in table:
         raise RLJaxError(f"there is no {what} {name!r}: use {', '.join(map(str, table))}")
     return table[name]
+
+
+def check_part(slot: str, part: Any, protocol: type, fix: str) -> None:
+    """Refuse what cannot be a part: it lacks members of the protocol, or has to be called first.
+
+    Args:
+        slot: where it was given, such as ``"experience"``.
+        part: what was given.
+        protocol: a :class:`typing.Protocol`; that its members are there is all that is looked at.
+        fix: what to give instead.
+
+    Raises:
+        RLJaxError: with the fix.
+    """
+    if isinstance(part, type):
+        raise RLJaxError(f"{slot} is the class {part.__name__}: pass an object of it, {part.__name__}(...)")
+    missing = [name for name in vars(protocol) if not name.startswith("_") and not hasattr(part, name)]
+    if not missing:
+        return
+    if callable(part) and hasattr(part, "__name__") and len(missing) > 1:
+        raise RLJaxError(f"{slot} is the function {part.__name__}: call it, {part.__name__}(...), and pass what it returns")
+    shown = repr(part) if isinstance(part, str | int | float) else f"a {type(part).__name__}"
+    lacks = ", ".join(missing[:3]) + (" and more" if len(missing) > 3 else "")
+    raise RLJaxError(f"{slot} is {shown}, which lacks {lacks}: {fix}")
+
+
+def returned(what: str, result: Any, names: Sequence[str]) -> Any:
+    """The result of a part's function, if it is a tuple of so many things.
+
+    Raises:
+        RLJaxError: with what the function has to return.
+    """
+    if isinstance(result, tuple) and len(result) == len(names):
+        return result
+    shown = f"a tuple of {len(result)}" if isinstance(result, tuple) else f"a {type(result).__name__}"
+    raise RLJaxError(f"{what} returned {shown}: let it return ({', '.join(names)})")
+
+
+#: Who puts what into a rollout's extras, of the names that parts of this library read.
+_FROM = {
+    "advantage": "put rl.experience.gae() into the experience chain, before what reads it",
+    "value_target": "put rl.experience.gae() into the experience chain, before what reads it",
+    "mask": "give replay=rl.replay.Buffer(...), which it learns from",
+    "discount": "give a replay with n-step targets, such as rl.replay.Buffer(transforms=rl.replay.n_step(3))",
+}
+
+
+@contextmanager
+def naming_what_lacks(part: Any, extras: Iterable[str]) -> Iterator[None]:
+    """A field of the rollout's ``extras`` that nobody has put there is said by name.
+
+    Args:
+        part: who needs it: a part, or what to call it.
+        extras: the names that are there.
+
+    Raises:
+        RLJaxError: with who could put it there.
+    """
+    try:
+        yield
+    except KeyError as error:
+        name, there = str(error.args[0]) if error.args else "?", ", ".join(sorted(extras))
+        fix = _FROM.get(name, "put a transform that adds it into the experience chain, before what reads it")
+        who = part if isinstance(part, str) else getattr(part, "name", type(part).__name__)
+        raise RLJaxError(f"{who} needs '{name}', and the rollout's extras are {there}: {fix}") from error
 
 
 def import_extra(module: str, feature: str, extra: str) -> ModuleType:

@@ -121,6 +121,18 @@ CASES = {
     "underscores are taken": ("train ppo --num_env 3", "did you mean --num-envs"),
     "capitals": ("train ppo --Env CartPole-v1", "did you mean --env?"),
     "short option": ("train ppo -n 3", "unknown option -n", "--help"),
+    "a second value": (
+        "train ppo --env CartPole-v1 --gamma 0.9 0.99",
+        "and '0.99' is a second: give one; 'rl-jax sweep ppo'",
+    ),
+    "a second shape": (
+        "sweep ppo --env CartPole-v1 --gamma 0.9 0.99 --num-envs 4 8",
+        "--num-envs takes one value, and '8'",
+    ),
+    "a second environment": (
+        "sweep ppo --env CartPole-v1 Acrobot-v1",
+        "is a second: each is another program",
+    ),
     "no option at all": ("train ppo CartPole-v1", "'CartPole-v1' belongs to no option"),
     "not a number": (
         "train ppo --learning-rate fast",

@@ -4,20 +4,22 @@ import dataclasses
 import importlib.util
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import pytest
 
+import rl_jax
 from rl_jax.agents import CONFIGS
 from rl_jax.run.options import RunOptions
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(path for path in (ROOT / "docs").rglob("*.md") if "_generated" not in path.parts)])
-RUN = re.compile(r"<!-- run -->\n+```python[^\n]*\n(.*?)```", re.S)
-WITH_CODE = [page for page in PAGES if RUN.search(page.read_text())]
+BLOCK = re.compile(r"(<!-- run -->\n+)?```python(?: title=\"([^\"]+)\")?[^\n]*\n(.*?)```", re.S)
 SLOTS = ROOT / "docs" / "slots.py"
 
 
@@ -54,22 +56,82 @@ def test_links_outside_the_site_lead_somewhere(page):
     assert not missing
 
 
-@pytest.mark.parametrize("page", WITH_CODE, ids=name)
-def test_code_runs(page, tmp_path, monkeypatch, capsys):
-    """The blocks of a page, in order and in one namespace, with at most 2000 steps."""
+class Block(NamedTuple):
+    """Python code of a page; with a file's name it is that whole file."""
+
+    run: bool
+    file: str
+    code: str
+
+    @property
+    def small(self):
+        """With at most 2000 steps."""
+        return re.sub(r"\b\d+_000\b", lambda match: str(min(int(match[0].replace("_", "")), 2000)), self.code)
+
+
+def blocks(page):
+    return [Block(bool(run), file, code) for run, file, code in BLOCK.findall(page.read_text())]
+
+
+WITH_CODE = [page for page in PAGES if any(block.run for block in blocks(page))]
+WITH_FILES = [page for page in PAGES if any(block.file for block in blocks(page))]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The reader's, from which Python imports, with modules of its own and a main one."""
     monkeypatch.chdir(tmp_path)
-    shared = {"__name__": "documentation"}
+    monkeypatch.syspath_prepend(tmp_path)
+    before = set(sys.modules)
     # Classes look up their own module while they are decorated.
-    monkeypatch.setitem(sys.modules, "documentation", type(sys)("documentation"))
-    for block in RUN.findall(page.read_text()):
-        small = re.sub(r"\b\d+_000\b", lambda match: str(min(int(match[0].replace("_", "")), 2000)), block)
-        # JAX's check for reused keys takes the smallest vmapped scan over keys for a reuse.
-        with jax.debug_key_reuse(False):
-            exec(compile(small, name(page), "exec"), shared)
+    for module in ("documentation", "__main__"):
+        monkeypatch.setitem(sys.modules, module, type(sys)(module))
+    yield tmp_path
+    for module in set(sys.modules) - before:
+        if str(getattr(sys.modules[module], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[module]
+
+
+@pytest.mark.parametrize("page", WITH_CODE, ids=name)
+def test_code_runs(page, folder, capsys):
+    """The blocks of a page in order, as a reader runs them: files as files, by pytest's rule if tests; the others in one namespace."""
+    shared = {"__name__": "documentation"}
+    # JAX's check for reused keys takes the smallest vmapped scan over keys for a reuse.
+    with jax.debug_key_reuse(False):
+        for block in blocks(page):
+            if not block.run:
+                continue
+            if block.file:
+                (folder / block.file).write_text(block.small)
+                found = runpy.run_path(block.file, run_name="__main__")
+                tests = [value for key, value in found.items() if key.startswith("test_")]
+                assert bool(tests) == block.file.startswith("test_")
+                for test in tests:
+                    test()
+            else:
+                exec(compile(block.small, name(page), "exec"), shared)
+
+
+@pytest.mark.parametrize("page", WITH_FILES, ids=name)
+def test_a_block_with_a_file_s_name_is_a_whole_file(page, folder, monkeypatch):
+    """Each can be imported alone, and then trains nothing."""
+
+    def refuse(*args):
+        raise AssertionError("trains when it is imported")
+
+    monkeypatch.setattr(rl_jax.Trainer, "init", refuse)
+    named = [block for block in blocks(page) if block.file]
+    for block in named:
+        (folder / block.file).write_text(block.code)
+    for block in named:
+        assert any(key[0] != "_" for key in runpy.run_path(block.file, run_name="imported"))
+        # But a test imports what it tests.
+        others = {other.file.removesuffix(".py") for other in named} - {block.file.removesuffix(".py").removeprefix("test_")}
+        assert not others & set(re.findall(r"(?m)^ *(?:from|import) (\w+)", block.code)), block.file
 
 
 def test_the_library_fits_into_ten_lines():
-    block = RUN.findall((ROOT / "README.md").read_text())[0]
+    block = next(block.code for block in blocks(ROOT / "README.md") if block.run)
     assert len([line for line in block.splitlines() if line.strip()]) < 10
 
 

@@ -239,7 +239,7 @@ REFUSALS = {
     "half an environment": (dict(num_envs=2.5), "num_envs must be a whole number"),
     "true environments": (dict(num_envs=True), "num_envs must be a whole number"),
     "no steps": (dict(rollout_length=-1), "rollout_length must be a whole number of at least 1, not -1"),
-    "no time": (dict(time_limit=0), "time_limit must be at least 1 step, not 0; leave it out"),
+    "no time": (dict(time_limit=0), "time_limit must be a whole number of at least 1 step, not 0; leave it out"),
 }
 
 
@@ -268,12 +268,12 @@ def test_terms_need_weights():
 
 
 def test_an_unknown_action_space_is_refused():
-    """The message names the agent, what it can do, and what this environment wants."""
+    """The message names what can be served, and what this environment wants."""
 
     class Words:
         shape = ()
 
-    with pytest.raises(UnsupportedSpace, match=r"PPO acts in Discrete or MultiDiscrete or Box .*Words object.*rl-jax list"):
+    with pytest.raises(UnsupportedSpace, match=r"action space is .*Words object.*Discrete, MultiDiscrete and Box are served"):
         Trainer.create(Clock(5, act_space=Words()), ppo(), gae())
 
 

@@ -18,7 +18,7 @@ from toy import border, context, rollout_of, unchecked
 from rl_jax.errors import RLJaxError
 from rl_jax.experience import Transform, chain, normalize_obs
 from rl_jax.replay import Buffer, Recent, Uniform, n_step
-from rl_jax.replay.ring import read, row_of_age, starts
+from rl_jax.replay.ring import read, row_of_age, span, starts
 from rl_jax.spaces import Box, Discrete
 from rl_jax.types import Spec
 
@@ -186,10 +186,12 @@ def add_and_look(case, state, rollout):
 
 @functools.cache
 def program(case):
-    """``[adds, T, N, ...]`` rollouts to what can be seen after each."""
+    """``[adds, T, N, ...]`` rollouts to what can be seen after each; ``ended`` episodes are counted already at the beginning."""
 
-    def run(rollouts):
-        return jax.lax.scan(functools.partial(add_and_look, case), empty(case), rollouts)
+    def run(rollouts, ended=0):
+        state = empty(case)
+        state = state.replace(ring=state.ring.replace(ended=jnp.full_like(state.ring.ended, ended)))
+        return jax.lax.scan(functools.partial(add_and_look, case), state, rollouts)
 
     return jax.jit(run), jax.jit(jax.vmap(run))
 
@@ -252,6 +254,21 @@ def test_every_trajectory_that_may_be_drawn_is_the_model_s(name):
     size = int(program(case)[0](stream.rollouts(case))[1][0][-1])
     assert size == min(layout.final_rows, layout.rows - 1)
     assert layout.capacity >= case.capacity
+
+
+@pytest.mark.parametrize("name", ["dqn", "overlapping sequences", "few finals"])
+def test_the_count_of_episodes_begins_again_unseen(name):
+    """A run whose count of episodes is about to begin again, in the middle of its stream, is like one that begins at 0."""
+    case = CASES[name]
+    layout = empty(case).layout
+    assert span(layout) % layout.final_rows == 0
+    assert 2**28 - layout.final_rows < span(layout) <= 2**28  # above the three flags of a mark, which is of 31 bits
+    for ends in (0.2, 1.0):
+        stream = Stream(case, 5, ends, 0.5, adds_of(case))
+        before = int(stream.done[: len(stream.done) // 2].sum(0).min())
+        state, seen = program(case)[0](stream.rollouts(case), span(layout) - before)
+        assert 0 <= int(state.ring.ended.min()) < len(stream.done)  # it has begun again
+        check(case, stream, seen, layout)
 
 
 @pytest.mark.parametrize("name", ["few finals", "period above the rollout"])

@@ -109,9 +109,12 @@ class Run:
         self.advance = jax.jit(self._advance)
         self.update = jax.jit(self._update)
 
-    def start(self):
+    def start(self, ended=0):
+        """Nothing yet, but a count of episodes that have ``ended``."""
         example = Stream(self.case, 0, 1)[0]
-        return rings.empty(self.layout, example), {name: s.init(self.layout) for name, s in SAMPLERS.items()}
+        ring = rings.empty(self.layout, example)
+        ring = ring.replace(ended=jnp.full_like(ring.ended, ended))
+        return ring, {name: s.init(self.layout) for name, s in SAMPLERS.items()}
 
     def _advance(self, ring, states, rollout):
         before = Added(ring.head, ring.size)
@@ -179,14 +182,17 @@ class Model:
                 self.largest = max(self.largest, self.values[t, n])
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_tables_hold_what_may_be_drawn(name, runs):
-    """After every add: whole trajectories with their values, and zeros for all other rows, however they came to be others."""
+@pytest.mark.parametrize(("name", "edge"), [*((name, False) for name in CASES), ("dqn", True), ("lost", True)])
+def test_tables_hold_what_may_be_drawn(name, edge, runs):
+    """After every add: whole trajectories with their values, and zeros for all other rows, however they came to be others.
+
+    At the ``edge`` the count of episodes begins again in the middle.
+    """
     run = runs(name)
     case, layout = run.case, run.layout
     adds = 3 * layout.rows // case.steps + 2
     stream, rng = Stream(case, 1, adds), np.random.default_rng(2)
-    ring, states = run.start()
+    ring, states = run.start(rings.span(layout) - int(stream.done.sum(0).min()) // 2 if edge else 0)
     shape = stream.score.shape
     models = {
         "prioritized": Model(*shape, lambda x: (abs(x) + 1e-6) ** 0.6),
@@ -220,6 +226,7 @@ def test_tables_hold_what_may_be_drawn(name, runs):
         for key in ("prioritized", "learned", "ranks"):
             models[key].update((now - ages)[first], (indices % case.envs)[first], np.abs(errors)[first])
     assert lost or name != "lost"
+    assert 0 < int(ring.ended.min()) < len(stream.done)  # begun again, where it was at the edge
 
 
 def fits(indices, weights):

@@ -13,6 +13,7 @@ from rl_jax.agents.minibatches import check_minibatches, sweep_minibatches
 from rl_jax.agents.optimizers import Optimizer, optimizer, step_size
 from rl_jax.errors import RLJaxError
 from rl_jax.losses import weighted_sum
+from rl_jax.networks.own import first_params, made_remembering
 from rl_jax.ops import descend, joined, on_parts
 from rl_jax.spaces import Box, Discrete, MultiDiscrete, check_supported
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
@@ -64,11 +65,10 @@ class PolicyGradient:
 
         Raises:
             UnsupportedSpace: no policy head serves the action space.
-            RLJaxError: the minibatches do not divide the rollout, or hold a single item.
+            RLJaxError: the network cannot be an agent's, the minibatches do not divide the rollout, or hold a single item.
         """
         check_supported(self.name, spec.action_space, (Discrete, MultiDiscrete, Box))
-        network = self.network if isinstance(self.network, nn.Module) else self.network(spec)  # type: ignore[misc]
-        agent = self.replace(network=network)  # type: ignore[attr-defined]
+        agent = self.replace(network=made_remembering(self.network, spec))  # type: ignore[attr-defined]
         if missing := set(self.terms) ^ set(self.weights):
             raise RLJaxError(f"every loss term needs a weight and every weight a term; unmatched: {sorted(missing)}")
         check_minibatches(spec, self.minibatches, agent.recurrent)
@@ -86,7 +86,8 @@ class PolicyGradient:
     def init(self, key: Key, spec: Spec) -> Learner:
         """Fresh parameters."""
         obs = jnp.zeros((1, 1, *spec.obs_space.shape), spec.obs_space.dtype)
-        params = self.network.init(key, self.initial_carry(1), obs, jnp.ones((1, 1), bool))  # type: ignore[union-attr]
+        needs = ("policy", "value", "hidden")
+        params = first_params(self.network, key, self.initial_carry(1), obs, jnp.ones((1, 1), bool), needs)
         return Learner(params, self._optimizer().init(params))
 
     def initial_carry(self, num_envs: int) -> PyTree:

@@ -10,6 +10,7 @@ from flax import struct
 
 from rl_jax.losses import ExpectedValue
 from rl_jax.networks import q_network
+from rl_jax.networks.own import first_params, made_remembering
 from rl_jax.ops import linear, on_parts
 from rl_jax.spaces import Discrete, check_supported
 from rl_jax.types import Context, Key, PyTree, Spec
@@ -56,13 +57,12 @@ class QPolicy:
             UnsupportedSpace: the action space is not discrete.
         """
         check_supported(name, spec.action_space, (Discrete,))
-        network = self.network if isinstance(self.network, nn.Module) else self.network(spec, atoms=self.head.atoms)
-        return self.replace(network=network)  # type: ignore[attr-defined]
+        return self.replace(network=made_remembering(self.network, spec, atoms=self.head.atoms))  # type: ignore[attr-defined]
 
     def init(self, key: Key, spec: Spec) -> PyTree:
         """Fresh parameters."""
         obs = jnp.zeros((1, 1, *spec.obs_space.shape), spec.obs_space.dtype)
-        return self.network.init(key, self.initial_carry(1), obs, jnp.ones((1, 1), bool))  # type: ignore[union-attr]
+        return first_params(self.network, key, self.initial_carry(1), obs, jnp.ones((1, 1), bool), ("raw",))
 
     def initial_carry(self, num_envs: int) -> PyTree:
         """The memory before an episode, leading axis ``[N]``."""

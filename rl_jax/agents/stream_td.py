@@ -11,6 +11,7 @@ from flax import struct
 
 from rl_jax.agents.continuous import check_bounded
 from rl_jax.agents.streaming import Memoryless, StepRule, Traced, TraceStep, check_stream, one_step, td_step
+from rl_jax.networks.own import made
 from rl_jax.networks.streaming import stream_value
 from rl_jax.spaces import Space, random_action
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
@@ -67,7 +68,7 @@ class StreamTD(Memoryless):
         check_stream(self.name, spec)
         if self.policy is None:
             check_bounded(f"{self.name} without a policy", spec.action_space)
-        network = self.network if isinstance(self.network, nn.Module) else self.network(spec)
+        network = made(self.network, spec)
         policy = self.policy or partial(uniform, spec.action_space)
         return self.replace(network=network, policy=policy)  # type: ignore[attr-defined]
 

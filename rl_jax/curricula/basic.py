@@ -3,8 +3,10 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.errors import RLJaxError
 from rl_jax.types import Context, Environment, Key, Metrics, PyTree, Rollout, Spec, Start
 
 
@@ -39,7 +41,7 @@ class TaskSet:
     """Each episode draws one of ``K`` tasks uniformly; the level is its index, ``int32``.
 
     Attributes:
-        tasks: the environment's ``params`` with a leading axis ``[K]`` on every leaf.
+        tasks: the environment's ``params`` with a leading axis ``[K]`` on every leaf; anything else is refused at the start.
     """
 
     env: Environment = struct.field(pytree_node=False)
@@ -50,11 +52,19 @@ class TaskSet:
         del key, spec
         return ()
 
+    def _count(self) -> int:
+        counts = {str(jnp.shape(leaf)[0]) if jnp.ndim(leaf) else "no tasks" for leaf in jax.tree.leaves(self.tasks)}
+        if len(counts) != 1 or counts & {"no tasks", "0"}:
+            raise RLJaxError(
+                f"the tasks of a TaskSet need one leading axis [K] on every leaf, and theirs say "
+                f"{', '.join(sorted(counts)) or 'nothing'}: stack the params, jax.tree.map(lambda *x: jnp.stack(x), first, second)"
+            )
+        return int(counts.pop())
+
     def start(self, state: PyTree, key: Key, index: jax.Array) -> Start:
         """Draw a task, then reset in it."""
         key_task, key_reset = jax.random.split(key)
-        count = jax.tree.leaves(self.tasks)[0].shape[0]
-        level = jax.random.randint(key_task, (), 0, count)
+        level = jax.random.randint(key_task, (), 0, self._count())
         env_state, obs = self.env.reset(key_reset, self.params(state, level))
         return Start(level, env_state, obs)
 

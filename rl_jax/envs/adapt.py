@@ -13,6 +13,7 @@ from rl_jax.envs.brax import BraxEnv
 from rl_jax.envs.dtypes import cached, concrete, like, narrow, scalar, single_width, strong
 from rl_jax.envs.gymnax import GymnaxEnv, beginning, convert_space, shifted
 from rl_jax.envs.limits import own_limit
+from rl_jax.envs.stateful import check_pure
 from rl_jax.errors import ProtocolError
 from rl_jax.spaces import Box, Space
 from rl_jax.types import Environment, Key, PyTree, Step
@@ -63,6 +64,7 @@ def adapt(
     elif _has(env, "reset", "step", "observation_size", "action_size"):
         made = BraxEnv(env, name or "", 1000 if time_limit is None else time_limit)
     elif _has(env, "reset", "step", "observation_space", "action_space"):
+        check_pure(env, name or type(env).__name__)
         made = TupleEnv(env, name or "", time_limit, truncated)
     else:
         missing = [member for member in MEMBERS if not hasattr(env, member)]

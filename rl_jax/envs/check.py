@@ -45,7 +45,14 @@ def check_env(env: Any, params: PyTree = None, steps: int = 0) -> None:
 def _spaces(name: str, env: Any, params: PyTree) -> list[str]:
     problems = []
     for field in ("observation_space", "action_space"):
-        space = getattr(env, field)(params)
+        try:
+            space = getattr(env, field)(params)
+        except RLJaxError:
+            raise
+        except Exception as error:  # whatever the environment's own code raises
+            first = (str(error).strip() or "no message").splitlines()[0]
+            problems.append(f"{name}: {field}(params) raised {type(error).__name__}: {first}; correct it, or the params")
+            continue
         if not isinstance(space, Discrete | MultiDiscrete | Box):
             problems.append(
                 f"{name}: {field} is {space!r}, expected a Discrete, MultiDiscrete or Box; build one from rl_jax.envs"

@@ -1,10 +1,12 @@
 """The base of experience transforms, and ``chain``."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 from flax import struct
 
+from rl_jax.errors import RLJaxError, check_part, naming_what_lacks, returned
 from rl_jax.ops import joined
 from rl_jax.types import Context, ExperienceTransform, Key, Metrics, PyTree, Rollout, Spec
 
@@ -47,10 +49,34 @@ class Chain(Transform):
         keys = jax.random.split(context.key, max(1, len(self.transforms)))
         states, metrics = [], joined()
         for i, (transform, own) in enumerate(zip(self.transforms, state, strict=True)):
-            after, rollout, new = transform.update(own, rollout, context.replace(key=keys[i]))  # type: ignore[attr-defined]
+            mine = context.replace(key=keys[i])  # type: ignore[attr-defined]
+            after, rollout, new = updated(transform, own, rollout, mine)
             states.append(after)
             metrics = joined(metrics, new)
         return tuple(states), rollout, metrics
+
+
+def updated(
+    transform: ExperienceTransform, state: PyTree, rollout: Rollout, context: Context
+) -> tuple[PyTree, Rollout, Metrics]:
+    """What a transform's ``update`` returns.
+
+    Raises:
+        RLJaxError: it needs a field that the rollout has not, or returns something else than it should.
+    """
+    name = type(transform).__name__
+    with naming_what_lacks(transform, getattr(rollout, "extras", {})):
+        result = transform.update(state, rollout, context)
+    after, rollout, metrics = returned(f"{name}.update", result, ("state", "rollout", "metrics"))
+    if not isinstance(metrics, Mapping):
+        raise RLJaxError(
+            f"{name}.update returned a {type(metrics).__name__} as metrics: let it be a dict, {{}} if there are none"
+        )
+    return after, rollout, dict(metrics)
+
+
+#: What to give where a transform was expected.
+ONE = "give a transform (a class that inherits from rl.experience.Transform), and several as rl.chain(first, second)"
 
 
 def chain(*transforms: ExperienceTransform) -> Chain:
@@ -58,5 +84,10 @@ def chain(*transforms: ExperienceTransform) -> Chain:
 
     Order matters: what rewrites rewards stands before what computes advantages from them, and what rewrites observations
     before what evaluates them.
+
+    Raises:
+        RLJaxError: one is no transform.
     """
+    for number, transform in enumerate(transforms, start=1):
+        check_part(f"part {number} of the chain", transform, ExperienceTransform, ONE)
     return Chain(tuple(transforms))

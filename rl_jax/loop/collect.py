@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.loop.info import chosen_numbers
 from rl_jax.loop.metrics import Means
 from rl_jax.loop.resets import DEAR, StartOne, cost_of, restart, start_all
 from rl_jax.ops import any_true, per_device
@@ -54,6 +55,7 @@ def collect(
     key: Key,
     length: int,
     time_limit: int | None = None,
+    episode_info: tuple[str, ...] = (),
 ) -> tuple[Collector, Rollout, Means]:
     """Run ``policy`` for ``length`` steps in every environment.
 
@@ -67,6 +69,8 @@ def collect(
         key: typed key of this rollout.
         length: ``T``, static.
         time_limit: steps after which the loop truncates an episode.
+        episode_info: numbers of the environment's info whose values at the last steps of episodes are among the statistics, as
+            ``episode/NAME``.
 
     Returns:
         The new collector, the :class:`~rl_jax.types.Rollout` (raw observations and rewards), and episode statistics over the
@@ -100,7 +104,8 @@ def collect(
             return restart(_start_one(curriculum, curriculum_state, key_reset), done, index, current, *costs)
 
         env_state, obs, level = per_device(reset, done, here.index, (out.state, out.obs, here.level))
-        means = means + _episode_means(done, returns, lengths, reward)
+        told = chosen_numbers(env.name, out.info, episode_info)
+        means = means + _episode_means(done, returns, lengths, reward, told)
         there = here.replace(  # type: ignore[attr-defined]
             obs=obs, first=done, carry=memory, env_state=env_state, level=level
         )
@@ -132,7 +137,8 @@ def collect(
 
     start = collector.here
     zero = jnp.zeros((num_envs,), jnp.float32)
-    means = Means.zeros_like(jax.eval_shape(_episode_means, start.first, zero, collector.episode_length, zero))
+    told = dict.fromkeys(episode_info, zero)
+    means = Means.zeros_like(jax.eval_shape(_episode_means, start.first, zero, collector.episode_length, zero, told))
     (collector, means), rows = jax.lax.scan(step, (collector, means), jax.random.split(key, length))
     # Summed over environments once, here: over many devices, a sum in every step would make them wait for one another.
     return collector, Rollout(**rows, start=start, last=collector.here), jax.tree.map(jnp.sum, means)
@@ -166,7 +172,9 @@ def _costs(
     return start, operations(step, env_state, action, level)
 
 
-def _episode_means(finished: jax.Array, returns: jax.Array, lengths: jax.Array, reward: jax.Array) -> Means:
+def _episode_means(
+    finished: jax.Array, returns: jax.Array, lengths: jax.Array, reward: jax.Array, info: dict[str, jax.Array]
+) -> Means:
     """Of each environment ``[N]``, if its episode finished at this step; episodes under way are not counted."""
     count = finished.astype(jnp.float32)
     values = {
@@ -174,4 +182,10 @@ def _episode_means(finished: jax.Array, returns: jax.Array, lengths: jax.Array, 
         "episode/length": jnp.where(finished, lengths, 0),
         "reward/mean": reward,
     }
-    return Means.of(values, {"episode/return": count, "episode/length": count, "reward/mean": jnp.ones_like(reward)})
+    weights = {"episode/return": count, "episode/length": count, "reward/mean": jnp.ones_like(reward)}
+    for name, value in info.items():
+        # What is not finite says nothing, and must not end the run.
+        known = finished & jnp.isfinite(value)
+        values[f"episode/{name}"] = jnp.where(known, value, 0.0)
+        weights[f"episode/{name}"] = known.astype(jnp.float32)
+    return Means.of(values, weights)

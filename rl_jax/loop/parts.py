@@ -1,6 +1,6 @@
 """Mistakes in how a trainer is put together, each in one line."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -8,86 +8,156 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rl_jax.errors import RLJaxError
+from rl_jax import envs
+from rl_jax.errors import ProtocolError, RLJaxError, UnsupportedSpace, check_part
+from rl_jax.experience.transform import ONE
+from rl_jax.loop.metrics import RESERVED, Means
 from rl_jax.spaces import Box, Discrete, MultiDiscrete
-from rl_jax.types import Metrics, PyTree
+from rl_jax.types import Agent, Curriculum, Environment, ExperienceTransform, Metrics, PyTree, Replay, Updates
 
-#: Who puts what into a rollout's extras, of the names that agents of this library read.
-_FROM = {
-    "advantage": "end the experience chain with rl.experience.gae()",
-    "value_target": "end the experience chain with rl.experience.gae()",
-    "mask": "give replay=rl.replay.Buffer(...), which the agent learns from",
-    "discount": "give a replay with n-step targets, rl.replay.NStep(...)",
+#: What to give for a part of the wrong kind.
+_FIX = {
+    "experience": (ExperienceTransform, ONE),
+    "replay": (Replay, "give one of rl.replay, such as rl.replay.Buffer(capacity=100_000)"),
+    "curriculum": (Curriculum, "give one of rl.curricula, such as rl.curricula.TaskSet(env, params)"),
+    "updates": (Updates, "give a rule, such as rl.loop.updates.Constant(4)"),
 }
 
 
-def check_parts(env: Any, agent: Any, params: PyTree) -> None:
-    """Refuse what is no environment, no agent, or a batch of tasks given as one.
+def check_parts(env: Any, agent: Any, experience: Any, replay: Any, curriculum: Any, updates: Any) -> None:
+    """Refuse what is no environment, no agent, or no part of its kind; parts that are ``None`` have defaults.
 
     Raises:
         RLJaxError: with what to pass instead.
     """
     if isinstance(env, str):
         raise RLJaxError(f"env is the text '{env}': pass rl.make('{env}')")
-    missing = [
-        name for name in ("reset", "step", "observation_space", "action_space", "default_params") if not hasattr(env, name)
-    ]
-    if missing:
-        raise RLJaxError(f"env is a {type(env).__name__} without {', '.join(missing)}: pass it through rl.envs.adapt")
-    if not hasattr(agent, "bind"):
-        how = "call its .trainer(env), or pass its .agent()" if hasattr(agent, "trainer") else "pass one of rl.agents"
-        raise RLJaxError(f"agent is a {type(agent).__name__}, which is no agent: {how}")
+    if not isinstance(env, Environment) and hasattr(env, "reset") and not isinstance(env, type):
+        envs.adapt(env)  # says why it cannot be, where it cannot
+    check_part("env", env, Environment, "pass it through rl.envs.adapt")
+    how = "call its .trainer(env), or pass its .agent()" if hasattr(agent, "trainer") else "pass one of rl.agents"
+    check_part("agent", agent, Agent, how)
+    given = {"experience": experience, "replay": replay, "curriculum": curriculum, "updates": updates}
+    for slot, part in given.items():
+        if part is not None:
+            check_part(slot, part, *_FIX[slot])
+
+
+def check_params(env: Any, params: PyTree) -> None:
+    """Refuse a batch of tasks that is given as one.
+
+    Raises:
+        RLJaxError: it belongs into a ``TaskSet``.
+    """
     if params is None:
         return
-    one, many = (jax.tree.map(np.shape, tree) for tree in (env.default_params, params))
-    shapes = jax.tree.leaves(one, is_leaf=_shape), jax.tree.leaves(many, is_leaf=_shape)
-    if len(shapes[0]) == len(shapes[1]) and any(len(b) == len(a) + 1 for a, b in zip(*shapes, strict=True)):
+    one: Any
+    many: Any
+    one, many = jax.tree.structure(env.default_params), jax.tree.structure(params)
+    shapes = [[np.shape(leaf) for leaf in jax.tree.leaves(tree)] for tree in (env.default_params, params)]
+    if one == many and any(len(b) == len(a) + 1 for a, b in zip(*shapes, strict=True)):
         raise RLJaxError("params holds several tasks along a new first axis: pass curriculum=rl.curricula.TaskSet(env, params)")
+    if one != many and isinstance(params, list | tuple) and params and all(jax.tree.structure(task) == one for task in params):
+        raise RLJaxError(
+            f"params is a {type(params).__name__} of {len(params)} tasks: stack them, "
+            f"tasks = jax.tree.map(lambda *x: jnp.stack(x), *params), and pass curriculum=rl.curricula.TaskSet(env, tasks)"
+        )
 
 
-def _shape(x: Any) -> bool:
-    return isinstance(x, tuple) and all(isinstance(n, int) for n in x)
+def check_time_limit(limit: Any) -> None:
+    """Refuse what is no number of steps.
+
+    Raises:
+        RLJaxError: with what it takes.
+    """
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | np.integer) or limit < 1):
+        raise RLJaxError(f"time_limit must be a whole number of at least 1 step, not {limit!r}; leave it out for no limit")
 
 
-def check_spaces(*spaces: Any) -> None:
+def check_spaces(obs: Any, action: Any) -> None:
     """Refuse spaces that no part serves.
 
     Raises:
-        RLJaxError: with those that are served.
+        UnsupportedSpace: with those that are served.
     """
-    for space in spaces:
+    fixes = {
+        "observation": "give observations as one array, such as their parts concatenated",
+        "action": "give actions as one of these",
+    }
+    for (what, fix), space in zip(fixes.items(), (obs, action), strict=True):
         if not isinstance(space, Discrete | MultiDiscrete | Box):
-            raise RLJaxError(
-                f"a space of the environment is {str(space)[:80]}, and Discrete, MultiDiscrete and Box are served: "
-                f"give observations as one array, such as their parts concatenated"
+            raise UnsupportedSpace(
+                f"the {what} space is {str(space)[:80]}, and Discrete, MultiDiscrete and Box are served: {fix}"
             )
 
 
 @contextmanager
-def naming_what_lacks(agent: Any) -> Iterator[None]:
-    """A field of the rollout that nobody has put there is said by name."""
-    try:
-        yield
-    except KeyError as error:
-        name = str(error.args[0]) if error.args else "?"
-        fix = _FROM.get(name, "put a transform that adds it into the experience chain")
-        raise RLJaxError(
-            f"{getattr(agent, 'name', type(agent).__name__)} needs '{name}' of what it learns from: {fix}"
-        ) from error
-
-
-def check_metrics(metrics: Metrics) -> Metrics:
-    """The same metrics.
+def naming_environment(env: Any, params: PyTree) -> Iterator[None]:
+    """Where tracing fails, and the environment is at fault, its own check says so.
 
     Raises:
-        RLJaxError: one is an array.
+        ProtocolError: see :func:`rl_jax.envs.check_env`.
+        RLJaxError: the environment is right, and ``params`` do not fit it.
     """
+    try:
+        yield
+    except RLJaxError:
+        raise
+    except Exception as error:  # whatever the environment's code, or that which met its results, raises
+        try:
+            envs.check_env(env)
+        except RLJaxError as found:
+            raise found from error
+        try:
+            envs.check_env(env, params)
+        except ProtocolError as found:
+            like = str(jax.tree.map(jnp.shape, env.default_params))[:120]
+            raise RLJaxError(f"{found} (params that fit, such as its default_params, have the shapes {like})") from error
+        raise
+
+
+def reported(metrics: Metrics) -> Means:
+    """The metrics of a part.
+
+    Raises:
+        RLJaxError: one is no number, or has a name that rows of metrics have already.
+    """
+    if not isinstance(metrics, Mapping):
+        raise RLJaxError(f"metrics are a {type(metrics).__name__}: return a dict, {{}} if there are none")
     for name, value in metrics.items():
+        if name in RESERVED:
+            raise RLJaxError(f"a metric is called '{name}', as every row of metrics has one already: call it 'mine/{name}'")
+        if not isinstance(value, bool | int | float) and not hasattr(value, "dtype"):
+            raise RLJaxError(f"the metric '{name}' is a {type(value).__name__}: report a number, such as a mean")
         if jnp.ndim(value):
             raise RLJaxError(
                 f"the metric '{name}' is an array of shape {list(jnp.shape(value))}: report a number, such as its mean"
             )
-    return metrics
+    return Means.of(metrics)
+
+
+def check_same(before: PyTree, after: PyTree) -> None:
+    """Refuse a state that a train step changes in type: it could not be carried on.
+
+    Args:
+        before, after: states, or their shapes.
+
+    Raises:
+        RLJaxError: with the first leaf that differs, by its path.
+    """
+    old, new = (dict(jax.tree_util.tree_leaves_with_path(tree)) for tree in (before, after))
+    for path in [*old, *(path for path in new if path not in old)]:
+        kinds = [_kind(tree[path]) if path in tree else "missing" for tree in (old, new)]
+        if kinds[0] != kinds[1]:
+            where = jax.tree_util.keystr(path)
+            raise RLJaxError(
+                f"state{where} is {kinds[0]} before a train step and {kinds[1]} after it: let init and update of that part give "
+                f"the same shapes and dtypes"
+            )
+
+
+def _kind(leaf: Any) -> str:
+    return f"{leaf.dtype}{list(leaf.shape)}" if hasattr(leaf, "dtype") else type(leaf).__name__
 
 
 def distinct(tree: PyTree) -> PyTree:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -9,13 +10,15 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.curricula import FixedTask
-from rl_jax.errors import RLJaxError
+from rl_jax.errors import RLJaxError, naming_what_lacks, returned
 from rl_jax.experience import chain
+from rl_jax.experience.transform import updated
 from rl_jax.loop import counter as streams
+from rl_jax.loop import parts
 from rl_jax.loop.collect import Collector, begin, collect
 from rl_jax.loop.counter import Counter
 from rl_jax.loop.metrics import Means
-from rl_jax.loop.parts import check_metrics, check_parts, check_spaces, distinct, naming_what_lacks
+from rl_jax.loop.parts import distinct, naming_environment, reported
 from rl_jax.loop.state import TrainState
 from rl_jax.loop.updates import Constant
 from rl_jax.ops import any_true, spread, written_out
@@ -38,6 +41,7 @@ class Trainer:
     env: Environment = struct.field(pytree_node=False)
     base: Spec = struct.field(pytree_node=False)
     time_limit: int | None = struct.field(pytree_node=False)
+    episode_info: tuple[str, ...] = struct.field(pytree_node=False, default=())
 
     @classmethod
     def create(
@@ -52,6 +56,7 @@ class Trainer:
         rollout_length: int = 128,
         time_limit: int | None = None,
         params: PyTree = None,
+        episode_info: Sequence[str] = (),
     ) -> "Trainer":
         """Compose a run.
 
@@ -66,21 +71,23 @@ class Trainer:
             rollout_length: ``T``, steps of each environment per train step.
             time_limit: truncate episodes after so many steps; default ``env.time_limit``.
             params: the task, default ``env.default_params``.
+            episode_info: numbers of the environment's ``info`` to report, as ``episode/NAME``, of finished episodes' last steps.
 
         Raises:
-            RLJaxError: sizes that cannot be, or an agent that cannot serve the environment's spaces.
+            RLJaxError: sizes that cannot be, an agent that cannot serve the environment's spaces, or no such number.
         """
-        check_parts(env, agent, params)
+        parts.check_parts(env, agent, experience, replay, curriculum, updates)
+        parts.check_params(env, params)
         for name, value in (("num_envs", num_envs), ("rollout_length", rollout_length)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise RLJaxError(f"{name} must be a whole number of at least 1, not {value!r}")
         limit = env.time_limit if time_limit is None else time_limit
-        if limit is not None and limit < 1:
-            raise RLJaxError(f"time_limit must be at least 1 step, not {limit!r}; leave it out for no limit")
+        parts.check_time_limit(limit)
         task = env.default_params if params is None else params
-        spec = Spec(env.observation_space(task), env.action_space(task), num_envs, rollout_length)
-        check_spaces(spec.obs_space, spec.action_space)
-        return cls(
+        with naming_environment(env, task):
+            spec = Spec(env.observation_space(task), env.action_space(task), num_envs, rollout_length)
+        parts.check_spaces(spec.obs_space, spec.action_space)
+        made = cls(
             agent=agent.bind(spec),
             experience=chain() if experience is None else experience,
             replay=OnPolicy() if replay is None else replay,
@@ -89,7 +96,11 @@ class Trainer:
             env=env,
             base=spec,
             time_limit=limit,
+            episode_info=tuple(episode_info),
         )
+        if made.episode_info:
+            made.spec()  # refuses names that the environment does not have
+        return made
 
     @property
     def num_envs(self) -> int:
@@ -116,9 +127,9 @@ class Trainer:
         Args:
             key: the run's, whose kind of generator is the type of all keys in environment states; default JAX's default.
         """
-
         key = written_out(jax.random.key(0)) if key is None else key
-        return dataclasses.replace(self.base, rollout=jax.eval_shape(self._example, key)[2])
+        with naming_environment(self.env, getattr(self.curriculum, "task", None)):
+            return dataclasses.replace(self.base, rollout=jax.eval_shape(self._example, key)[2])
 
     def _example(self, key: Key) -> tuple[PyTree, Collector, Rollout]:
         """The states of a fresh agent and of its environments, and a rollout: to be asked for their shapes."""
@@ -149,6 +160,7 @@ class Trainer:
             key,
             self.rollout_length,
             self.time_limit,
+            self.episode_info,
         )
 
     def _carry(self) -> PyTree:
@@ -210,11 +222,12 @@ class Trainer:
         collector, collected, means = self._rollout(state.curriculum, policy, value, state.collector, key)
         context = self._context(state, streams.EXPERIENCE)
         context = context.replace(policy=policy, collected=collected)  # type: ignore[attr-defined]
-        experience, rollout, from_experience = self.experience.update(state.experience, collected, context)
+        experience, rollout, from_experience = updated(self.experience, state.experience, collected, context)
         for_curriculum = context.replace(key=self._key(state, streams.CURRICULUM))
-        curriculum, from_curriculum = self.curriculum.update(state.curriculum, rollout, for_curriculum)
+        result = self.curriculum.update(state.curriculum, rollout, for_curriculum)
+        curriculum, from_curriculum = returned("the curriculum's update", result, ("state", "metrics"))
         state = state.replace(collector=collector, experience=experience, curriculum=curriculum)  # type: ignore[attr-defined]
-        return state, rollout, context, means | Means.of(from_experience) | Means.of(from_curriculum)
+        return state, rollout, context, means | reported(from_experience) | reported(from_curriculum)
 
     def _learn(self, state: TrainState, rollout: Rollout, context: Context) -> tuple[TrainState, Means, jax.Array]:
         def at(stream: int) -> Context:
@@ -230,12 +243,12 @@ class Trainer:
             sample: Sample = self.replay.sample(replay, before)
             sample = sample._replace(batch=spread(sample.batch, axis=1))
             mine = context.replace(key=key_learn, agent_state=agent)  # type: ignore[attr-defined]
-            with naming_what_lacks(self.agent):
-                after, metrics, priorities = self.agent.learn(agent, sample, mine)
-            check_metrics(metrics)
+            with naming_what_lacks(self.agent, sample.batch.extras):
+                result = self.agent.learn(agent, sample, mine)
+            after, metrics, priorities = returned("the agent's learn", result, ("state", "metrics", "priorities"))
             if (usable := sample.usable) is not None:
                 after = jax.tree.map(lambda new, old: jnp.where(usable, new, old), after, agent)
-            return after, self.replay.update(replay, sample.indices, priorities), Means.of(metrics)
+            return after, self.replay.update(replay, sample.indices, priorities), reported(metrics)
 
         ready = self.replay.ready(replay)
         if ready is not True:
@@ -289,7 +302,8 @@ class Trainer:
         Beside the metrics there are some that tell what happened, see :data:`SIGNS`.
         """
         train_step = jax.jit(self._train_step, inline=True)  # traced once, for the shapes of its metrics and for the loop
-        shapes = jax.eval_shape(train_step, state)[1:]
+        after, *shapes = jax.eval_shape(train_step, state)
+        parts.check_same(state, after)
         means, learned = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
         none = jnp.full((), -1, jnp.int32)
 

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from rl_jax.errors import naming_what_lacks, returned
 from rl_jax.ops import joined, means
 from rl_jax.types import Context, LossTerm, Metrics, PyTree
 
@@ -17,11 +18,14 @@ def weighted_sum(
 
     Raises:
         KeyError: a term has no weight.
-        RLJaxError: two terms report a metric of one name.
+        RLJaxError: two terms report a metric of one name, or one returns something else or reads what is not there.
     """
     metrics: dict[str, Any] = {}
     for name, term in terms.items():
-        value, extra = term(params, batch, context)
+        what = f"the loss term '{name}'"
+        with naming_what_lacks(what, getattr(batch, "extras", {})):
+            result = term(params, batch, context)
+        value, extra = returned(what, result, ("loss", "metrics"))
         metrics = joined(metrics, {f"loss/{name}": value}, extra)
     metrics = means(metrics)
     total = sum((weights[name] * metrics[f"loss/{name}"] for name in terms), start=jnp.zeros((), jnp.float32))

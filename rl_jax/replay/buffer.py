@@ -6,13 +6,13 @@ from typing import Any
 import jax
 from flax import struct
 
-from rl_jax.errors import RLJaxError
+from rl_jax.errors import RLJaxError, check_part
 from rl_jax.experience import chain
 from rl_jax.replay import ring as rings
 from rl_jax.replay.batches import Plan, begin, check_kept, plan_of, transformed
 from rl_jax.replay.layout import Layout
 from rl_jax.replay.ring import Added, Ring
-from rl_jax.replay.samplers import Uniform
+from rl_jax.replay.samplers import Sampler, Uniform
 from rl_jax.types import Context, Key, PyTree, Rollout, Sample, Spec
 
 
@@ -71,6 +71,7 @@ class Buffer:
 
     def init(self, key: Key, spec: Spec) -> BufferState:
         """An empty buffer."""
+        check_part("a buffer's sampler", self.sampler, Sampler, "give numbers by name, such as Buffer(capacity=100_000)")
         layout = self.layout(spec)
         check_kept("buffer", self.keep, spec.rollout)
         transforms = begin(self.transforms, key, spec)

@@ -173,15 +173,18 @@ def evaluate(given: Any) -> None:
 
 def render(given: Any) -> None:
     """``rl-jax render``: one episode of the first seed."""
+    from rl_jax.run.drawing import drawing_of
     from rl_jax.run.render import render_episode
 
     folder = RunFolder.open(given.run)
     job = folder.job()
-    suffix = ".html" if folder.options.env.startswith("brax/") else ".gif"
-    out = given.out or given.run / f"episode{suffix}"
-    if out.suffix.lower() != suffix:
-        other = out.with_suffix(suffix) if out.name else out / f"episode{suffix}"
-        raise RLJaxError(f"an episode of {folder.options.env} is drawn as {suffix}: use --out {other}")
+    how = drawing_of(job.trainer.env, job.trainer.env.default_params)
+    out = given.out or given.run / f"episode{how.suffix}"
+    if out.suffix.lower() != how.suffix:
+        other = out.with_suffix(how.suffix) if out.name else out / f"episode{how.suffix}"
+        raise RLJaxError(f"an episode of {folder.options.env} is drawn as {how.suffix}: use --out {other}")
+    if how.suffix != ".gif" and (given.fps is not None or given.every != 1):
+        raise RLJaxError(f"--fps and --every are for GIFs, and {folder.options.env} is drawn as {how.suffix}: leave them out")
     step, state = folder.state(job, given.checkpoint)
     if not job.single:
         state = jax.tree.map(lambda leaf: leaf[0], state)
@@ -217,7 +220,8 @@ def render(given: Any) -> None:
     length = int(np.argmax(done)) + 1 if np.any(done) else limit
     states, rewards = jax.tree.map(lambda x: np.asarray(x[:length]), (states, rewards))
     with writing(out):
-        render_episode(trainer.env, trainer.env.default_params, states, rewards, out)
+        params = trainer.env.default_params
+        render_episode(trainer.env, params, states, rewards, out, fps=given.fps, every=given.every)
     print(
         json.dumps(
             {"env": folder.options.env, "steps": step, "length": length, "return": float(rewards.sum()), "out": str(out)}

@@ -38,7 +38,9 @@ def env_arguments(texts: Sequence[str]) -> dict[str, Any]:
         if not equals or not name.isidentifier():
             raise RLJaxError(f"--env-args takes NAME=VALUE, not {short(text)}; for example --env-args backend=spring")
         if name in arguments:
-            raise RLJaxError(f"--env-args has {short(name, quoted=False)} twice: leave out one of them")
+            raise RLJaxError(
+                f"--env-args has {short(name, quoted=False)} twice: leave out one of them, or start one run for each"
+            )
         try:
             arguments[name] = json.loads(value)
         except RecursionError:
@@ -91,7 +93,7 @@ def make_trainer(configuration: Any, options: RunOptions, env: Environment) -> T
     """The run of an agent's ``configuration``, as the options say."""
     curriculum = FixedTask(env, env.default_params)
     pool = None if options.reset_pool is None else PooledStarts(curriculum, options.reset_pool)
-    return configuration.trainer(env, time_limit=options.time_limit, curriculum=pool)
+    return configuration.trainer(env, time_limit=options.time_limit, curriculum=pool, episode_info=options.episode_info)
 
 
 def check_learns(trainer: Trainer, options: RunOptions) -> None:

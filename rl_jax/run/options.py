@@ -10,7 +10,7 @@ from rl_jax.values import Count, Positional, Range, check_fields
 #: Options that decide what a run computes; resuming with others would be another run.
 IDENTITY = ("env", "env_args", "steps", "seed", "seeds", "time_limit", "prng", "matmul_precision", "reset_pool")
 #: Options that decide besides what it writes into metrics.jsonl; a resumed run keeps those too.
-RECORD = ("eval_episodes", "eval_max_steps", "checkpoints")
+RECORD = ("eval_episodes", "eval_max_steps", "checkpoints", "episode_info")
 #: Options that the help shows first.
 FIRST = ("env", "steps", "seeds", "out", "num_envs", "learning_rate")
 
@@ -48,6 +48,8 @@ class RunOptions:
     """Truncate episodes after so many steps (default: the environment's own limit)."""
     reset_pool: Count | None = None
     """Start episodes from a pool of so many resets, made anew after each rollout (default: a fresh reset for every episode)."""
+    episode_info: tuple[str, ...] = ()
+    """Numbers of the environment's info, such as success, to report of the last step of each episode as episode/NAME."""
     eval_episodes: Episodes | None = None
     """Episodes of each evaluation (default: up to 64, as many as take no more steps than training does between two of them)."""
     eval_max_steps: Count | None = None
@@ -110,7 +112,7 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Render:
-    """Make a GIF (gymnax) or an HTML page (brax) of one episode."""
+    """Make a GIF (gymnax, grids, environments that draw themselves) or an HTML page (brax) of one episode."""
 
     run: Annotated[Path, Positional]
     """Run folder."""
@@ -124,6 +126,10 @@ class Render:
     """Seed of the episode."""
     max_steps: Annotated[int, Range(1, 100_000)] = 1000
     """Longest episode to draw."""
+    fps: Annotated[float, Range(0.01, 50)] | None = None
+    """Pictures per second of a GIF (default: the environment's own rate)."""
+    every: Count = 1
+    """Draw every n-th step and the last: a shorter GIF, which plays faster at the same --fps."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 
 from rl_jax.errors import NonFinite
 from rl_jax.loop.state import SIGNS
+from rl_jax.ops import joined
 from rl_jax.run import stats
 from rl_jax.run.devices import on_host
 from rl_jax.run.evaluation import Scores
@@ -98,7 +99,7 @@ def rows_of(
     where = {"wall": wall, "steps_per_second": rate}
     values = {name: value for name, value in metrics.items() if name not in (*SIGNS, "failed")}
     return [
-        {"steps": steps, **label, **where, **{name: float(value[i]) for name, value in values.items()}}
+        joined({"steps": steps, **label, **where}, {name: float(value[i]) for name, value in values.items()})
         for i, label in enumerate(labels)
         if not failed[i]
     ]

@@ -89,8 +89,20 @@ def parse(
             if not equals and (not words or words[0].startswith("--")):
                 raise RLJaxError(f"{option(one.name)} needs a value: {one.takes} (see rl-jax {prog} --help)")
             values[one.name] = _read(one, text if equals else words.pop(0), option(one.name), prog)
+            if words and not _is_option(words[0]) and not any(other.takes.positional for other in options):
+                raise RLJaxError(_one_value(one, words[0], prog))
     values |= _positionals([one for one in options if one.takes.positional], loose, prog)
     return values
+
+
+def _one_value(one: Option, more: str, prog: str) -> str:
+    """What to do instead of giving an option a second value."""
+    command, _, agent = prog.partition(" ")
+    if command == "sweep":
+        fix = f"each is another program: start 'rl-jax sweep {agent}' once for each, and compare by 'rl-jax plot'"
+    else:
+        fix = f"give one; 'rl-jax sweep {agent}' tries several of a number such as --learning-rate"
+    return f"{option(one.name)} takes one value, and {short(more)} is a second: {fix}"
 
 
 def _is_option(word: str) -> bool:

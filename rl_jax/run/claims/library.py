@@ -7,11 +7,12 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import rl_jax
 from rl_jax.errors import RLJaxError
-from rl_jax.run.claims.recipe import Recipe
+from rl_jax.run.claims.recipe import Prediction, Recipe
+from rl_jax.run.claims.trained import Trained
 
 
 class Entry(NamedTuple):
@@ -83,12 +84,65 @@ def load(name: str) -> tuple[Recipe, Path]:
             raise RLJaxError(f"there is no recipe '{name}'; {hint} One of your own is named by its file, such as ./mine.py")
         path = known[name].path
     recipe = _run(path)
-    if not isinstance(recipe, Recipe):
+    if recipe is None:
         raise RLJaxError(f"{path} defines no RECIPE: set RECIPE = rl_jax.run.claims.Recipe(...)")
-    if recipe.slug != path.stem:
-        raise RLJaxError(f"{path}: the recipe calls itself '{recipe.slug}'; name it as its file")
-    recipe.check()
+    try:
+        if not isinstance(recipe, Recipe):
+            raise RLJaxError(f"RECIPE is {_a(recipe)}: let it be a rl_jax.run.claims.Recipe(...)")
+        _check_kinds(recipe)
+        if recipe.slug != path.stem:
+            raise RLJaxError(f"the recipe calls itself '{recipe.slug}'; name it as its file, '{path.stem}'")
+        recipe.check()
+    except RLJaxError as error:
+        raise RLJaxError(f"{path}, line {_line_of_recipe(path)}: {error}") from None
     return recipe, path
+
+
+def _check_kinds(recipe: Recipe) -> None:
+    """Refuse fields of the wrong type, which would end somewhere in the middle of a run.
+
+    Raises:
+        RLJaxError: with the field, what it is, and what it should be.
+    """
+    kinds: dict[tuple[str, ...], tuple[Any, str]] = {
+        ("slug", "title", "paper", "claim", "environment", "departures"): (str, "a text"),
+        ("arms", "measures", "curves"): (dict, "a dictionary"),
+        ("predictions", "seeds", "tuning_seeds"): ((tuple, list), "a tuple"),
+    }
+    for names, (kind, words) in kinds.items():
+        for name in names:
+            if not isinstance(value := getattr(recipe, name), kind):
+                raise RLJaxError(f"{name} is {_a(value)}: let it be {words}")
+    for name, arm in recipe.arms.items():
+        if not callable(arm):
+            raise RLJaxError(f"the arm '{name}' is {_a(arm)}: let it be Trained(...), or a function from Work to Outcome")
+        if isinstance(arm, Trained):
+            if not callable(arm.make):
+                raise RLJaxError(f"what makes the trainer of the arm '{name}' is {_a(arm.make)}: let it be a function of quick")
+            for field in ("steps", "quick_steps"):
+                if type(value := getattr(arm, field)) is not int or value < 1:
+                    raise RLJaxError(f"{field} of the arm '{name}' is {value!r}: let it be a whole number of at least 1")
+    for prediction in recipe.predictions:
+        if not isinstance(prediction, Prediction):
+            raise RLJaxError(f"a prediction is {_a(prediction)}: let each be Prediction(measure, better, worse)")
+    if odd := [seed for seed in (*recipe.seeds, *recipe.tuning_seeds) if type(seed) is not int]:
+        raise RLJaxError(f"a seed is {odd[0]!r}: let each be a whole number")
+
+
+def _a(value: object) -> str:
+    return f"of the type {type(value).__name__}"
+
+
+def _line_of_recipe(path: Path) -> int:
+    """Where ``RECIPE`` is set at last."""
+    lines = [
+        node.lineno
+        for node in ast.parse(path.read_bytes()).body
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name) and target.id == "RECIPE"
+    ]
+    return lines[-1] if lines else 1
 
 
 def _run(path: Path) -> object:
@@ -102,11 +156,30 @@ def _run(path: Path) -> object:
         sys.path.append(folder)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever the file does
+    except (Exception, SystemExit) as error:  # whatever the file does
         if os.environ.get("RL_JAX_TRACEBACK"):
             raise
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
-        line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else 1
         what = " ".join(f"{type(error).__name__}: {error}".split())
-        raise RLJaxError(f"{path}, line {line}: {what}; correct that (RL_JAX_TRACEBACK=1 shows where it came from)") from error
+        raise RLJaxError(
+            f"{_where(path, error)}: {what}; correct that (RL_JAX_TRACEBACK=1 shows where it came from)"
+        ) from error
     return getattr(module, "RECIPE", None)
+
+
+def _where(path: Path, error: BaseException) -> str:
+    """The file and line of the recipe that an error came through, and those of a module beside it that it came from."""
+    here = path.resolve()
+    frames = [
+        (Path(frame.filename).resolve(), frame.lineno or 1)
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<")  # Python's own machinery
+    ]
+    passed = [frame for frame in frames if frame[0].parent == here.parent]
+    lines = [line for file, line in passed if file == here]
+    places = [(here, lines[-1] if lines else 1), *passed[-1:]]
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:  # which no frame has reached
+        places.append((Path(error.filename).resolve(), error.lineno))
+    (_, line), (file, inner) = places[0], places[-1]
+    if file == here:
+        return f"{path}, line {inner}"
+    return f"{path}, line {line} ({file.name}, line {inner})"

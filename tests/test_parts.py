@@ -1,0 +1,274 @@
+"""Mistakes in how a trainer is put together end in one line that names the fix, and nothing is compiled before."""
+
+import dataclasses
+import re
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import pytest
+from flax import struct
+
+import rl_jax as rl
+from rl_jax.agents import DQNConfig, PPOConfig, PQNConfig, QLearning, QPolicy, ppo
+from rl_jax.curricula import TaskSet
+from rl_jax.errors import RLJaxError
+from rl_jax.experience import Transform, chain, gae, standardize_advantage
+from rl_jax.loop.metrics import RESERVED
+from rl_jax.loop.parts import check_same
+from rl_jax.losses import weighted_sum
+from rl_jax.ops import joined
+from rl_jax.replay import Buffer
+from rl_jax.run.outcome import rows_of
+from rl_jax.spaces import Box, Discrete
+from rl_jax.types import Step
+
+UNIT, TWO = Box.of(0.0, 1.0, (2,)), Discrete(2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Own:
+    """An environment of one's own, right unless told otherwise."""
+
+    name: str = "own"
+    time_limit: Any = 10
+    obs_space: Any = UNIT
+    act_space: Any = TWO
+    swapped: bool = False
+    reward: tuple[int, ...] = ()
+    pair: bool = False
+
+    @property
+    def default_params(self):
+        return {"scale": jnp.float32(1.0), "goal": jnp.float32(2.0)}
+
+    def observation_space(self, params):
+        return self.obs_space
+
+    def action_space(self, params):
+        return self.act_space
+
+    def reset(self, key, params):
+        start = jnp.int32(0), jnp.zeros(2)
+        return start[::-1] if self.swapped else start
+
+    def step(self, key, state, action, params):
+        no = jnp.zeros((), bool)
+        out = Step(state + 1, jnp.zeros(2), params["scale"] * jnp.ones(self.reward), no, no, {})
+        return out[:2] if self.pair else out
+
+
+class Words:
+    """No space."""
+
+    def __repr__(self):
+        return "Words()"
+
+
+class Stateful:
+    """As gymnasium's environments are."""
+
+    observation_space = UNIT
+    action_space = TWO
+
+    def reset(self, *, seed=None, options=None):
+        raise AssertionError("must not be called")
+
+    def step(self, action):
+        raise AssertionError("must not be called")
+
+
+class Older(Stateful):
+    """As gym's were."""
+
+    def reset(self, seed=None, options=None):
+        raise AssertionError("must not be called")
+
+
+class Plain(nn.Module):
+    """A network as any tutorial writes it."""
+
+    @nn.compact
+    def __call__(self, obs):
+        return nn.Dense(2)(obs)
+
+
+class Logits(nn.Module):
+    """Called as an agent's network is, with other outputs."""
+
+    def initial_carry(self, num_envs):
+        return ()
+
+    @nn.compact
+    def __call__(self, carry, obs, first):
+        return carry, nn.Dense(2)(obs)
+
+
+@struct.dataclass
+class Says(Transform):
+    """Reports what it is told to."""
+
+    report: Any = struct.field(pytree_node=False)
+
+    def update(self, state, rollout, context):
+        return state, rollout, self.report(rollout)
+
+
+@struct.dataclass
+class Pair(Transform):
+    """Forgets its metrics."""
+
+    def update(self, state, rollout, context):
+        return state, rollout
+
+
+@struct.dataclass
+class Reads(Transform):
+    """Reads a field of ``extras``."""
+
+    def update(self, state, rollout, context):
+        return state, rollout.with_extras(more=rollout.extras["novelty"]), {}
+
+
+@struct.dataclass
+class Grows(Transform):
+    """Its state is of another shape after an update."""
+
+    def init(self, key, spec):
+        return jnp.zeros(())
+
+    def update(self, state, rollout, context):
+        return jnp.zeros((3,)), rollout, {}
+
+
+OWN = Own()
+TASK = OWN.default_params
+STACKED = jax.tree.map(lambda x: jnp.stack([x, x, x]), TASK)
+
+
+def say(report):
+    return {"experience": chain(Says(report), gae())}
+
+
+def term(function):
+    agent = ppo(minibatches=2)
+    return {"agent": agent.replace(terms={**agent.terms, "mine": function}, weights={**agent.weights, "mine": 1.0})}
+
+
+def dqn(**options):
+    return {"agent": DQNConfig().agent(), "experience": None, **options}
+
+
+WRONG = {
+    # the environment
+    "a name": ({"env": "CartPole-v1"}, r"pass rl\.make\('CartPole-v1'\)"),
+    "a class": ({"env": Own}, r"env is the class Own: pass an object of it"),
+    "nothing": ({"env": None}, r"env is a NoneType, which lacks name"),
+    "gymnasium": ({"env": Stateful()}, r"its reset\(seed, options\) keeps the state inside.*JAX version"),
+    "gym": ({"env": Older()}, r"its step\(action\) keeps the state inside.*JAX version"),
+    "observations": ({"env": Own(obs_space=Words())}, r"the observation space is Words\(\).*Box are served.*one array"),
+    "actions": ({"env": Own(act_space={"a": 1})}, r"the action space is .*Box are served"),
+    "swapped": ({"env": Own(swapped=True)}, r"own: reset returned \(obs, state\).*swap them"),
+    "reward": ({"env": Own(reward=(1,))}, r"own: reward is float32\[1\], expected float32\[\]; reshape it"),
+    "no Step": ({"env": Own(pair=True)}, r"own: step returned a tuple, expected a rl_jax\.types\.Step"),
+    # its parameters
+    "stacked": ({"params": STACKED}, r"several tasks.*TaskSet\(env, params\)"),
+    "one leaf stacked": ({"params": {**TASK, "goal": jnp.zeros(5)}}, r"several tasks.*TaskSet\(env, params\)"),
+    "a list of tasks": ({"params": [TASK, TASK]}, r"list of 2 tasks: stack them.*TaskSet\(env, tasks\)"),
+    "other params": ({"params": 3}, r"own: step cannot be traced.*\(params that fit.*'scale': \(\)"),
+    "one task as a set": ({"curriculum": TaskSet(OWN, TASK)}, r"TaskSet need one leading axis \[K\].*no tasks: stack"),
+    "ragged": ({"curriculum": TaskSet(OWN, {"scale": jnp.ones(2), "goal": jnp.ones(3)})}, r"leading axis \[K\].*2, 3: stack"),
+    # the agent
+    "a configuration": ({"agent": PPOConfig()}, r"PPOConfig, which lacks .*: call its \.trainer\(env\), or pass its \.agent\(\)"),
+    "a function": ({"agent": ppo}, r"the function ppo: call it"),
+    "a word": ({"agent": "ppo"}, r"agent is 'ppo'.*pass one of rl\.agents"),
+    "plain network": ({"agent": ppo(network=Plain())}, r"network is a Plain.*initial_carry.*ActorCritic"),
+    "plain, made": ({"agent": ppo(network=lambda spec: Plain())}, r"network is a Plain.*initial_carry.*ActorCritic"),
+    "network class": ({"agent": ppo(network=Plain)}, r"the class Plain, which cannot be made from a Spec: give a flax m"),
+    "network's word": ({"agent": ppo(network="mlp")}, r"network is 'mlp': give a flax module, or a function"),
+    "maker of nothing": ({"agent": ppo(network=lambda spec: None)}, r"returned a NoneType: let it return a flax module"),
+    "maker of two": ({"agent": ppo(network=lambda a, b: None)}, r"cannot be called as <lambda>\(spec\)"),
+    "logits": ({"agent": ppo(network=Logits())}, r"network is a Logits.*without policy, value, hidden"),
+    "values": (dqn(agent=QLearning(policy=QPolicy(network=Plain())), replay=Buffer(capacity=100)), r"network is a Plain"),
+    # what it learns from
+    "no gae": ({"experience": None}, r"'policy' needs 'advantage'.*put rl\.experience\.gae\(\) into the experience chain"),
+    "gae too late": ({"experience": chain(standardize_advantage(), gae())}, r"StandardizeAdvantage needs 'advantage'.*before"),
+    "no targets": ({"agent": PQNConfig().agent(), "experience": None}, r"PQN needs 'value_target'.*gae"),
+    "no buffer": (dqn(), r"DQN needs 'mask'.*give replay=rl\.replay\.Buffer"),
+    "no such field": ({"experience": chain(Reads(), gae())}, r"Reads needs 'novelty', and .*extras are .*log_prob.*: put a transform"),
+    "a list": ({"experience": [gae()]}, r"experience is a list.*rl\.chain\(first, second\)"),
+    "not called": ({"experience": gae}, r"the function gae: call it"),
+    "a capacity": (dqn(replay=100), r"replay is 100.*rl\.replay\.Buffer"),
+    "capacity by place": (dqn(replay=Buffer(100)), r"sampler is 100.*Buffer\(capacity=100_000\)"),
+    "a number of updates": ({"updates": 3}, r"updates is 3.*Constant\(4\)"),
+    "tasks": ({"curriculum": STACKED}, r"curriculum is a dict.*TaskSet"),
+    "half a step": ({"time_limit": 2.5}, r"time_limit must be a whole number .*2\.5"),
+    # what parts return
+    "two of three": ({"experience": chain(Pair(), gae())}, r"Pair\.update returned a tuple of 2: let it return \(state, rollout, m"),
+    "no metrics": (say(lambda rollout: None), r"Says\.update returned a NoneType as metrics: let it be a dict"),
+    "alone too": ({"experience": Says(lambda rollout: None)}, r"Says\.update returned a NoneType as metrics"),
+    "an array": (say(lambda rollout: {"mine/x": rollout.reward}), r"'mine/x' is an array of shape \[8, 4\]: report a number"),
+    "words": (say(lambda rollout: {"mine/x": "much"}), r"'mine/x' is a str: report a number"),
+    "taken by the loop": (say(lambda rollout: {"episode/return": 1.0}), r"two parts report a metric 'episode/return'"),
+    "taken by the agent": (say(lambda rollout: {"policy/kl": 1.0}), r"two parts report a metric 'policy/kl'"),
+    "taken by a term": (term(lambda p, b, c: (jnp.zeros(()), {"policy/kl": 1.0})), r"two parts report a metric 'policy/kl'"),
+    "taken by rows": (say(lambda rollout: {"seed": 1.0}), r"called 'seed', as every row.*'mine/seed'"),
+    "only a loss": (term(lambda p, b, c: jnp.zeros(())), r"'mine' returned a .*: let it return \(loss, metrics\)"),
+    "growing": ({"experience": chain(Grows(), gae())}, r"state\.experience\[0\] is float32\[\] before a train step and float32\[3\]"),
+}  # fmt: skip
+
+
+def shapes(**changes):
+    """The shapes of a run, from which nothing is compiled."""
+    given = {"env": OWN, "agent": ppo(minibatches=2), "experience": gae(), "num_envs": 4, "rollout_length": 8, **changes}
+    trainer = rl.Trainer.create(**given)
+    state = jax.eval_shape(lambda key: trainer.init(key, 1000), jax.random.key(0))
+    return jax.eval_shape(trainer.advance, state, 2)
+
+
+def test_parts_that_are_right_pass():
+    assert "episode/return" in shapes()[1]
+    assert "episode/return" in shapes(curriculum=TaskSet(OWN, STACKED))[1]
+    assert "mine/x" in shapes(**say(lambda rollout: {"mine/x": jnp.mean(rollout.reward)}))[1]
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_mistake_is_one_line_that_names_the_fix(case):
+    changes, message = WRONG[case]
+    with pytest.raises(RLJaxError) as found:
+        shapes(**changes)
+    assert "\n" not in str(found.value)
+    assert re.search(message, str(found.value)), found.value
+
+
+def test_an_error_that_is_none_of_these_stays_what_it_is():
+    """The environment is right, so what fails elsewhere is not blamed on it."""
+    with pytest.raises(ZeroDivisionError):
+        shapes(**say(lambda rollout: {"mine/x": 1 / 0}))
+
+
+def test_two_writers_of_one_metric_are_refused():
+    assert joined({"a": 1}, {}, {"b": 2}) == {"a": 1, "b": 2}
+    with pytest.raises(RLJaxError, match="two parts report a metric 'a': give one of them another name"):
+        joined({"a": 1}, {"b": 2}, {"a": 1})
+    terms = {"one": lambda p, b, c: (1.0, {"loss/two": 1.0}), "two": lambda p, b, c: (2.0, {})}
+    with pytest.raises(RLJaxError, match="loss/two"):
+        weighted_sum(terms, {"one": 1.0, "two": 1.0}, None, None, None)
+    # A sweep's label and a metric.
+    with pytest.raises(RLJaxError, match="'gamma'"):
+        rows_of([{"seed": 0, "gamma": 0.9}], {"gamma": jnp.ones(1)}, 8, 0.0, 1.0, jnp.zeros(1, bool))
+
+
+def test_names_that_rows_have_are_reserved():
+    row = rows_of([{"seed": 0}], {"mine/x": jnp.ones(1)}, 8, 0.0, 1.0, jnp.zeros(1, bool))[0]
+    assert set(row) - {"mine/x"} <= set(RESERVED)
+
+
+def test_a_state_that_changes_is_named():
+    state = {"a": jnp.zeros(2), "b": (jnp.zeros((), jnp.int32),)}
+    check_same(state, jax.tree.map(lambda x: x + 1, state))
+    with pytest.raises(RLJaxError, match=r"state\['b'\]\[0\] is int32\[\] before a train step and float32\[\] after"):
+        check_same(state, {**state, "b": (jnp.zeros(()),)})
+    with pytest.raises(RLJaxError, match=r"state\['b'\]\[0\] is int32\[\] before a train step and missing after"):
+        check_same(state, {**state, "b": ()})
