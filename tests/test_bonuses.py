@@ -53,9 +53,10 @@ def seen(part):
     return jax.jit(lambda state, rollout: part.bonus(state, rollout, context())[:2])
 
 
-LIFETIME = LifetimeCount(reported("cell"), slots=4096)
-EPISODIC = {form: EpisodicCount(reported("cell"), form, slots=4096) for form in ("first visit", "inverse sqrt")}
-count_ever, count_here = seen(LIFETIME), {form: seen(part) for form, part in EPISODIC.items()}
+FORMS = ("first visit", "inverse sqrt")
+LIFETIME = {form: LifetimeCount(reported("cell"), form, slots=4096) for form in FORMS}
+EPISODIC = {form: EpisodicCount(reported("cell"), form, slots=4096) for form in FORMS}
+count_ever, count_here = ({form: seen(part) for form, part in kind.items()} for kind in (LIFETIME, EPISODIC))
 cells = st.lists(st.integers(0, 4), min_size=T * N, max_size=T * N)
 flags = st.lists(st.booleans(), min_size=T * N, max_size=T * N)
 
@@ -63,20 +64,33 @@ flags = st.lists(st.booleans(), min_size=T * N, max_size=T * N)
 @few
 @given(cells, cells)
 def test_lifetime_counts(one, two):
-    state, count = LIFETIME.init(jax.random.key(0), SPEC), {}
-    for rows in (one, two):
-        state, bonus = count_ever(state, visits(rows))
-        for t in range(T):
-            now = np.asarray(rows).reshape(T, N)[t]
-            for cell in now:
-                count[cell] = count.get(cell, 0) + 1
-            np.testing.assert_allclose(bonus[t], [1 / np.sqrt(count[cell]) for cell in now], rtol=1e-6)
+    """Step after step, and within a step one environment after the other."""
+    for form in FORMS:
+        state, count = LIFETIME[form].init(jax.random.key(0), SPEC), {}
+        for rows in (one, two):
+            state, bonus = count_ever[form](state, visits(rows))
+            for t, n in np.ndindex(T, N):
+                cell = np.asarray(rows).reshape(T, N)[t, n]
+                c = count[cell] = count.get(cell, 0) + 1
+                np.testing.assert_allclose(bonus[t, n], float(c == 1) if form == "first visit" else c**-0.5, rtol=1e-6)
+
+
+def test_environments_that_come_to_a_new_place_together_are_paid_one_after_the_other():
+    """As the worked example of a count: the first visit 1, then 1/sqrt(2), 1/sqrt(3), 1/2; the next step goes on from there."""
+    rollout = rollout_of(np.zeros((2, 4))).replace(info={"cell": jnp.full((2, 4), 7, jnp.int32)})
+    for form, expected in (
+        ("inverse sqrt", [[1.0, 0.7071, 0.5774, 0.5], [0.4472, 0.4082, 0.3780, 0.3536]]),
+        ("first visit", [[1, 0, 0, 0], [0, 0, 0, 0]]),
+    ):
+        table, bonus = count_ever[form](jnp.zeros(4096, jnp.int32), rollout)
+        np.testing.assert_allclose(bonus, expected, atol=1e-4)
+        assert int(table.sum()) == int(table.max()) == 8
 
 
 @few
 @given(cells, flags, cells, flags)
 def test_episodic_counts(one, first, two, second):
-    for form in ("first visit", "inverse sqrt"):
+    for form in FORMS:
         state, count = EPISODIC[form].init(jax.random.key(0), SPEC), [{} for _ in range(N)]
         for rows, begins in ((one, first), (two, second)):
             state, bonus = count_here[form](state, visits(rows, begins))

@@ -7,6 +7,7 @@ from rl_jax._lazy import lazy
 if TYPE_CHECKING:
     from rl_jax.ops.branch import any_true, shared
     from rl_jax.ops.descent import bounded, descend
+    from rl_jax.ops.equals import earlier_equals
     from rl_jax.ops.mesh import devices_of_envs, means, on_parts, per_device, spread
     from rl_jax.ops.obgd import obgd
     from rl_jax.ops.permutation import permutation
@@ -33,6 +34,7 @@ __all__ = [
     "discounted_sum",
     "dormant_ratio",
     "dormant_units",
+    "earlier_equals",
     "joined",
     "linear",
     "means",
