@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rl_jax.ops.random_index import random_index
     from rl_jax.ops.reports import joined
     from rl_jax.ops.returns import discounted_sum
+    from rl_jax.ops.rounding import ROUNDING, add_bounded
     from rl_jax.ops.schedules import linear
     from rl_jax.ops.sum_tree import SumTree
     from rl_jax.ops.targets import Periodic, Polyak, polyak
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
 lazy(__name__)
 
 __all__ = [
+    "ROUNDING",
     "Periodic",
     "Polyak",
     "SumTree",
     "active_units",
+    "add_bounded",
     "any_true",
     "bounded",
     "descend",
