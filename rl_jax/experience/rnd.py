@@ -117,4 +117,4 @@ class NovelD:
 
         bonus = jnp.maximum(norm(rollout.next_obs) - self.scale * norm(rollout.obs), 0.0)
         after, error = self.novelty.learn(state, rollout, context)
-        return after, bonus, {"bonus/rnd_loss": error}
+        return after, bonus, {"bonus/noveld_loss": error}
