@@ -1,5 +1,7 @@
 """Intrinsic bonuses against brute force: counts, ellipses, networks' errors, and how they are combined and added."""
 
+from dataclasses import dataclass
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -144,6 +146,36 @@ def test_one_hot_ellipses_are_counts():
     empty = jnp.eye(2) / 0.5
     _, bonus = elliptical(empty[None], phi, jnp.zeros((T, 1), bool), empty)
     np.testing.assert_allclose(bonus[:, 0], [1 / (0.5 + n) for n in (0, 0, 1, 2, 1, 3)], rtol=1e-5)
+
+
+@dataclass(frozen=True)
+class Place:
+    """An encoder that has nothing to learn: the place, one-hot."""
+
+    features: int = 3
+
+    def init(self, key):
+        return ()
+
+    def phi(self, model, obs):
+        return jax.nn.one_hot(obs[..., 0], self.features)
+
+    def learn(self, model, rollout, key):
+        return model, jnp.float32(0.0)
+
+
+def test_a_path_earns_what_the_authors_code_pays_for_it():
+    """Places 0 1 0 1 2 0, five steps: facebookresearch/e3b pays for where a step begins, nothing for the first, 1/(ridge + N) then."""
+    path = jnp.asarray([0, 1, 0, 1, 2, 0], jnp.float32)[:, None, None]
+    first = np.zeros((5, 1), bool)
+    first[0] = True
+    rollout = rollout_of(np.zeros((5, 1)), obs=path[:-1], next_obs=path[1:], first=first)
+    part, spec = E3B(Place()), Spec(Box.of(0.0, 2.0, (1,)), Discrete(2), 1, 5)
+    state, bonus, _ = part.bonus(part.init(jax.random.key(0), spec), rollout, context())
+    np.testing.assert_allclose(bonus[:, 0], [0.0, 10.0, 1 / 1.1, 1 / 1.1, 10.0], rtol=1e-5)
+    # The episode goes on in the next rollout, and begins anew after that.
+    _, bonus, _ = part.bonus(state, rollout.replace(first=jnp.roll(rollout.first, 3, axis=0)), context())
+    np.testing.assert_allclose(bonus[:, 0], [1 / 2.1, 1 / 2.1, 1 / 3.1, 0.0, 10.0], rtol=1e-5)
 
 
 def test_rnd_falls_where_it_was_and_not_elsewhere():

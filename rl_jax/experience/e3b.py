@@ -20,13 +20,17 @@ class Ellipse(NamedTuple):
 
 @struct.dataclass
 class E3B:
-    """``phi(o')^T C^{-1} phi(o')``, where ``C`` gathers the features of the episode so far.
+    """``phi(o)^T C^{-1} phi(o)``, where ``C`` gathers the features of what the episode saw before ``o``.
 
     Exploration via elliptical episodic bonuses (Henaff et al. 2022, arXiv:2210.05805, eq. 2).
 
     With one-hot features it is ``1 / (ridge + N)`` of an episodic count ``N`` of the visits before. The inverse is updated by the
-    Sherman-Morrison formula, ``C^{-1} <- C^{-1} - u u^T / (1 + b)`` with ``u = C^{-1} phi`` and ``b`` the bonus. The first step of an
-    episode gets nothing, as in the authors' code, and is gathered all the same.
+    Sherman-Morrison formula, ``C^{-1} <- C^{-1} - u u^T / (1 + b)`` with ``u = C^{-1} phi`` and ``b`` the bonus.
+
+    As in the authors' code (facebookresearch/e3b, ``minihack/torchbeast/src/utils.py``), a step is paid for ``o``, the observation
+    that it was taken on, and not for the one that it led to, as other bonuses here are: a place is paid with the step
+    that leaves it, and an episode's last observation never. The first step of an episode gets nothing, and its
+    observation is gathered all the same, so that coming back to the start is not new.
 
     Attributes:
         encoder: the features; learns after each rollout.
@@ -45,10 +49,10 @@ class E3B:
 
     def bonus(self, state: Ellipse, rollout: Rollout, context: Context) -> tuple[PyTree, jax.Array, Metrics]:
         """Gathered step after step; then the encoder learns."""
-        phi = self.encoder.phi(state.encoder, rollout.next_obs)
+        phi = self.encoder.phi(state.encoder, rollout.obs)
         inverse, bonus = elliptical(state.inverse, phi, rollout.first, self._empty())
         encoder, loss = self.encoder.learn(state.encoder, rollout, context.key)
-        return Ellipse(encoder, inverse), bonus, {"bonus/inverse_loss": loss}
+        return Ellipse(encoder, inverse), bonus, {"bonus/e3b_loss": loss}
 
 
 def elliptical(inverse: jax.Array, phi: jax.Array, first: jax.Array, empty: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -56,7 +60,7 @@ def elliptical(inverse: jax.Array, phi: jax.Array, first: jax.Array, empty: jax.
 
     Args:
         inverse: ``[N, D, D]`` before the first step.
-        phi: features of what each step led to.
+        phi: features of what each step was taken on.
         first: ``[T, N]``, whether the step is the first of its episode.
         empty: ``[D, D]`` of a fresh episode.
     """
