@@ -122,29 +122,46 @@ def test_hashes_tell_items_apart_and_spread():
     assert len(np.unique(hashed(permuted, 2**16))) == 2
 
 
+ellipses = jax.jit(elliptical)
+
+
+def inverses(phi, first, ridge):
+    """Bonuses ``[T]`` of one environment by the definition, in float64, and the last ``C``."""
+    bonus, c = [], ridge * np.eye(phi.shape[1])
+    for x, begins in zip(phi.astype(np.float64), first, strict=True):
+        c = ridge * np.eye(phi.shape[1]) if begins else c
+        bonus.append(0.0 if begins else x @ np.linalg.solve(c, x))
+        c = c + np.outer(x, x)
+    return np.array(bonus), c
+
+
 @few
 @given(flags, st.integers(0, 99))
 def test_ellipses_against_inverses(first, seed):
     rng, dim, ridge = np.random.default_rng(seed), 4, 0.1
     phi, first = rng.normal(size=(T, N, dim)).astype(np.float32), np.asarray(first).reshape(T, N)
-    empty = jnp.eye(dim) / ridge
-    inverse, bonus = elliptical(jnp.broadcast_to(empty, (N, dim, dim)), jnp.asarray(phi), jnp.asarray(first), empty)
+    empty = jnp.eye(dim) / np.sqrt(ridge)
+    root, bonus = ellipses(jnp.broadcast_to(empty, (N, dim, dim)), jnp.asarray(phi), jnp.asarray(first), empty)
     for n in range(N):
-        c = ridge * np.eye(dim)
-        for t in range(T):
-            if first[t, n]:
-                c = ridge * np.eye(dim)
-            expected = phi[t, n] @ np.linalg.inv(c) @ phi[t, n]
-            np.testing.assert_allclose(bonus[t, n], 0.0 if first[t, n] else expected, rtol=2e-2, atol=1e-3)
-            c = c + np.outer(phi[t, n], phi[t, n])
-        np.testing.assert_allclose(inverse[n], np.linalg.inv(c), rtol=5e-2, atol=5e-3)
+        expected, c = inverses(phi[:, n], first[:, n], ridge)
+        np.testing.assert_allclose(bonus[:, n], expected, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(root[n] @ root[n].T @ c, np.eye(dim), atol=1e-3)
+
+
+@pytest.mark.parametrize(("centre", "scatter"), [(100.0, 1.0), (100.0, 0.1), (1000.0, 1.0)])
+def test_ellipses_of_large_features_with_a_common_mean(centre, scatter):
+    dim, steps = 32, 200
+    phi = (centre + scatter * np.random.default_rng(0).normal(size=(steps, 1, dim))).astype(np.float32)
+    first, empty = np.zeros((steps, 1), bool), jnp.eye(dim) / np.sqrt(0.1)
+    bonus = ellipses(empty[None], jnp.asarray(phi), jnp.asarray(first), empty)[1]
+    np.testing.assert_allclose(bonus[:, 0], inverses(phi[:, 0], first[:, 0], 0.1)[0], rtol=5e-3)
 
 
 def test_one_hot_ellipses_are_counts():
     keys = np.asarray([0, 1, 0, 0, 1, 0])
     phi = jnp.asarray(np.eye(2)[keys][:, None], jnp.float32)
-    empty = jnp.eye(2) / 0.5
-    _, bonus = elliptical(empty[None], phi, jnp.zeros((T, 1), bool), empty)
+    empty = jnp.eye(2) / np.sqrt(0.5)
+    _, bonus = ellipses(empty[None], phi, jnp.zeros((T, 1), bool), empty)
     np.testing.assert_allclose(bonus[:, 0], [1 / (0.5 + n) for n in (0, 0, 1, 2, 1, 3)], rtol=1e-5)
 
 
