@@ -175,7 +175,7 @@ class Place:
         return ()
 
     def phi(self, model, obs):
-        return jax.nn.one_hot(obs[..., 0], self.features)
+        return jax.nn.one_hot(obs[..., 0].astype(jnp.int32), self.features)
 
     def learn(self, model, rollout, key):
         return model, jnp.float32(0.0)
