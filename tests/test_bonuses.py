@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toy import context, rollout_of
+from toy import context, leaves_equal, rollout_of, unchecked
 
 import rl_jax as rl
 from rl_jax.agents import PPOConfig
+from rl_jax.errors import RLJaxError
 from rl_jax.experience import (
     E3B,
     ICM,
     RND,
     EpisodicCount,
+    IntrinsicReturn,
     InverseDynamics,
     LifetimeCount,
     NovelD,
@@ -181,6 +183,17 @@ class Place:
         return model, jnp.float32(0.0)
 
 
+@dataclass(frozen=True)
+class Paid:
+    """A bonus as large as the reward."""
+
+    def init(self, key, spec):
+        return ()
+
+    def bonus(self, state, rollout, context):
+        return state, rollout.reward, {}
+
+
 def test_a_path_earns_what_the_authors_code_pays_for_it():
     """Places 0 1 0 1 2 0, five steps: facebookresearch/e3b pays for where a step begins, nothing for the first, 1/(ridge + N) then."""
     path = jnp.asarray([0, 1, 0, 1, 2, 0], jnp.float32)[:, None, None]
@@ -221,6 +234,67 @@ def test_the_target_of_rnd_stays_and_the_bonus_is_from_before_learning():
     jax.tree.map(np.testing.assert_array_equal, after.target, state.target)
     np.testing.assert_allclose(bonus, part.error(state, rollout.next_obs), rtol=1e-6)
     assert float(after.moments.count) == T * N
+
+
+def test_the_predictor_of_rnd_learns_from_a_share_and_its_statistics_can_begin_elsewhere():
+    rollout = visits([1, 2, 3] * T)
+    with unchecked():
+        start = RND(OBS).init(jax.random.key(0), SPEC)
+        none, all_of_them, whole = (
+            RND(OBS, minibatches=1, share=share).bonus(start, rollout, context())[0].predictor.params
+            for share in (0.0, 1.0, None)
+        )
+    assert leaves_equal(none, start.predictor.params)
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-6), all_of_them, whole)
+    seen = np.random.default_rng(0).normal(3.0, 2.0, (500, 2)).astype(np.float32)
+    part = RND(OBS, statistics=RunningMoments.zero((2,)).merge(jnp.asarray(seen)))
+    state = part.init(jax.random.key(0), SPEC)
+    np.testing.assert_allclose(state.moments.mean, seen.mean(0), rtol=1e-5)
+    assert not np.allclose(part.error(state, rollout.next_obs), part.error(start, rollout.next_obs))
+
+
+def test_an_intrinsic_return_goes_on_where_episodes_end():
+    """Advantages by loops: values of the stream's next observation, no cut; bonuses in units of their discounted sum's deviation."""
+    gamma, lam = 0.9, 0.8
+    rng = np.random.default_rng(3)
+    ends = rng.random((T, N)) < 0.3
+    one, two = (visits(rng.integers(0, 4, (T, N)), seed=seed) for seed in (1, 2))
+    part = IntrinsicReturn(EPISODIC["inverse sqrt"], OBS, 0.5, 3.0, gamma, lam, minibatches=3)
+    state, running, passed = part.init(jax.random.key(0), SPEC), np.zeros(N), []
+    update = jax.jit(part.update)
+    for rollout in (one, two):
+        extrinsic = jnp.asarray(rng.normal(size=(T, N)), jnp.float32)
+        rollout = rollout.replace(terminated=jnp.asarray(ends)).with_extras(advantage=extrinsic)  # noqa: PLW2901
+        bonus = np.asarray(part.source.bonus(state.source, rollout, context())[1])
+        for row in bonus:
+            running = gamma * running + row
+            passed.append(running)
+        reward = bonus / np.std(passed)
+        value = np.asarray(part._value(state.value.params, jnp.concatenate([rollout.obs, rollout.last.obs[None]])))
+        advantage, expected = np.zeros(N), np.zeros((T, N))
+        for t in reversed(range(T)):
+            advantage = reward[t] + gamma * value[t + 1] - value[t] + gamma * lam * advantage
+            expected[t] = 3.0 * extrinsic[t] + 0.5 * advantage
+        state, out, _ = update(state, rollout, context())
+        np.testing.assert_allclose(out.extras["advantage"], expected, rtol=1e-4, atol=1e-4)
+        np.testing.assert_array_equal(out.reward, rollout.reward)
+    with pytest.raises(RLJaxError, match="gae"):
+        part.update(state, one, context())
+
+
+def test_the_value_of_an_intrinsic_return_learns_it():
+    """One place and one-step targets: the mean of the scaled bonuses over ``1 - gamma``."""
+    part = IntrinsicReturn(Paid(), OBS, gamma=0.5, lam=0.0, learning_rate=1e-2, minibatches=1)
+    rollout = visits(np.zeros((T, N))).with_extras(advantage=jnp.zeros((T, N)))
+    state, keys = part.init(jax.random.key(0), SPEC), jax.random.split(jax.random.key(1), 400)
+
+    @jax.jit
+    def learn(state):
+        return jax.lax.scan(lambda state, key: part.update(state, rollout, context().replace(key=key))[::2], state, keys)
+
+    with unchecked():
+        _, metrics = learn(state)
+    assert float(metrics["intrinsic/value"][-1]) == pytest.approx(float(metrics["intrinsic/reward"][-1]) / 0.5, rel=0.02)
 
 
 def test_noveld_pays_the_rise_alone():
