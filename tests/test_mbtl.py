@@ -128,7 +128,7 @@ def by_loops(table, rounds, slope):
 
 def test_the_process_is_fitted_to_the_best_return_on_each_chosen_task():
     """Random matrices, where a policy of another task is often better than a task's own."""
-    for seed in range(8):
+    for seed in range(4):
         assert mbtl(matrix(seed, 9), 6, 0.05).chosen.tolist() == by_loops(matrix(seed, 9), 6, 0.05)
 
 

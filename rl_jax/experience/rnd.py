@@ -34,10 +34,10 @@ class RND:
         features: outputs of both networks.
         hidden: hidden layers of the target; the predictor has one more.
         minibatches: of the pass over each rollout, whose size they must divide.
-        share: probability with which a step counts in the predictor's loss; ``None``: all do. With many environments the paper takes
-            a share, so that the predictor learns no faster than with few (section 2.5, 32 environments over ``N``).
-        statistics: of observations to begin with, such as those of a random policy (the paper's first 6400 steps): what
-            ``RunningMoments.zero(space.shape).merge(obs)`` makes of ``obs`` ``[B, space]``. ``None``: none were seen.
+        share: probability with which a step counts in the predictor's loss; ``None``: all do. With more than 32 environments ``N`` the
+            paper takes ``32 / N``, so that the predictor learns no faster for there being more of them.
+        statistics: of observations to begin with, such as those of a random policy (the paper's code: 6400 steps of each
+            environment): what ``RunningMoments.zero(space.shape).merge(obs)`` makes of ``obs`` ``[B, space]``. ``None``: none.
     """
 
     space: Space = struct.field(pytree_node=False)
