@@ -16,16 +16,21 @@ ROLE = re.compile(r":(?:class|func|meth|mod|data|attr):`(?P<short>[~.]?)(?P<name
 TABLE = re.compile(r"(?m)^(=+(?: =+)+)$[\s\S]*?^\1$(?:[\s\S]*?^\1$)?")
 
 
-def on_pre_build(config: Any, **kwargs: Any) -> None:
-    """Write the generated parts."""
-    spec = importlib.util.spec_from_file_location("make_docs_tables", ROOT / "scripts" / "make_docs_tables.py")
+def script(name: str) -> Any:
+    """A script beside this file, as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
     spec.loader.exec_module(module)  # type: ignore[union-attr]
-    module.main()
+    return module
+
+
+def on_pre_build(config: Any, **kwargs: Any) -> None:
+    """Write the generated parts."""
+    script("make_docs_tables").main()
 
 
 def on_page_markdown(markdown: str, page: Any, **kwargs: Any) -> str:
-    """Generated parts are included where they are wanted, with links relative to that page."""
+    """Generated parts are included where they are wanted, with links relative to that page, and tables get their defaults."""
 
     def include(match: re.Match[str]) -> str:
         text = (ROOT / "docs" / "_generated" / f"{match['name']}.md").read_text()
@@ -37,7 +42,8 @@ def on_page_markdown(markdown: str, page: Any, **kwargs: Any) -> str:
         return f"```python\n{_section(text, match['name'])}\n```"
 
     markdown = re.sub(r"<!-- code: (?P<name>[\w-]+) -->", code, markdown)
-    return re.sub(r"<!-- generated: (?P<name>\w+) -->", include, markdown)
+    markdown = re.sub(r"<!-- generated: (?P<name>\w+) -->", include, markdown)
+    return script("docs_defaults").with_defaults(markdown)
 
 
 def _section(text: str, name: str) -> str:
@@ -49,7 +55,7 @@ def _section(text: str, name: str) -> str:
 
 
 #: What is only seen in a page that was not put together: marks of inclusions, templates and references.
-UNMADE = re.compile(r"--\s?8\s?(?:<|&lt;)\s?--|&lt;!-- (?:generated|code):|<!-- (?:generated|code):|\{\{ |^::: ", re.MULTILINE)
+UNMADE = re.compile(r"--\s?8\s?(?:<|&lt;)\s?--|(?:<|&lt;)!-- (?:generated|code|defaults):|\{\{ |^::: ", re.MULTILINE)
 
 
 def on_post_page(output: str, page: Any, **kwargs: Any) -> str:

@@ -97,7 +97,7 @@ AGENTS = {
     "n-step": ("dqn", Q | dict(n_step=3), 4000, False, 0.15),
     "prioritized": ("dqn", Q | dict(prioritized=True), 4000, False, 0.15),
     "c51": ("dqn", Q | C51, 4000, False, 0.15),
-    "quantile": ("dqn", Q | dict(distribution="quantile", atoms=8, huber=1.0), 6000, False, 0.15),
+    "quantile": ("dqn", Q | dict(distribution="quantile", atoms=8), 6000, False, 0.15),
     "noisy": ("dqn", Q | dict(noisy=True), 6000, False, 0.2),
     "r2d2": ("r2d2", SEQUENCES, 4000, False, 0.2),
     "sac": ("sac", AC | dict(temperature=0.02), 4000, True, 0.15),

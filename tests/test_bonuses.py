@@ -1,20 +1,24 @@
 """Intrinsic bonuses against brute force: counts, ellipses, networks' errors, and how they are combined and added."""
 
+from dataclasses import dataclass
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toy import context, rollout_of
+from toy import context, leaves_equal, rollout_of, unchecked
 
 import rl_jax as rl
 from rl_jax.agents import PPOConfig
+from rl_jax.errors import RLJaxError
 from rl_jax.experience import (
     E3B,
     ICM,
     RND,
     EpisodicCount,
+    IntrinsicReturn,
     InverseDynamics,
     LifetimeCount,
     NovelD,
@@ -53,9 +57,10 @@ def seen(part):
     return jax.jit(lambda state, rollout: part.bonus(state, rollout, context())[:2])
 
 
-LIFETIME = LifetimeCount(reported("cell"), slots=4096)
-EPISODIC = {form: EpisodicCount(reported("cell"), form, slots=4096) for form in ("first visit", "inverse sqrt")}
-count_ever, count_here = seen(LIFETIME), {form: seen(part) for form, part in EPISODIC.items()}
+FORMS = ("first visit", "inverse sqrt")
+LIFETIME = {form: LifetimeCount(reported("cell"), form, slots=4096) for form in FORMS}
+EPISODIC = {form: EpisodicCount(reported("cell"), form, slots=4096) for form in FORMS}
+count_ever, count_here = ({form: seen(part) for form, part in kind.items()} for kind in (LIFETIME, EPISODIC))
 cells = st.lists(st.integers(0, 4), min_size=T * N, max_size=T * N)
 flags = st.lists(st.booleans(), min_size=T * N, max_size=T * N)
 
@@ -63,20 +68,33 @@ flags = st.lists(st.booleans(), min_size=T * N, max_size=T * N)
 @few
 @given(cells, cells)
 def test_lifetime_counts(one, two):
-    state, count = LIFETIME.init(jax.random.key(0), SPEC), {}
-    for rows in (one, two):
-        state, bonus = count_ever(state, visits(rows))
-        for t in range(T):
-            now = np.asarray(rows).reshape(T, N)[t]
-            for cell in now:
-                count[cell] = count.get(cell, 0) + 1
-            np.testing.assert_allclose(bonus[t], [1 / np.sqrt(count[cell]) for cell in now], rtol=1e-6)
+    """Step after step, and within a step one environment after the other."""
+    for form in FORMS:
+        state, count = LIFETIME[form].init(jax.random.key(0), SPEC), {}
+        for rows in (one, two):
+            state, bonus = count_ever[form](state, visits(rows))
+            for t, n in np.ndindex(T, N):
+                cell = np.asarray(rows).reshape(T, N)[t, n]
+                c = count[cell] = count.get(cell, 0) + 1
+                np.testing.assert_allclose(bonus[t, n], float(c == 1) if form == "first visit" else c**-0.5, rtol=1e-6)
+
+
+def test_environments_that_come_to_a_new_place_together_are_paid_one_after_the_other():
+    """As the worked example of a count: the first visit 1, then 1/sqrt(2), 1/sqrt(3), 1/2; the next step goes on from there."""
+    rollout = rollout_of(np.zeros((2, 4))).replace(info={"cell": jnp.full((2, 4), 7, jnp.int32)})
+    for form, expected in (
+        ("inverse sqrt", [[1.0, 0.7071, 0.5774, 0.5], [0.4472, 0.4082, 0.3780, 0.3536]]),
+        ("first visit", [[1, 0, 0, 0], [0, 0, 0, 0]]),
+    ):
+        table, bonus = count_ever[form](jnp.zeros(4096, jnp.int32), rollout)
+        np.testing.assert_allclose(bonus, expected, atol=1e-4)
+        assert int(table.sum()) == int(table.max()) == 8
 
 
 @few
 @given(cells, flags, cells, flags)
 def test_episodic_counts(one, first, two, second):
-    for form in ("first visit", "inverse sqrt"):
+    for form in FORMS:
         state, count = EPISODIC[form].init(jax.random.key(0), SPEC), [{} for _ in range(N)]
         for rows, begins in ((one, first), (two, second)):
             state, bonus = count_here[form](state, visits(rows, begins))
@@ -106,30 +124,88 @@ def test_hashes_tell_items_apart_and_spread():
     assert len(np.unique(hashed(permuted, 2**16))) == 2
 
 
+ellipses = jax.jit(elliptical)
+
+
+def inverses(phi, first, ridge):
+    """Bonuses ``[T]`` of one environment by the definition, in float64, and the last ``C``."""
+    bonus, c = [], ridge * np.eye(phi.shape[1])
+    for x, begins in zip(phi.astype(np.float64), first, strict=True):
+        c = ridge * np.eye(phi.shape[1]) if begins else c
+        bonus.append(0.0 if begins else x @ np.linalg.solve(c, x))
+        c = c + np.outer(x, x)
+    return np.array(bonus), c
+
+
 @few
 @given(flags, st.integers(0, 99))
 def test_ellipses_against_inverses(first, seed):
     rng, dim, ridge = np.random.default_rng(seed), 4, 0.1
     phi, first = rng.normal(size=(T, N, dim)).astype(np.float32), np.asarray(first).reshape(T, N)
-    empty = jnp.eye(dim) / ridge
-    inverse, bonus = elliptical(jnp.broadcast_to(empty, (N, dim, dim)), jnp.asarray(phi), jnp.asarray(first), empty)
+    empty = jnp.eye(dim) / np.sqrt(ridge)
+    root, bonus = ellipses(jnp.broadcast_to(empty, (N, dim, dim)), jnp.asarray(phi), jnp.asarray(first), empty)
     for n in range(N):
-        c = ridge * np.eye(dim)
-        for t in range(T):
-            if first[t, n]:
-                c = ridge * np.eye(dim)
-            expected = phi[t, n] @ np.linalg.inv(c) @ phi[t, n]
-            np.testing.assert_allclose(bonus[t, n], 0.0 if first[t, n] else expected, rtol=2e-2, atol=1e-3)
-            c = c + np.outer(phi[t, n], phi[t, n])
-        np.testing.assert_allclose(inverse[n], np.linalg.inv(c), rtol=5e-2, atol=5e-3)
+        expected, c = inverses(phi[:, n], first[:, n], ridge)
+        np.testing.assert_allclose(bonus[:, n], expected, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(root[n] @ root[n].T @ c, np.eye(dim), atol=1e-3)
+
+
+@pytest.mark.parametrize(("centre", "scatter"), [(100.0, 1.0), (100.0, 0.1), (1000.0, 1.0)])
+def test_ellipses_of_large_features_with_a_common_mean(centre, scatter):
+    dim, steps = 32, 200
+    phi = (centre + scatter * np.random.default_rng(0).normal(size=(steps, 1, dim))).astype(np.float32)
+    first, empty = np.zeros((steps, 1), bool), jnp.eye(dim) / np.sqrt(0.1)
+    bonus = ellipses(empty[None], jnp.asarray(phi), jnp.asarray(first), empty)[1]
+    np.testing.assert_allclose(bonus[:, 0], inverses(phi[:, 0], first[:, 0], 0.1)[0], rtol=5e-3)
 
 
 def test_one_hot_ellipses_are_counts():
     keys = np.asarray([0, 1, 0, 0, 1, 0])
     phi = jnp.asarray(np.eye(2)[keys][:, None], jnp.float32)
-    empty = jnp.eye(2) / 0.5
-    _, bonus = elliptical(empty[None], phi, jnp.zeros((T, 1), bool), empty)
+    empty = jnp.eye(2) / np.sqrt(0.5)
+    _, bonus = ellipses(empty[None], phi, jnp.zeros((T, 1), bool), empty)
     np.testing.assert_allclose(bonus[:, 0], [1 / (0.5 + n) for n in (0, 0, 1, 2, 1, 3)], rtol=1e-5)
+
+
+@dataclass(frozen=True)
+class Place:
+    """An encoder that has nothing to learn: the place, one-hot."""
+
+    features: int = 3
+
+    def init(self, key):
+        return ()
+
+    def phi(self, model, obs):
+        return jax.nn.one_hot(obs[..., 0].astype(jnp.int32), self.features)
+
+    def learn(self, model, rollout, key):
+        return model, jnp.float32(0.0)
+
+
+@dataclass(frozen=True)
+class Paid:
+    """A bonus as large as the reward."""
+
+    def init(self, key, spec):
+        return ()
+
+    def bonus(self, state, rollout, context):
+        return state, rollout.reward, {}
+
+
+def test_a_path_earns_what_the_authors_code_pays_for_it():
+    """Places 0 1 0 1 2 0, five steps: facebookresearch/e3b pays for where a step begins, nothing for the first, 1/(ridge + N) then."""
+    path = jnp.asarray([0, 1, 0, 1, 2, 0], jnp.float32)[:, None, None]
+    first = np.zeros((5, 1), bool)
+    first[0] = True
+    rollout = rollout_of(np.zeros((5, 1)), obs=path[:-1], next_obs=path[1:], first=first)
+    part, spec = E3B(Place()), Spec(Box.of(0.0, 2.0, (1,)), Discrete(2), 1, 5)
+    state, bonus, _ = part.bonus(part.init(jax.random.key(0), spec), rollout, context())
+    np.testing.assert_allclose(bonus[:, 0], [0.0, 10.0, 1 / 1.1, 1 / 1.1, 10.0], rtol=1e-5)
+    # The episode goes on in the next rollout, and begins anew after that.
+    _, bonus, _ = part.bonus(state, rollout.replace(first=jnp.roll(rollout.first, 3, axis=0)), context())
+    np.testing.assert_allclose(bonus[:, 0], [1 / 2.1, 1 / 2.1, 1 / 3.1, 0.0, 10.0], rtol=1e-5)
 
 
 def test_rnd_falls_where_it_was_and_not_elsewhere():
@@ -158,6 +234,67 @@ def test_the_target_of_rnd_stays_and_the_bonus_is_from_before_learning():
     jax.tree.map(np.testing.assert_array_equal, after.target, state.target)
     np.testing.assert_allclose(bonus, part.error(state, rollout.next_obs), rtol=1e-6)
     assert float(after.moments.count) == T * N
+
+
+def test_the_predictor_of_rnd_learns_from_a_share_and_its_statistics_can_begin_elsewhere():
+    rollout = visits([1, 2, 3] * T)
+    with unchecked():
+        start = RND(OBS).init(jax.random.key(0), SPEC)
+        none, all_of_them, whole = (
+            RND(OBS, minibatches=1, share=share).bonus(start, rollout, context())[0].predictor.params
+            for share in (0.0, 1.0, None)
+        )
+    assert leaves_equal(none, start.predictor.params)
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-6), all_of_them, whole)
+    seen = np.random.default_rng(0).normal(3.0, 2.0, (500, 2)).astype(np.float32)
+    part = RND(OBS, statistics=RunningMoments.zero((2,)).merge(jnp.asarray(seen)))
+    state = part.init(jax.random.key(0), SPEC)
+    np.testing.assert_allclose(state.moments.mean, seen.mean(0), rtol=1e-5)
+    assert not np.allclose(part.error(state, rollout.next_obs), part.error(start, rollout.next_obs))
+
+
+def test_an_intrinsic_return_goes_on_where_episodes_end():
+    """Advantages by loops: values of the stream's next observation, no cut; bonuses in units of their discounted sum's deviation."""
+    gamma, lam = 0.9, 0.8
+    rng = np.random.default_rng(3)
+    ends = rng.random((T, N)) < 0.3
+    one, two = (visits(rng.integers(0, 4, (T, N)), seed=seed) for seed in (1, 2))
+    part = IntrinsicReturn(EPISODIC["inverse sqrt"], OBS, 0.5, 3.0, gamma, lam, minibatches=3)
+    state, running, passed = part.init(jax.random.key(0), SPEC), np.zeros(N), []
+    update = jax.jit(part.update)
+    for rollout in (one, two):
+        extrinsic = jnp.asarray(rng.normal(size=(T, N)), jnp.float32)
+        rollout = rollout.replace(terminated=jnp.asarray(ends)).with_extras(advantage=extrinsic)  # noqa: PLW2901
+        bonus = np.asarray(part.source.bonus(state.source, rollout, context())[1])
+        for row in bonus:
+            running = gamma * running + row
+            passed.append(running)
+        reward = bonus / np.std(passed)
+        value = np.asarray(part._value(state.value.params, jnp.concatenate([rollout.obs, rollout.last.obs[None]])))
+        advantage, expected = np.zeros(N), np.zeros((T, N))
+        for t in reversed(range(T)):
+            advantage = reward[t] + gamma * value[t + 1] - value[t] + gamma * lam * advantage
+            expected[t] = 3.0 * extrinsic[t] + 0.5 * advantage
+        state, out, _ = update(state, rollout, context())
+        np.testing.assert_allclose(out.extras["advantage"], expected, rtol=1e-4, atol=1e-4)
+        np.testing.assert_array_equal(out.reward, rollout.reward)
+    with pytest.raises(RLJaxError, match="gae"):
+        part.update(state, one, context())
+
+
+def test_the_value_of_an_intrinsic_return_learns_it():
+    """One place and one-step targets: the mean of the scaled bonuses over ``1 - gamma``."""
+    part = IntrinsicReturn(Paid(), OBS, gamma=0.5, lam=0.0, learning_rate=1e-2, minibatches=1)
+    rollout = visits(np.zeros((T, N))).with_extras(advantage=jnp.zeros((T, N)))
+    state, keys = part.init(jax.random.key(0), SPEC), jax.random.split(jax.random.key(1), 400)
+
+    @jax.jit
+    def learn(state):
+        return jax.lax.scan(lambda state, key: part.update(state, rollout, context().replace(key=key))[::2], state, keys)
+
+    with unchecked():
+        _, metrics = learn(state)
+    assert float(metrics["intrinsic/value"][-1]) == pytest.approx(float(metrics["intrinsic/reward"][-1]) / 0.5, rel=0.02)
 
 
 def test_noveld_pays_the_rise_alone():

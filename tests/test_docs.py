@@ -143,6 +143,25 @@ def test_options_in_commands_exist():
                 assert option.replace("-", "_").removeprefix("no_") in known, (name(page), agent, option)
 
 
+def test_defaults_in_tables_come_from_the_configurations():
+    """A default that is written by hand is wrong one day; DDPG's tau once was."""
+    spec = importlib.util.spec_from_file_location("docs_defaults", ROOT / "scripts" / "docs_defaults.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for page in (ROOT / "docs" / "agents").glob("*.md"):
+        text = page.read_text()
+        assert not re.search(r"(?m)^\|.*\| default \|", text), (page.name, "a column of defaults is written by hand")
+        unmarked = re.findall(r"(?m)^\| `--.*|^\|.*\| `--[^|]*\|$", module.MARK.sub("", text))
+        assert not unmarked, (page.name, "options without their defaults: put a mark before the table")
+    td3 = module.with_defaults((ROOT / "docs" / "agents" / "td3.md").read_text())
+    row = next(row for row in td3.splitlines() if row.startswith("| DDPG: step sizes"))
+    assert row.endswith("| `--actor-learning-rate`, `--learning-rate`, `--tau` | 0.001, 0.001, 0.01 |")
+    dqn = module.with_defaults((ROOT / "docs" / "agents" / "dqn.md").read_text())
+    assert "| `--n-step` | dqn: 1; rainbow: 3 |" in dqn and "| `--double` | dqn: `--no-double`; rainbow: `--double` |" in dqn
+    with pytest.raises(ValueError, match="none of ppo has the option --tau"):
+        module.with_defaults("<!-- defaults: ppo -->\n\n| option |\n|---|\n| `--tau` |\n")
+
+
 def test_traps_are_all_there_with_tests_that_exist():
     page = (ROOT / "docs" / "traps.md").read_text()
     assert re.findall(r"(?m)^\| (T\d+) \|", page) == [f"T{i}" for i in range(1, 32)]

@@ -165,7 +165,12 @@ def test_the_objective_by_hand():
 def test_meta_gradient_against_finite_differences(updates):
     """Small steps leave every sampled action as it is, so the objective is smooth along a line."""
     trainer = trainer_of(critic=True, policy_rate=5.0)
-    penalties = {"policy/entropy": -0.3, "lpg/pi_hat_squared": 0.2, "lpg/y_hat_squared": 0.1, "lpg/prediction_entropy": -0.1}
+    penalties = {
+        "lpg/policy_entropy": -0.3,
+        "lpg/pi_hat_squared": 0.2,
+        "lpg/y_hat_squared": 0.1,
+        "lpg/prediction_entropy": -0.1,
+    }
     state = trainer.advance(trainer.init(jax.random.key(0), 1000), 2)[0]
     direction = FORM.weights(jax.random.key(11))
 

@@ -14,6 +14,7 @@ from rl_jax.curricula import Backward, GoExplore, demonstration, pad_demonstrati
 from rl_jax.curricula.backward import Stage
 from rl_jax.curricula.go_explore import Way
 from rl_jax.envs.grid.key_maze import KeyMaze
+from rl_jax.ops import add_bounded
 from rl_jax.spaces import Box, Discrete
 from rl_jax.types import Spec, Step
 
@@ -180,7 +181,8 @@ def test_of_two_environments_in_one_cell_the_better_is_kept():
     def update(archive, score, length, stamp):
         n = len(score)
         state = Spot(jnp.full((1, n), 5, jnp.int32), jnp.asarray([stamp], jnp.int32))
-        level = Way(jnp.full((1, n), 2, jnp.int32), jnp.asarray([score], jnp.float32), jnp.asarray([length], jnp.int32))
+        exact = jnp.zeros((1, n), jnp.float32)
+        level = Way(jnp.full((1, n), 2, jnp.int32), jnp.asarray([score], jnp.float32), exact, jnp.asarray([length], jnp.int32))
         rollout = rollout_of(
             np.zeros((1, n)), obs=jnp.asarray([stamp], jnp.float32)[..., None] * jnp.ones(2), first=np.ones((1, n), bool)
         )
@@ -194,6 +196,38 @@ def test_of_two_environments_in_one_cell_the_better_is_kept():
     assert archive.env_state.stamp[5] == 12 and archive.chosen[2] == 8 and archive.since_new[2] == 4
     archive = update(archive, [2, 2, 3, 1], [7, 6, 50, 1], [30, 31, 32, 33])
     assert (archive.score[5], archive.length[5], archive.env_state.stamp[5]) == (3, 50, 32)
+
+
+def test_the_order_of_equal_rewards_makes_no_way_better():
+    """Six rewards in 300 orders: equal returns, though float32 sums differ; only a shorter way or a real gain replaces."""
+    ways, rng = 300, np.random.default_rng(0)
+    rewards = rng.normal(size=(7, ways)).astype(np.float32)
+    rewards[6] = 0.0
+    other = np.concatenate([rng.permuted(rewards[:6], axis=0), rewards[6:]])
+    sums = [np.cumsum(x[:6], axis=0, dtype=np.float32)[-1] for x in (rewards, other)]
+    assert np.mean(sums[0] < sums[1]) > 0.2, "no rounding to be seen"
+    curriculum = GoExplore(Line(), cell_of=lambda state: state.place, cells=ways + 1)
+    place = np.full((7, ways), ways, np.int32)
+    place[6] = np.arange(ways)  # each environment ends in a cell of its own
+
+    @jax.jit
+    def update(archive, reward, longer):
+        level = Way(*(jnp.full((7, ways), x, t) for x, t in ((ways, jnp.int32), (0, jnp.float32), (0, jnp.float32))), longer)
+        first = jnp.zeros((7, ways), bool).at[0].set(True)
+        state = Spot(jnp.asarray(place), jnp.zeros((7, ways), jnp.int32))
+        rollout = rollout_of(reward, first=first, obs=jnp.zeros((7, ways, 2))).replace(env_state=state, level=level)
+        return curriculum.update(archive, rollout, context().replace(collected=rollout))[0]
+
+    def length(archive):
+        return np.asarray(archive.length)[:ways]
+
+    more, same = (jnp.full((7, ways), x, jnp.int32) for x in (1, 0))
+    archive = update(curriculum.init(jax.random.key(0), spec(ways)), rewards, more)
+    np.testing.assert_array_equal(length(archive), 7)
+    np.testing.assert_array_equal(length(update(archive, other, more + 5)), 7)
+    np.testing.assert_array_equal(length(update(archive, other, same)), 6)
+    other[3] += 1e-4
+    np.testing.assert_array_equal(length(update(archive, other, more + 5)), 12)
 
 
 def test_restored_states_are_exactly_those_stored():
@@ -271,6 +305,57 @@ def test_the_start_moves_back_with_success():
         assert state.place.tolist() == want
     start = jax.vmap(curriculum.start, in_axes=(None, 0, 0))(state, jax.random.split(jax.random.key(0), 64), jnp.arange(64))
     assert set(zip(start.level.demonstration.tolist(), start.env_state.place.tolist(), strict=True)) == {(0, 3), (1, 2)}
+
+
+PLACES = 60
+
+
+def test_the_exact_replay_of_a_demonstration_is_a_success_from_every_place():
+    """-0.01 a step; a replay that takes one step more is a failure from all of them."""
+    cost = np.full(PLACES, -0.01, np.float32)
+    score, error = [np.float32(0)], [np.float32(0)]
+    for reward in cost:
+        total, bound = add_bounded(score[-1], error[-1], reward)
+        score.append(np.float32(total))
+        error.append(np.float32(bound))
+    assert abs(sum(cost.tolist()) - score[-1]) < error[-1] < 1e-4, "the bound holds, and is small beside a step"
+    cells = np.arange(PLACES + 1)
+    some = demo()
+    archive = some._replace(
+        parent=cells - 1, score=np.array(score), error=np.array(error), length=cells, env_state=cells, obs=cells
+    )
+    curriculum = Backward(Line(), *pad_demonstrations([demonstration(archive)]), success_rate=1.0, episodes=1)
+
+    steps = PLACES + 1
+    level = Stage(jnp.zeros((steps, PLACES), jnp.int32), jnp.broadcast_to(jnp.arange(PLACES), (steps, PLACES)))
+    fresh = curriculum.init(jax.random.key(0), spec(PLACES))
+
+    @jax.jit
+    def won(reward, done):
+        """Each environment starts from a place of its own, which is made the current one in turn."""
+        rollout = rollout_of(reward, truncated=done).replace(level=level)
+        moment = context().replace(collected=rollout)
+        at = jax.vmap(lambda place: curriculum.update(fresh._replace(place=place[None]), rollout, moment)[1]["backward/won"])
+        return at(jnp.arange(PLACES))
+
+    for longer, wins in ((0, 1), (1, 0)):
+        left, time = PLACES - np.arange(PLACES) + longer, np.arange(steps)[:, None]
+        np.testing.assert_array_equal(won(np.where(time < left, np.float32(-0.01), 0), time == left - 1), wins)
+
+
+def test_a_share_of_successes_that_is_just_enough_is_enough():
+    """30 of 100 are 0.3, though 0.3 in float32 times 100 is more than 30; 29 are not."""
+    both = pad_demonstrations([demonstration(demo())])
+    curriculum = Backward(Line(), *both, success_rate=jnp.float32(0.3), episodes=100)
+    level = Stage(jnp.zeros((1, 100), jnp.int32), jnp.full((1, 100), 2, jnp.int32))
+
+    @jax.jit
+    def place(wins):
+        rollout = rollout_of(9 * (jnp.arange(100) < wins)[None], truncated=np.ones((1, 100), bool)).replace(level=level)
+        state = curriculum.init(jax.random.key(0), spec(100))
+        return curriculum.update(state, rollout, context().replace(collected=rollout))[0].place
+
+    assert place(30).tolist() == [1] and place(29).tolist() == [2]
 
 
 def test_actions_are_repeated_as_often_as_said():

@@ -10,6 +10,7 @@ import rl_jax as rl
 from rl_jax.agents import LPG
 from rl_jax.envs.grid import Objects, ObjectsParams
 from rl_jax.errors import RLJaxError, UnsupportedSpace
+from rl_jax.meta.meta_gradient import PENALTIES
 from rl_jax.networks import LPGRule, Readout
 from rl_jax.networks.lpg import Experienced
 from rl_jax.spaces import Box, Discrete
@@ -84,6 +85,11 @@ def test_the_update_under_a_constant_rule_is_minus_the_gradient_of_the_loss():
         change = np.asarray(after.params[name]["params"]["table"]) - tables[name]
         np.testing.assert_allclose(change, -rate * gradients[name], atol=1e-5)
     assert float(metrics["policy/entropy"]) == pytest.approx(entropy, rel=1e-4)
+    # What a meta-gradient is penalised for: the entropies of the updated tables, which depend on the rule, on the same observations.
+    for part, name in (("policy", "lpg/policy_entropy"), ("prediction", "lpg/prediction_entropy")):
+        chance = softmax(np.asarray(after.params[part]["params"]["table"], np.float64)[np.asarray(batch.obs)])
+        assert float(metrics[name]) == pytest.approx(-np.mean(np.sum(chance * np.log(chance), axis=-1)), rel=1e-4)
+        assert name in PENALTIES
     assert float(metrics["lpg/pi_hat_squared"]) == pytest.approx(pi_hat**2, rel=1e-5)
     assert float(metrics["lpg/y_hat_squared"]) == pytest.approx(np.sum(target**2), rel=1e-5)
 

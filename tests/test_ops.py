@@ -57,6 +57,7 @@ def test_permutation_deals_evenly(n):
     steps = (rows[:, 1:] - rows[:, :-1]) % n
     gaps = np.stack([np.bincount(steps[:, i], minlength=n)[1:] for i in range(n - 1)])
     assert chi_squared(gaps, (n - 2) * (n - 1)) < 2.0
+    assert chi_squared(gaps.sum(0), n - 2) < 4.0
     half = np.argsort(rows, axis=1) < n // 2
     together = np.array([(half[:, 0] == half[:, j]).mean() for j in range(1, n)])
     assert np.abs(together - (n // 2 - 1) / (n - 1)).max() < 0.025

@@ -35,7 +35,7 @@ class FromStart(GoExplore):
     def start(self, state: PyTree, key: jax.Array, index: jax.Array) -> Start:
         """A fresh episode."""
         env_state, obs = self.env.reset(key, self.task)
-        return Start(Way(self._cell(env_state), jnp.float32(0.0), jnp.int32(0)), env_state, obs)
+        return Start(Way(self._cell(env_state), jnp.float32(0.0), jnp.float32(0.0), jnp.int32(0)), env_state, obs)
 
 
 def archive(kind: type[GoExplore] = GoExplore, **options: Any) -> GoExplore:

@@ -114,8 +114,8 @@ class LPG(Memoryless):
 
     def loss(
         self, params: dict[str, PyTree], pi_hat: jax.Array, y_hat: jax.Array, batch: Rollout
-    ) -> tuple[jax.Array, tuple[Categorical, Categorical]]:
-        """What is descended, given the rule's word; and policy and predictions on the rollout."""
+    ) -> tuple[jax.Array, Categorical]:
+        """What is descended, given the rule's word; and the policy on the rollout."""
         policy = Categorical(self._read(params, "policy", batch.obs))
         prediction = Categorical(self._read(params, "prediction", batch.obs))
         apart = jnp.mean(prediction.kl(Categorical(y_hat)))
@@ -123,10 +123,13 @@ class LPG(Memoryless):
         if self.critic:
             value = self._read(params, "critic", batch.obs)[..., 0]
             loss = loss + 0.5 * jnp.mean((value - batch.extras["value_target"]) ** 2)
-        return loss, (policy, prediction)
+        return loss, policy
 
     def learn(self, state: LPGState, sample: Sample, context: Context) -> tuple[LPGState, Metrics, None]:
         """One step.
+
+        ``policy/entropy`` is that of the policy which collected the rollout. ``lpg/policy_entropy`` and ``lpg/prediction_entropy``
+        are those of the updated parameters on the same observations, so that a derivative with respect to the rule sees the update.
 
         Raises:
             RLJaxError: there is a critic and nothing for it to learn from, or the rollout was not just collected.
@@ -141,16 +144,17 @@ class LPG(Memoryless):
                 f"{self.name}'s critic needs the experience chain to end in rl_jax.experience.gae(); or critic=False"
             )
         pi_hat, y_hat = self.advice(state.params, batch, context)
-        grads, (policy, prediction) = jax.grad(self.loss, has_aux=True)(state.params, pi_hat, y_hat, batch)
+        grads, policy = jax.grad(self.loss, has_aux=True)(state.params, pi_hat, y_hat, batch)
         rates = {"policy": self.policy_rate, "prediction": self.prediction_rate, "critic": self.critic_rate}
         after = {
             name: descend(state.params[name], bounded(grad, self.max_grad_norm), rates[name]) for name, grad in grads.items()
         }
-        moved = self._read(after, "policy", batch.obs)
+        moved, prediction = (Categorical(self._read(after, part, batch.obs)) for part in ("policy", "prediction"))
         metrics = {
             "policy/entropy": jnp.mean(policy.entropy()),
-            "policy/kl": jnp.mean(policy.kl(Categorical(moved))),
+            "policy/kl": jnp.mean(policy.kl(moved)),
             "lpg/pi_hat_squared": jnp.mean(pi_hat**2),
+            "lpg/policy_entropy": jnp.mean(moved.entropy()),
             "lpg/prediction_entropy": jnp.mean(prediction.entropy()),
             "lpg/y_hat_squared": jnp.mean(jnp.sum(jax.nn.softmax(y_hat) ** 2, axis=-1)),
         }

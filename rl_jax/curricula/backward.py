@@ -10,18 +10,20 @@ from flax import struct
 
 from rl_jax.curricula.go_explore import EMPTY, Archive
 from rl_jax.errors import RLJaxError
+from rl_jax.ops import ROUNDING, add_bounded
 from rl_jax.types import Context, Environment, Key, Metrics, PyTree, Rollout, Spec, Start
 
 
 class Demonstration(NamedTuple):
     """States to start from, in the order of the way: ``states`` and ``observations`` ``[S, ...]``, ``returns`` ``float32[S]``.
 
-    ``returns`` is what the way brings from each state to its end.
+    ``returns`` is what the way brings from each state to its end, ``errors`` ``float32[S]`` a bound on how far rounding has moved it.
     """
 
     states: PyTree
     observations: Any
     returns: Any
+    errors: Any = 0.0
 
 
 def demonstration(archive: Archive, goal: int | None = None) -> Demonstration:
@@ -57,7 +59,9 @@ def demonstration(archive: Archive, goal: int | None = None) -> Demonstration:
             )
     cells = np.array([cell for cell in reversed(way) if cell != end], np.int32)
     states, observations = jax.tree.map(lambda leaf: leaf[cells], (archive.env_state, archive.obs))
-    return Demonstration(states, observations, jnp.asarray(score[at] - score[cells], jnp.float32))
+    returns, error = jnp.asarray(score[at] - score[cells], jnp.float32), np.asarray(archive.error)
+    errors = jnp.asarray(error[at] + error[cells], jnp.float32) + ROUNDING * jnp.abs(returns)
+    return Demonstration(states, observations, returns, errors)
 
 
 def pad_demonstrations(demonstrations: Sequence[Demonstration]) -> Demonstration:
@@ -69,7 +73,7 @@ def pad_demonstrations(demonstrations: Sequence[Demonstration]) -> Demonstration
     def stack(*leaves: jax.Array) -> jax.Array:
         return jnp.stack([jnp.concatenate([jnp.repeat(leaf[:1], most - len(leaf), axis=0), leaf]) for leaf in leaves])
 
-    return jax.tree.map(stack, *demonstrations)
+    return jax.tree.map(stack, *(one._replace(errors=jnp.broadcast_to(one.errors, len(one.returns))) for one in demonstrations))
 
 
 class Stage(NamedTuple):
@@ -82,13 +86,14 @@ class Stage(NamedTuple):
 class Progress(NamedTuple):
     """``place``, ``tried``, ``won``: ``int32[D]``, where episodes start, how many have ended since then, how many in success.
 
-    ``returns``: ``float32[N]``, of the running episodes.
+    ``returns``, ``errors``: ``float32[N]``, of the running episodes, and bounds on the rounding errors of these sums.
     """
 
     place: jax.Array
     tried: jax.Array
     won: jax.Array
     returns: jax.Array
+    errors: jax.Array
 
 
 @struct.dataclass
@@ -96,15 +101,18 @@ class Backward:
     """Episodes start on demonstrations, from near the end to the beginning, as fast as the agent learns.
 
     Salimans & Chen 2018, "Learning Montezuma's Revenge from a Single Demonstration" (arXiv:1812.03381); Ecoffet et al. 2019
-    (arXiv:1901.10995), phase 2. An episode is a success if its return is no less than the demonstration's from the same state.
-    When ``episodes`` episodes from a place have ended, and a share of at least ``success_rate`` in success, the place moves back
-    by ``stride``; otherwise counting begins again. Each demonstration moves by itself; each episode draws one of them.
+    (arXiv:1901.10995), phase 2. An episode is a success if its return is no less than the demonstration's from the same state. Two
+    sums of rewards count as equal if they differ by no more than the bounds on their rounding errors
+    (:func:`rl_jax.ops.add_bounded`). When ``episodes`` episodes from a place have ended, and a share of at least ``success_rate``
+    in success, the place moves back by ``stride``; otherwise counting begins again. Each demonstration moves by itself; each episode
+    draws one of them.
 
     Not here: starting from a window of places, and the memory of a recurrent agent, which begins empty.
 
     Attributes:
         env: the environment.
-        states, observations, returns: a :class:`Demonstration` with a leading axis ``[D]`` (see :func:`pad_demonstrations`).
+        states, observations, returns, errors: a :class:`Demonstration` with a leading axis ``[D]`` (see
+            :func:`pad_demonstrations`). ``errors`` may be one number for all; 0 suits returns summed up in ``float32`` from the end.
         task: the environment's ``params``, which may be another than that of the demonstrations (sticky actions, say).
         success_rate: share of successes that is enough to move on.
         episodes: how many are waited for.
@@ -115,6 +123,7 @@ class Backward:
     states: PyTree
     observations: Any
     returns: Any
+    errors: Any = 0.0
     task: PyTree = ()
     success_rate: Any = 0.2
     episodes: Any = 100
@@ -129,8 +138,8 @@ class Backward:
         if jnp.ndim(self.returns) != 2:
             raise RLJaxError("returns must have the axes [demonstrations, places]; make them with pad_demonstrations")
         count, places = self.returns.shape
-        zero = jnp.zeros((count,), jnp.int32)
-        return Progress(jnp.full((count,), places - 1, jnp.int32), zero, zero, jnp.zeros((spec.num_envs,), jnp.float32))
+        zero, none = jnp.zeros((count,), jnp.int32), jnp.zeros((spec.num_envs,), jnp.float32)
+        return Progress(jnp.full((count,), places - 1, jnp.int32), zero, zero, none, none)
 
     def start(self, state: Progress, key: Key, index: jax.Array) -> Start:
         """A demonstration, uniformly, at its place."""
@@ -151,24 +160,29 @@ class Backward:
         """
         raw: Rollout = context.collected
 
-        def step(returns: jax.Array, row: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
-            reward, done = row
-            returns = returns + reward
-            return jnp.where(done, 0.0, returns), returns
+        Total = tuple[jax.Array, jax.Array]
 
-        returns, reached = jax.lax.scan(step, state.returns, (raw.reward, raw.done))
+        def step(total: Total, row: tuple[jax.Array, jax.Array]) -> tuple[Total, Total]:
+            reward, done = row
+            total = add_bounded(*total, reward)
+            return jax.tree.map(lambda x: jnp.where(done, 0.0, x), total), total
+
+        running, (reached, errors) = jax.lax.scan(step, (state.returns, state.errors), (raw.reward, raw.done))
         level: Stage = raw.level
         # Episodes from a place that was left meanwhile say nothing about the new one.
         counts = raw.done & (level.place == state.place[level.demonstration])
-        success = counts & (reached >= jnp.asarray(self.returns)[level])
+        returns = jnp.asarray(self.returns)
+        unsure = errors + jnp.broadcast_to(self.errors, returns.shape)[level]
+        success = counts & (reached - returns[level] >= -unsure)
         none = jnp.zeros_like(state.tried)
         ended = none.at[level.demonstration].add(counts.astype(jnp.int32))
         won = none.at[level.demonstration].add(success.astype(jnp.int32))
         tried, total = state.tried + ended, state.won + won
         full = tried >= self.episodes
-        moves = full & (total >= self.success_rate * tried)
+        # Of whole numbers: a share like 0.3 of 100 is rounded to more than 30.
+        moves = full & (total >= self.success_rate * tried - 1e-3)
         place = jnp.where(moves, jnp.maximum(state.place - self.stride, 0), state.place).astype(jnp.int32)
-        state = Progress(place, jnp.where(full, 0, tried), jnp.where(full, 0, total), returns)
+        state = Progress(place, jnp.where(full, 0, tried), jnp.where(full, 0, total), *running)
         metrics = {
             "backward/place": jnp.mean(place.astype(jnp.float32)) / max(self.returns.shape[1] - 1, 1),
             "backward/at_start": jnp.mean((place == 0).astype(jnp.float32)),

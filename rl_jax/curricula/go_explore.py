@@ -1,6 +1,7 @@
 """Go-Explore's first phase: an archive of cells, of which each is a state to go on from."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.errors import RLJaxError
+from rl_jax.ops import add_bounded
 from rl_jax.types import Context, Environment, Key, Metrics, PyTree, Rollout, Spec, Start
 
 EMPTY = -1
@@ -19,6 +21,7 @@ class Way(NamedTuple):
 
     cell: jax.Array
     score: jax.Array
+    error: jax.Array
     length: jax.Array
 
 
@@ -28,6 +31,7 @@ class Running(NamedTuple):
     cell: jax.Array
     parent: jax.Array
     score: jax.Array
+    error: jax.Array
     length: jax.Array
 
 
@@ -40,6 +44,7 @@ class Archive(NamedTuple):
     Attributes:
         env_state, obs: from which an episode goes on; whatever in empty cells.
         score, length: return (``-inf``: empty) and number of steps (``EMPTY``) on the way there.
+        error: bound on the rounding error of the score (:func:`rl_jax.ops.add_bounded`).
         parent: the cell before on that way (``EMPTY``: none).
         chosen, since_new: how often it was started from: since its way was last improved, and since that led to anything new.
         seen: episodes that came through it.
@@ -49,6 +54,7 @@ class Archive(NamedTuple):
     env_state: PyTree
     obs: jax.Array
     score: jax.Array
+    error: jax.Array
     length: jax.Array
     parent: jax.Array
     chosen: jax.Array
@@ -63,8 +69,8 @@ class GoExplore:
 
     Ecoffet et al. 2019, "Go-Explore: a New Approach for Hard-Exploration Problems" (arXiv:1901.10995), phase 1. A cell is chosen
     with a probability in proportion to ``base`` plus the sum of ``weight / (count + 0.001) ** power + 0.00001`` over its three
-    counts. A way replaces the stored one if its score is higher, or equal and its length shorter. For agents see
-    :class:`rl_jax.agents.RandomRepeat`.
+    counts. A way replaces the stored one if its score is higher, or equal and its length shorter; two scores are equal if they
+    differ by no more than the bounds on their rounding errors together. For agents see :class:`rl_jax.agents.RandomRepeat`.
 
     Differences: the archive is brought up to date after a rollout, not after an episode. An episode that spans several rollouts
     is counted as seen once in each. The state in which an episode is truncated is not looked at (so a time limit of ``k + 1``
@@ -102,7 +108,7 @@ class GoExplore:
             raise RLJaxError("weights and powers are three numbers each: of the counts chosen, since_new and seen")
         env_state, obs = self.env.reset(key, self.task)
         at = self._cell(env_state)
-        slots, envs = self.cells + 1, spec.num_envs
+        slots = self.cells + 1
 
         def full(value: float, dtype: Any) -> jax.Array:
             return jnp.full((slots,), value, dtype)
@@ -110,11 +116,11 @@ class GoExplore:
         def repeat(leaf: jax.Array) -> jax.Array:
             return jnp.broadcast_to(jnp.asarray(leaf), (slots, *jnp.shape(leaf)))
 
-        zero, none = full(0, jnp.int32), full(EMPTY, jnp.int32)
-        running = Running(*(jnp.zeros((envs,), dtype) for dtype in (jnp.int32, jnp.int32, jnp.float32, jnp.int32)))
+        zero, none, exact = full(0, jnp.int32), full(EMPTY, jnp.int32), full(0.0, jnp.float32)
         score = full(-jnp.inf, jnp.float32).at[at].set(0.0)
+        running = Running(*(jnp.zeros((spec.num_envs,), leaf.dtype) for leaf in (zero, zero, exact, exact, zero)))
         states, observations = jax.tree.map(repeat, (env_state, obs))
-        return Archive(states, observations, score, none.at[at].set(0), none, zero, zero, zero, running)
+        return Archive(states, observations, score, exact, none.at[at].set(0), none, zero, zero, zero, running)
 
     def _cell(self, env_state: PyTree) -> jax.Array:
         """The cell of one state, ``int32``; what is out of range becomes a number that scattering drops."""
@@ -140,7 +146,7 @@ class GoExplore:
         drawn = jax.random.uniform(key, (), jnp.float32) * edges[-1]
         cell = filled[jnp.minimum(jnp.searchsorted(edges, drawn, side="right").astype(jnp.int32), count - 1)]
         env_state, obs = jax.tree.map(lambda leaf: leaf[cell], (state.env_state, state.obs))
-        return Start(Way(cell, state.score[cell], state.length[cell]), env_state, obs)
+        return Start(Way(cell, state.score[cell], state.error[cell], state.length[cell]), env_state, obs)
 
     def params(self, state: Archive, level: PyTree) -> PyTree:
         """The one task."""
@@ -160,29 +166,29 @@ class GoExplore:
             cell = jnp.where(cell <= self.cells, cell, way.cell)  # the last that there is, so that it can be a parent
             moved = jnp.where(cell != way.cell, way.cell, way.parent)
             parent = jnp.where(first, state.parent[level.cell], moved)
-            now = Running(cell, parent, jnp.where(first, level.score, way.score), jnp.where(first, level.length, way.length))
-            return now._replace(score=now.score + reward, length=now.length + 1), now
+            now = Running(cell, parent, *jax.tree.map(partial(jnp.where, first), level[1:], way[2:]))
+            return _longer(now, reward), now
 
         running, ways = jax.lax.scan(step, state.running, (raw.first, raw.level, cell, raw.reward))
 
         # To each state of the rollout there is a way, and to each ending another one, one step longer.
         ending = jnp.where(raw.terminated, self.cells, self.cells + 1).astype(jnp.int32)
-        ends = Running(ending, ways.cell, ways.score + raw.reward, ways.length + 1)
+        ends = _longer(ways._replace(cell=ending, parent=ways.cell), raw.reward)
         both = jax.tree.map(lambda a, b: jnp.concatenate([a.reshape(-1), b.reshape(-1)]), ways._replace(cell=cell), ends)
         winner = _best(both, self.cells + 1)
         found = winner < both.cell.size
         at = jnp.minimum(winner, both.cell.size - 1)
-        better = found & _exceeds(both.score[at], both.length[at], state.score, state.length)
+        better = found & _exceeds(jax.tree.map(lambda leaf: leaf[at], both), state, slice(None))
 
         def put(new: jax.Array, old: jax.Array) -> jax.Array:
-            return jnp.where(better.reshape(better.shape + (1,) * (old.ndim - 1)), new, old)
+            return jnp.where(better.reshape(-1, *(1,) * (old.ndim - 1)), new, old)
 
         def store(rows: jax.Array, old: jax.Array) -> jax.Array:
             return put(rows.reshape(-1, *rows.shape[2:])[at % raw.reward.size], old)
 
         # What led to anything better than what was stored, by the cell that it had been started from.
         into = jnp.minimum(both.cell, self.cells)
-        new = _exceeds(both.score, both.length, state.score[into], state.length[into]) & (both.cell <= self.cells)
+        new = _exceeds(both, state, into) & (both.cell <= self.cells)
         origin = jnp.where(new, jnp.concatenate([raw.level.cell.reshape(-1)] * 2), self.cells + 1)
         led = jnp.zeros((self.cells + 1,), bool).at[origin].set(True, mode="drop")
 
@@ -194,6 +200,7 @@ class GoExplore:
             env_state=jax.tree.map(store, raw.env_state, state.env_state),
             obs=store(raw.obs, state.obs),
             score=put(both.score[at], state.score),
+            error=put(both.error[at], state.error),
             length=put(both.length[at], state.length),
             parent=put(both.parent[at], state.parent),
             chosen=jnp.where(better, 0, state.chosen + starts),
@@ -211,17 +218,24 @@ class GoExplore:
         return state, {name: value.astype(jnp.float32) for name, value in metrics.items()}
 
 
-def _exceeds(score: jax.Array, length: jax.Array, old_score: jax.Array, old_length: jax.Array) -> jax.Array:
-    """Whether a way is better than the stored one: by its score, then by being shorter. An empty cell's score is ``-inf``."""
-    return (score > old_score) | ((score == old_score) & (length < old_length))
+def _longer(way: Running, reward: jax.Array) -> Running:
+    """One step more."""
+    score, error = add_bounded(way.score, way.error, reward)
+    return way._replace(score=score, error=error, length=way.length + 1)
+
+
+def _exceeds(way: Running, archive: Archive, slot: Any) -> jax.Array:
+    """Whether a way is better than the one stored in ``slot``: by its score, then by being shorter. An empty score is ``-inf``."""
+    gain, unsure = way.score - archive.score[slot], way.error + archive.error[slot]
+    return (gain > unsure) | ((gain >= -unsure) & (way.length < archive.length[slot]))
 
 
 def _best(ways: Running, slots: int) -> jax.Array:
     """The index of the best way to each slot ``[slots]``, the first of equals; the number of ways where there is none."""
     count, most = ways.cell.size, jnp.iinfo(jnp.int32).max
-    best = jnp.full((slots,), -jnp.inf, jnp.float32).at[ways.cell].max(ways.score, mode="drop")
+    least = jnp.full((slots,), -jnp.inf, jnp.float32).at[ways.cell].max(ways.score - ways.error, mode="drop")
     seen = jnp.minimum(ways.cell, slots - 1)
-    length = jnp.where(ways.score == best[seen], ways.length, most)
+    length = jnp.where(ways.score + ways.error >= least[seen], ways.length, most)
     shortest = jnp.full((slots,), most, jnp.int32).at[ways.cell].min(length, mode="drop")
     index = jnp.where(length == shortest[seen], jnp.arange(count, dtype=jnp.int32), count)
     index = jnp.where(length == most, count, index)

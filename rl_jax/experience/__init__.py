@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rl_jax.experience.gae import GAE, StandardizeAdvantage, gae, standardize_advantage
     from rl_jax.experience.icm import ICM
     from rl_jax.experience.intrinsic import Bonus, Intrinsic, Product, Sum, intrinsic
+    from rl_jax.experience.intrinsic_return import IntrinsicReturn, intrinsic_return
     from rl_jax.experience.inverse_dynamics import InverseDynamics
     from rl_jax.experience.normalize import (
         ClipReward,
@@ -42,6 +43,7 @@ __all__ = [
     "ClipReward",
     "EpisodicCount",
     "Intrinsic",
+    "IntrinsicReturn",
     "InverseDynamics",
     "LifetimeCount",
     "NormalizeObs",
@@ -60,6 +62,7 @@ __all__ = [
     "gae",
     "hashed",
     "intrinsic",
+    "intrinsic_return",
     "normalize_obs",
     "normalize_obs_online",
     "normalize_reward",

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.ops import earlier_equals
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 
 Form = Literal["inverse sqrt", "first visit"]
@@ -50,8 +51,10 @@ def _of_count(count: jax.Array, form: Form) -> jax.Array:
 class LifetimeCount:
     """``1 / sqrt(N(key))``, or whether it is the first visit at all; counts are of the whole run and shared by all environments.
 
-    The visit that is being paid is counted. Strehl & Littman 2008; as the global bonus in Henaff, Jiang & Raileanu 2023,
-    arXiv:2306.03236, section 3.
+    The visit that is being paid is counted. Visits count in the order of time, then of environments: of four environments that
+    come to a new place in the same step the first gets 1, the others ``1 / sqrt(2)``, ``1 / sqrt(3)`` and 1/2.
+
+    Strehl & Littman 2008; as the global bonus in Henaff, Jiang & Raileanu 2023, arXiv:2306.03236, section 3.
 
     Attributes:
         key_of: ``(rollout, slots) -> int32 [T, N]``; what counts as the same.
@@ -68,13 +71,11 @@ class LifetimeCount:
         return jnp.zeros((self.slots,), jnp.int32)
 
     def bonus(self, state: jax.Array, rollout: Rollout, context: Context) -> tuple[jax.Array, jax.Array, Metrics]:
-        """Counted step after step; environments that come to the same place at the same step count as one after the other do."""
-
-        def step(table: jax.Array, keys: jax.Array) -> tuple[jax.Array, jax.Array]:
-            table = table.at[keys].add(1)
-            return table, table[keys]
-
-        table, counts = jax.lax.scan(step, state, self.key_of(rollout, self.slots))
+        """Counted one visit after the other."""
+        keys = self.key_of(rollout, self.slots)
+        visits = keys.reshape(-1)
+        counts = (state[visits] + 1 + earlier_equals(visits)).reshape(keys.shape)
+        table = state.at[visits].add(1)
         seen = jnp.mean((table > 0).astype(jnp.float32))
         return table, _of_count(counts, self.form), {"bonus/lifetime_slots": seen}
 

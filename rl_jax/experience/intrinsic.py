@@ -19,7 +19,7 @@ class Bonus(Protocol):
     def init(self, key: Key, spec: Spec) -> PyTree: ...
 
     def bonus(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, jax.Array, Metrics]:
-        """The next state, the bonus ``[T, N]`` of having come to ``next_obs``, and scalars to log."""
+        """The next state, the bonus ``[T, N]`` of each step (of having come to ``next_obs``, if not said otherwise), scalars to log."""
         ...
 
 

@@ -38,7 +38,7 @@ class InverseDynamics:
     """An encoder ``phi`` trained to tell the action from ``phi(o)`` and ``phi(o')``.
 
     Pathak et al. 2017, arXiv:1705.05363, eq. 2 and 3. What the agent does not influence leaves no trace in these features. Shared by
-    ICM and E3B.
+    ICM and E3B. Observations are encoded as the chain hands them over: :func:`rl_jax.experience.normalize_obs` before it scales them.
 
     Attributes:
         space, action_space: of the environment; actions discrete or continuous.

@@ -34,6 +34,10 @@ class RND:
         features: outputs of both networks.
         hidden: hidden layers of the target; the predictor has one more.
         minibatches: of the pass over each rollout, whose size they must divide.
+        share: probability with which a step counts in the predictor's loss; ``None``: all do. With more than 32 environments ``N`` the
+            paper takes ``32 / N``, so that the predictor learns no faster for there being more of them.
+        statistics: of observations to begin with, such as those of a random policy (the paper's code: 6400 steps of each
+            environment): what ``RunningMoments.zero(space.shape).merge(obs)`` makes of ``obs`` ``[B, space]``. ``None``: none.
     """
 
     space: Space = struct.field(pytree_node=False)
@@ -41,6 +45,8 @@ class RND:
     features: int = struct.field(pytree_node=False, default=64)
     hidden: tuple[int, ...] = struct.field(pytree_node=False, default=(64,))
     minibatches: int = struct.field(pytree_node=False, default=4)
+    share: Any = None
+    statistics: RunningMoments | None = None
 
     def _target(self) -> Embedding:
         return Embedding(self._seen(), self.features, self.hidden)
@@ -54,7 +60,8 @@ class RND:
     def init(self, key: Key, spec: Spec) -> Distillation:
         """Two random networks."""
         key_target, key_predictor = jax.random.split(key)
-        moments = RunningMoments.zero(self.space.shape) if isinstance(self.space, Box) else ()
+        known = RunningMoments.zero(self.space.shape) if self.statistics is None else jax.tree.map(jnp.asarray, self.statistics)
+        moments = known if isinstance(self.space, Box) else ()
         obs = self._scaled(moments, jnp.zeros((1, *self.space.shape), self.space.dtype))
         predictor = Model.start(self._predictor().init(key_predictor, obs))
         return Distillation(self._target().init(key_target, obs), predictor, moments)
@@ -77,10 +84,20 @@ class RND:
         obs = self._scaled(moments, visited)
         target = apply(self._target(), state.target, obs)
 
-        def loss(params: PyTree, batch: tuple[jax.Array, jax.Array]) -> jax.Array:
-            return jnp.mean(jnp.square(apply(self._predictor(), params, batch[0]) - batch[1]))
+        data: tuple[jax.Array, ...] = (obs, target)
+        key = context.key
+        if self.share is not None:
+            key, key_share = jax.random.split(key)
+            data = (*data, jax.random.uniform(key_share, obs.shape[:1], jnp.float32) < self.share)
 
-        predictor, error = state.predictor.fit(loss, (obs, target), context.key, self.learning_rate, self.minibatches)
+        def loss(params: PyTree, batch: tuple[jax.Array, ...]) -> jax.Array:
+            error = jnp.square(apply(self._predictor(), params, batch[0]) - batch[1])
+            if self.share is None:
+                return jnp.mean(error)
+            counts = batch[2].astype(jnp.float32)
+            return jnp.sum(jnp.mean(error, axis=-1) * counts) / jnp.maximum(jnp.sum(counts), 1.0)
+
+        predictor, error = state.predictor.fit(loss, data, key, self.learning_rate, self.minibatches)
         return Distillation(state.target, predictor, moments), error
 
     def bonus(self, state: Distillation, rollout: Rollout, context: Context) -> tuple[PyTree, jax.Array, Metrics]:
@@ -117,4 +134,4 @@ class NovelD:
 
         bonus = jnp.maximum(norm(rollout.next_obs) - self.scale * norm(rollout.obs), 0.0)
         after, error = self.novelty.learn(state, rollout, context)
-        return after, bonus, {"bonus/rnd_loss": error}
+        return after, bonus, {"bonus/noveld_loss": error}

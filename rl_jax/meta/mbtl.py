@@ -179,7 +179,8 @@ def mbtl(
 ) -> Coverage:
     """Choose tasks by the expected gain of coverage under a Gaussian process over what was trained so far.
 
-    The first task is the middle one. Where no gain is expected anywhere the first untrained task is taken.
+    The first task is the middle one. Where no gain is expected anywhere the first untrained task is taken. The process is fitted
+    to the best return on each chosen task at that time, transferred ones included, as in the reference (``MBTL/utils.py``).
 
     Args:
         transfer: ``[K, K]``, returns in ``[0, 1]`` (:func:`normalized`). Only the rows of chosen tasks are read.
@@ -195,9 +196,10 @@ def mbtl(
         raise RLJaxError(f"contexts have shape {x.shape}: one number for each of the {len(table)} tasks is needed")
     chosen = [int(np.argmin(np.abs(x - 0.5 * (x.min() + x.max()))))]
     for k in range(2, rounds + 1):
-        own = table[chosen, chosen]
-        process = GaussianProcess(noise=noise).fitted(x[chosen], own)
-        mean, deviation = process.posterior(x[chosen], own, x)
+        # Of each chosen task the best return on it when it was chosen, by its own policy or by one from before.
+        seen = np.maximum.accumulate(table[np.ix_(chosen, chosen)], axis=0).diagonal()
+        process = GaussianProcess(noise=noise).fitted(x[chosen], seen)
+        mean, deviation = process.posterior(x[chosen], seen, x)
         weight = beta(k) if callable(beta) else beta
         gain = acquisition(mean, deviation, table[chosen].max(0), x, slope, weight)
         gain[chosen] = -1.0

@@ -2,7 +2,11 @@
 
 Oh et al. 2020, "Discovering Reinforcement Learning Algorithms" (arXiv 2007.08794), eq. 4 and 5, with the advantage and the
 constants of https://github.com/EmptyJackson/groove: differentiated are ``K`` updates of an agent in the middle of its life, and
-then a policy gradient on a fresh rollout of what it has become.
+then a policy gradient on a fresh rollout of what it has become. Entropies in the penalties are those after each update, as there.
+
+The critic learns one step on each of the ``K`` rollouts, before the advantages of the fresh one are taken. That is the order of that
+code, which is meant to take one more step on the fresh rollout. But its gradient is always zero (``meta/train.py`` throws the state
+with the differentiated parameters away), so that advantages there are relative to a critic that never learned.
 """
 
 from collections.abc import Callable
@@ -26,7 +30,7 @@ Draw = Callable[[Key], tuple[PyTree, jax.Array]]
 
 #: What is added to the objective, by metric, averaged over the ``K`` updates: the published weights for LPG.
 PENALTIES = {
-    "policy/entropy": -5e-2,
+    "lpg/policy_entropy": -5e-2,
     "lpg/prediction_entropy": -1e-3,
     "lpg/pi_hat_squared": 5e-3,
     "lpg/y_hat_squared": 1e-3,

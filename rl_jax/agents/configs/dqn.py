@@ -59,7 +59,9 @@ class DQNConfig(ReplayedConfig):
     clip_reward: NotNegative = 0.0
     """Clip rewards to this size when learning; 0: as they are."""
     huber: Positive = 10.0
-    """Where the error becomes linear."""
+    """Where the error of an expected value becomes linear."""
+    kappa: Positive = 1.0
+    """Where the error of a quantile becomes linear; far above the returns' scatter they are expectiles."""
     max_grad_norm: Positive = 10.0
     """Bound on the gradient's global norm."""
     adam_epsilon: Positive = 1e-8
@@ -84,7 +86,7 @@ class DQNConfig(ReplayedConfig):
         if self.distribution == "c51":
             return rl.losses.Categorical51(self.value_low, self.value_high, self.atoms)
         return (
-            rl.losses.Quantiles(self.huber, self.atoms)
+            rl.losses.Quantiles(self.kappa, self.atoms)
             if self.distribution == "quantile"
             else rl.losses.ExpectedValue(self.huber)
         )
