@@ -115,7 +115,7 @@ def _main_with_errors(args: Sequence[str] | None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would complain once more when it ends
         raise SystemExit(1) from None
     except Exception as error:
-        if type(error).__name__ == "JaxRuntimeError" and distributed.parted(error):
+        if distributed.parted(error):
             distributed.leave(str(error))
         text = failures.explanation(error, next(iter(words), ""))
         if text is None:

@@ -5,6 +5,7 @@ and talks; the others follow.
 """
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -97,10 +98,14 @@ def ending() -> Iterator[None]:
 
 
 def parted(error: Exception) -> bool:
-    """Whether an error of the runtime may come from another process's end."""
-    import jax
+    """Whether an error is one of the runtime that may come from another process's end.
 
-    return jax.process_count() > 1 and "RESOURCE_EXHAUSTED" not in str(error)
+    The runtime's errors begin with their status. jax gives them as they are where a result is waited for, and as a ``ValueError``
+    where they are noticed while a program is started.
+    """
+    jax = sys.modules.get("jax")  # without it nothing has been joined
+    status = re.match(r"[A-Z_]+:", str(error))
+    return jax is not None and status is not None and status[0] != "RESOURCE_EXHAUSTED:" and jax.process_count() > 1
 
 
 def leave(cause: str) -> NoReturn:
