@@ -80,8 +80,10 @@ def test_curve_from_rows() -> None:
         {"steps": 10, "seed": 0, "episode/return": 1.0},
         {"steps": 20, "seed": 0, "episode/return": 2.0},
         {"steps": 30, "seed": 0, "loss": 2.0},
+        {"steps": 25, "seed": 1, "failed": "NaN in loss"},
     ]
-    steps, returns = curve_from_rows(rows)
+    steps, returns, failed = curve_from_rows(rows)
+    assert failed == (1,)
     np.testing.assert_array_equal(steps, [10, 20])
     np.testing.assert_array_equal(returns, [[1, 2], [np.nan, 4]])
     with pytest.raises(RLJaxError, match="episode/return, loss"):

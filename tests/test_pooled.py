@@ -67,4 +67,4 @@ def test_a_run_with_a_pool(tmp_path):
     assert outcome.status == 0, outcome.err
     assert json.loads((tmp_path / "run" / "config.json").read_text())["run"]["reset_pool"] == 16
     assert call("evaluate", tmp_path / "run", "--episodes", 2).status == 0
-    failed(call("train", "ppo", *options, "--reset-pool", 0), "--reset-pool", "at least 1")
+    failed(call("train", "ppo", *options, "--reset-pool", 0), "--reset-pool takes an integer from 1")
