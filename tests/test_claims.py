@@ -237,7 +237,8 @@ def test_the_command(tmp_path, monkeypatch):
     for args, words in (
         (["streamx"], "did you mean stream-x"),
         ([], "name recipes, or give --all"),
-        ([str(path), "--all"], "name recipes, or give --all"),
+        ([str(path), "--all"], "leave out the names, or --all"),
+        ([str(path), "--list"], "give it alone"),
         ([str(path), "--quick", "--record"], "a quick slice is no result"),
         (["other.py"], "there is no file other.py"),
         ([str(path), "--verdict-only", "--quick"], "--verdict-only runs nothing"),

@@ -269,7 +269,7 @@ def test_trials_of_grids_are_drawn() -> None:
     ("env", "options", "message"),
     [
         ("MemoryChain-bsuite", [], "there is no rendering of MemoryChain-bsuite. What can be rendered: classic control"),
-        ("Catch-bsuite", ["--out", "e.html"], "is drawn as .gif: use --out e.gif"),
+        ("Catch-bsuite", ["--out", "e.html"], "is rendered as .gif: write to e.gif"),
         ("brax/inverted_pendulum", ["--fps", "5"], "--fps and --every are for GIFs"),
         ("Catch-bsuite", ["--fps", "51"], "--fps"),
         ("Catch-bsuite", ["--every", "0"], "--every"),

@@ -117,6 +117,8 @@ def _from_factory(name: str, factory: Callable[..., Any], options: dict[str, Any
         made = factory(**options)
     except TypeError as error:
         raise RLJaxError(f"{name} cannot be made with the options {options}: {error}") from error
+    except SystemExit as error:
+        raise RLJaxError(f"{name} ended Python instead of making an environment: name a function that returns one") from error
     env, params = made if type(made) is tuple and len(made) == 2 else (made, None)
     return adapt(env, params)
 
@@ -188,7 +190,7 @@ def _import(name: str) -> Callable[..., Any]:
                 f"'{name}': there is no module '{error.name}'; start in the directory that holds it, or install it"
             ) from error
         raise RLJaxError(f"'{name}': importing {module_name} failed, it needs the module '{error.name}'") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise RLJaxError(f"'{name}': importing {module_name} failed with {type(error).__name__}: {error}") from error
     factory = getattr(module, attribute, None)
     if factory is None:

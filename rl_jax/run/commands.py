@@ -174,15 +174,13 @@ def evaluate(given: Any) -> None:
 def render(given: Any) -> None:
     """``rl-jax render``: one episode of the first seed."""
     from rl_jax.run.drawing import drawing_of
-    from rl_jax.run.render import render_episode
+    from rl_jax.run.render import check_target, render_episode
 
     folder = RunFolder.open(given.run)
     job = folder.job()
     how = drawing_of(job.trainer.env, job.trainer.env.default_params)
     out = given.out or given.run / f"episode{how.suffix}"
-    if out.suffix.lower() != how.suffix:
-        other = out.with_suffix(how.suffix) if out.name else out / f"episode{how.suffix}"
-        raise RLJaxError(f"an episode of {folder.options.env} is drawn as {how.suffix}: use --out {other}")
+    check_target(out, how)
     if how.suffix != ".gif" and (given.fps is not None or given.every != 1):
         raise RLJaxError(f"--fps and --every are for GIFs, and {folder.options.env} is drawn as {how.suffix}: leave them out")
     step, state = folder.state(job, given.checkpoint)

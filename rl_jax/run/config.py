@@ -158,6 +158,8 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
         RLJaxError: it is missing or is none of ours.
     """
     path, use = Path(path), "use the config.json of a run folder"
+    if os.path.exists(path) and not os.path.isfile(path):  # which would have its reader wait
+        raise RLJaxError(f"{path} is no file; {use}")
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
     except FileNotFoundError:

@@ -83,10 +83,12 @@ def own(path: str | os.PathLike[str]) -> Iterator[Owned]:
 
     Raises:
         Busy: another process has it.
-        RLJaxError: its parent cannot be written, and it is not there either.
+        RLJaxError: its parent cannot be written, and it is not there either; or it has no parent.
     """
     path = Path(path)
     place = _resolved(path)
+    if not place.name:
+        raise RLJaxError(f"{path} is the root of the file system: name a folder within it with --out")
     with contextlib.ExitStack() as held:
         try:
             place.parent.mkdir(parents=True, exist_ok=True)

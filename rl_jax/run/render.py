@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from rl_jax.errors import RLJaxError
-from rl_jax.run.drawing import drawing_of
+from rl_jax.run.drawing import Drawing, drawing_of
 
 BAR = 30  # pixels under the picture, for the step and the return
 HOLD = 1000  # milliseconds for which the last picture stays
@@ -54,8 +54,7 @@ def render_episode(
     if not sequence:
         raise RLJaxError("there is nothing to render: the episode has no states")
     how = drawing_of(env, params, sequence[0])
-    if path.suffix.lower() != how.suffix:
-        raise RLJaxError(f"{how.name} is rendered as {how.suffix}: write to {path.with_suffix(how.suffix)} instead of {path}")
+    check_target(path, how)
     path.parent.mkdir(parents=True, exist_ok=True)
     if how.suffix == ".html":
         from brax.io import html
@@ -74,6 +73,20 @@ def render_episode(
     returns = np.concatenate([[0.0], np.cumsum(np.asarray(rewards, np.float64))])[: len(sequence)]
     _save_gif(path, how.name, frames, steps, returns, fps or how.rate)
     return path
+
+
+def check_target(path: Path, how: Drawing) -> None:
+    """Refuse a path that a drawing cannot be written to, before anything is played.
+
+    Raises:
+        RLJaxError: the suffix is another one, or the path is a folder.
+    """
+    if path.suffix.lower() != how.suffix or not path.stem.strip("."):
+        stem = path.stem.strip(".") or "episode"
+        better = path.parent / f"{stem}{how.suffix}"
+        raise RLJaxError(f"{how.name} is rendered as {how.suffix}: write to {better} instead of {path}")
+    if path.is_dir():
+        raise RLJaxError(f"{path} is a folder: name a file in it, such as {path / f'episode{how.suffix}'}")
 
 
 def _save_gif(path: Path, name: str, frames: list[np.ndarray], steps: list[int], returns: np.ndarray, fps: float) -> None:

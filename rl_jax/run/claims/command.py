@@ -38,10 +38,14 @@ def reproduce(given: Any) -> None:
     Raises:
         RLJaxError: no recipe is named, one does not exist, or the results cannot be written; before anything is run.
     """
+    if given.list and (given.recipes or given.all):
+        raise RLJaxError("--list shows all recipes and runs none: give it alone")
     if given.list:
         _show_list()
         return
-    if given.all == bool(given.recipes):
+    if given.all and given.recipes:
+        raise RLJaxError("--all runs every recipe: leave out the names, or --all")
+    if not given.all and not given.recipes:
         raise RLJaxError("name recipes, or give --all; --list shows them")
     if given.record and given.quick:
         raise RLJaxError("a quick slice is no result: leave out --record or --quick")
