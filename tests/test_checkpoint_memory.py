@@ -267,10 +267,10 @@ def test_the_whole_buffer_counts(monkeypatch):
 def test_other_ways_out_where_no_buffer_fits(monkeypatch):
     monkeypatch.setattr(memory, "available", lambda: 200_000)
     with pytest.raises(RLJaxError, match=r"--seeds \d+$"):
-        memory.check_memory(with_buffer(100, finals=1.0), runs=60)
+        memory.check_memory(with_buffer(100, finals=1.0, batch_size=1), runs=60)
     monkeypatch.setattr(memory, "available", lambda: 3_500)
     with pytest.raises(RLJaxError, match=r"a replay buffer of .* use smaller --num-envs"):
-        memory.check_memory(with_buffer(10_000), runs=1)
+        memory.check_memory(with_buffer(10_000, batch_size=1), runs=1)
 
 
 def test_sizes_that_only_fit_the_true_rollout():

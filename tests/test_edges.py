@@ -175,11 +175,14 @@ def test_gaussians_are_right_at_deviations_near_nothing_and_beyond_all(kind, std
 
 
 def test_a_bound_on_a_learned_number_lets_it_come_back():
-    x = jnp.asarray([-3.0, 0.5, 3.0])
-    np.testing.assert_array_equal(within(x, -1.0, 1.0), [-1.0, 0.5, 1.0])
-    for slope, expected in ((1.0, [0.0, 1.0, 1.0]), (-1.0, [-1.0, -1.0, 0.0])):
-        got = jax.grad(lambda x, slope=slope: slope * jnp.sum(within(x, -1.0, 1.0)))(x)
-        np.testing.assert_array_equal(got, expected)
+    x = jnp.asarray([-1e6, -3.0, -2.0, -1.5, 0.0, 1.9, 2.0, 3.0, 5.0, 1e6])
+    value, slope = jax.vmap(jax.value_and_grad(lambda x: within(x, -3.0, 3.0)))(x)
+    np.testing.assert_array_equal(value[2:7], x[2:7])
+    np.testing.assert_allclose(value[jnp.asarray([1, 7, 8])], [-2.5, 2.5, 2.75])
+    assert (jnp.abs(value) <= 3.0).all() and (slope > 0).all()
+    np.testing.assert_allclose(slope[2:7], 1.0)
+    np.testing.assert_allclose(slope[7:9], [1 / 4, 1 / 16])
+    assert jax.jvp(lambda x: within(x, -3.0, 3.0), (x,), (jnp.ones_like(x),))[1].shape == x.shape  # in either direction
 
 
 def test_the_deviation_of_an_action_that_does_nothing_stays_bounded():
@@ -193,11 +196,10 @@ def test_the_deviation_of_an_action_that_does_nothing_stays_bounded():
         return -jnp.sum(network.apply(params, (), obs, first)[1].policy.entropy())
 
     rise = jax.jit(lambda params: jax.tree.map(lambda p, g: p - 0.1 * g, params, jax.grad(loss)(params)))
-    for _ in range(60):
+    for _ in range(600):
         params = rise(params)
     policy = network.apply(params, (), obs, first)[1].policy
-    np.testing.assert_allclose(policy.log_std, LOG_STD[1])
-    assert jnp.max(params["params"]["PolicyHead_0"]["log_std"]) < LOG_STD[1] + 0.11  # one step beyond, and no further
+    assert (policy.log_std < LOG_STD[1]).all() and (policy.log_std > LOG_STD[1] - 0.5).all()
 
 
 SHAPES = [(), (1,), (5,), (2, 3), (1, 1, 1), (2, 9, 1), (3, 3, 2), (10, 10, 4), (2, 2, 2, 2)]

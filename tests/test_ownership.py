@@ -181,6 +181,8 @@ import importlib.util, os, signal, sys, time
 spec = importlib.util.spec_from_file_location("stopping", {str(Path(checkpoint_files.__file__).with_name("stopping.py"))!r})
 stopping = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(stopping)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever the tests were started by
+
 def send(*names):
     for name in names:
         os.kill(os.getpid(), getattr(signal, name))

@@ -46,7 +46,7 @@ def build(transitions: int) -> Any:
         obs, action = jnp.zeros((STEPS, ENVS, *IMAGE), jnp.uint8), zeros.astype(jnp.int32)
         return Rollout(obs, action, zeros, flag, flag, flag, obs, (), (), (), {}, {}, None, None)  # type: ignore[arg-type]
 
-    space = Box(np.zeros(IMAGE), np.full(IMAGE, 255), IMAGE, jnp.uint8)
+    space = Box.of(0, 255, IMAGE, jnp.uint8)
     spec = Spec(space, Discrete(4), ENVS, STEPS, jax.eval_shape(rollout))
     return {"replay": Buffer(capacity=transitions).init(jax.random.key(0), spec), "key": jax.random.key(1)}
 

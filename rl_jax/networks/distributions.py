@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-#: Bounds of a learned Gaussian's log standard deviation, in unit coordinates: as in the published code of SAC. A deviation that
-#: nothing depends on would otherwise grow under an entropy bonus until it overflows.
+#: Bounds of a learned Gaussian's log standard deviation, in unit coordinates: those of the published code of SAC, which clips, where
+#: :func:`rl_jax.ops.within` lets it come back. A deviation that nothing depends on would otherwise grow under an entropy bonus until it
+#: overflows.
 LOG_STD = (-20.0, 2.0)
 
 

@@ -15,6 +15,7 @@ from rl_jax.networks.distributions import LOG_STD, Categorical, DiagonalGaussian
 from rl_jax.networks.initializers import sparse
 from rl_jax.networks.q_network import QOutputs
 from rl_jax.networks.torsos import Conv, Dense, LayerNorm, is_image, to_float, to_vector
+from rl_jax.ops import within
 from rl_jax.spaces import Discrete, MultiDiscrete, Space
 from rl_jax.types import Spec
 
@@ -100,8 +101,7 @@ class StreamActor(nn.Module):
             return MultiCategorical(self.body(obs, sum(space.nvec)), space.nvec)
         mean, deviation = jnp.split(self.body(obs, 2 * math.prod(space.shape)), 2, axis=-1)
         shape = (*mean.shape[:-1], *space.shape)
-        # A bound from above for the reason given at LOG_STD; softplus is the identity there.
-        log_std = jnp.log(nn.softplus(jnp.clip(deviation, LEAST, math.exp(LOG_STD[1]))))
+        log_std = within(jnp.log(nn.softplus(jnp.maximum(deviation, LEAST))), *LOG_STD)
         return DiagonalGaussian(mean.reshape(shape), log_std.reshape(shape), len(space.shape))
 
 

@@ -1,28 +1,15 @@
 """Bounds on a learned number that let it come back."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
 def within(x: jax.Array, low: float, high: float) -> jax.Array:
-    """``clip(x, low, high)``, whose gradient beyond a bound is kept where descending it leads back inside.
+    """``x`` where it is at least 1 away from both bounds; nearer to one, or beyond it, bent so that it never reaches the bound.
 
-    A clip has no gradient beyond its bounds: what has stepped over one stays there for ever. Passing every gradient would let it
-    drift away, and be as long in coming back. Between the bounds it is the identity. For losses that are minimised.
+    ``high - 1 + d / (1 + d)`` for ``d = x - (high - 1) > 0``, and so below: continuous with its slope, which is ``1 / (1 + d)^2`` and
+    never zero. A clip has no slope beyond its bounds: what has stepped over one stays there for ever. Bounds must be at least 2 apart.
     """
-    return jnp.clip(x, low, high)
-
-
-def _forward(x: jax.Array, low: float, high: float) -> tuple[jax.Array, jax.Array]:
-    return jnp.clip(x, low, high), x
-
-
-def _backward(low: float, high: float, x: jax.Array, grad: jax.Array) -> tuple[jax.Array]:
-    outwards = ((x > high) & (grad < 0)) | ((x < low) & (grad > 0))
-    return (jnp.where(outwards, 0.0, grad),)
-
-
-within.defvjp(_forward, _backward)
+    least, most = low + 1.0, high - 1.0
+    above, below = jnp.maximum(x - most, 0.0), jnp.maximum(least - x, 0.0)
+    return jnp.clip(x, least, most) + above / (1.0 + above) - below / (1.0 + below)

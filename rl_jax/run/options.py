@@ -169,7 +169,7 @@ class Bench:
     """Folder of bench.json and the plots."""
     seconds: Annotated[float, Range(1e-3, 3600)] = 2.0
     """Seconds of measuring per row."""
-    minutes: Annotated[float, Range(1e-3, 1e6)] | None = None
+    minutes: Annotated[float, Range(1e-6, 1e6)] | None = None
     """Begin no further row after so many minutes (default: run all)."""
     profile: bool = False
     """Record a profile of each row of the suite train, for XProf or Perfetto."""

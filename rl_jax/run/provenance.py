@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rl_jax.errors import RLJaxError
-from rl_jax.run.options import IDENTITY, RECORD
+from rl_jax.run.options import IDENTITY, RECORD, RunOptions
 from rl_jax.values import option
 
 
@@ -76,16 +76,22 @@ class Provenance:
                 raise Mismatch(f"{name} does not say whose it is (run, fields), and the run's own checkpoints do: {_ADVICE}")
             return f"{name} was written by an earlier version, which did not record whose it is (run, fields): not compared"
         old, new = manifest["fields"], self.at(step)
-        absent = "nothing"
-        changed = [key for key in {**old, **new} if old.get(key, absent) != new.get(key, absent)]
+        pairs = {key: (old.get(key, _absent(key)), new.get(key, _absent(key))) for key in {**old, **new}}
+        changed = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
         if changed:
-            words = ", ".join(f"{option(key)} {old.get(key, absent)} (config.json: {new.get(key, absent)})" for key in changed)
+            words = ", ".join(f"{option(key)} {before} (config.json: {now})" for key, (before, now) in changed.items())
             raise Mismatch(f"{name} was made with {words}: {_ADVICE}")
         if manifest.get("run") != self.run:
             raise Mismatch(
                 f"{name} is of another run of the same options (id {manifest.get('run')}, not {self.run}): {_ADVICE}"
             )
         return ""
+
+
+def _absent(key: str) -> Any:
+    """What a field is where it does not stand: a run of before there was such an option had its default."""
+    known = RunOptions.__dataclass_fields__.get(key) if key in (*IDENTITY, *RECORD) else None
+    return "nothing" if known is None else known.default
 
 
 _ADVICE = "put back the config.json or the checkpoint that was there; options of a run cannot be changed"
