@@ -27,6 +27,7 @@ from rl_jax.networks.streaming import stream_q_network
 from rl_jax.networks.torsos import Conv, LayerNorm, to_float
 from rl_jax.ops import within
 from rl_jax.ops.sum_tree import SumTree
+from rl_jax.replay import Prioritized, RankBased
 from rl_jax.replay.prioritized import Priorities, update_priorities
 from rl_jax.spaces import Box, Discrete, MultiDiscrete, to_env_action, to_unit_action
 from rl_jax.types import Spec
@@ -314,3 +315,25 @@ def test_an_environment_that_leaves_its_space_is_told_where():
         rl.envs.check_env(_Drifting(), steps=20)
     assert "NaN or infinite in 3 of 20" in str(error.value)
     rl.envs.check_env(rl.make("CartPole-v1"), steps=50)
+
+
+# -------------------------------------------------------------------------------------------------------- chances of draws
+
+
+@pytest.mark.parametrize(
+    "sampler", [Prioritized(alpha=8.0), Prioritized(epsilon=0.0), Prioritized(alpha=8.0, score=lambda r: r), RankBased()]
+)
+@pytest.mark.parametrize("report", [0.0, 1e-6, 1e-40])
+def test_no_report_makes_a_step_undrawable(sampler, report):
+    """The power of a small error is below float32, and zero is the sign of what may not be drawn."""
+    chances = jnp.asarray([1.0] * 9 + [0.0])
+    state = Priorities(SumTree.of(chances), (), jnp.ones(()))
+    steps = jnp.arange(10)
+    state = sampler.update(state, steps, jnp.full(10, report, jnp.float32))
+    leaves = np.asarray(state.tree.leaves[:10])
+    assert np.all(leaves[:9] > 0)
+    assert np.all(leaves[:9] == leaves[0])
+    assert leaves[9] == 0
+    assert set(np.asarray(state.tree.sample(jax.random.key(0), 200))) == set(range(9))
+    leaves = np.asarray(sampler.update(state, steps, jnp.ones(10)).tree.leaves[:10])
+    np.testing.assert_allclose(leaves, chances, rtol=1e-4)

@@ -33,7 +33,7 @@ class RankBased:
     beta: Any = 0.5
     beta_end: Any = 1.0
 
-    # A drawable step's priority is never zero: see `update`.
+    # A drawable step's priority is never zero: see `update_priorities`.
     certain = True
 
     def init(self, layout: Layout) -> Priorities:
@@ -64,5 +64,4 @@ class RankBased:
 
     def update(self, state: Priorities, indices: jax.Array, priorities: jax.Array) -> PyTree:
         """The agent's new priorities ``[B]``. A step without any error keeps the smallest of all: only the others are zero."""
-        least = jnp.finfo(jnp.float32).tiny
-        return update_priorities(state, indices, jnp.maximum(jnp.abs(priorities), least))
+        return update_priorities(state, indices, jnp.abs(priorities))
