@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from toy import rollout_of
 
 import rl_jax as rl
-from rl_jax.errors import UnsupportedSpace
+from rl_jax import replay
+from rl_jax.errors import RLJaxError, UnsupportedSpace
 from rl_jax.experience.normalize import RunningMoments
 from rl_jax.loop.collect import usable_end
 from rl_jax.losses.c51 import Categorical51
@@ -32,7 +33,7 @@ from rl_jax.replay.prioritized import Priorities, update_priorities
 from rl_jax.spaces import Box, Discrete, MultiDiscrete, to_env_action, to_unit_action
 from rl_jax.types import Spec
 
-INF = math.inf
+INF, NAN = math.inf, math.nan
 
 
 @pytest.mark.parametrize("dtype", [jnp.int8, jnp.uint8, jnp.int16, jnp.int32, jnp.uint32])
@@ -337,3 +338,40 @@ def test_no_report_makes_a_step_undrawable(sampler, report):
     assert set(np.asarray(state.tree.sample(jax.random.key(0), 200))) == set(range(9))
     leaves = np.asarray(sampler.update(state, steps, jnp.ones(10)).tree.leaves[:10])
     np.testing.assert_allclose(leaves, chances, rtol=1e-4)
+
+
+INVERSE = rl.experience.InverseDynamics(Box.of(0, 1, (2,)), Discrete(2))
+OUT_OF_RANGE = {
+    "decay": (replay.Recent, (0.0, -1.0, NAN, 2.0)),
+    "alpha": (Prioritized, (-1.0, NAN, INF, "x")),
+    "beta": (Prioritized, (-0.1, NAN)),
+    "beta_end": (RankBased, (NAN, None)),
+    "epsilon": (Prioritized, (-1e-6, NAN)),
+    "num_tasks": (replay.StratifiedByTask, (0, 2.5, True)),
+    "n": (partial(replay.NStep, 0.9), (0, 1.5, "3")),
+    "k": (partial(replay.hindsight, None, None, None), (-1.0, NAN)),
+    "gamma": (rl.experience.GAE, (-0.1, 1.1, NAN, "x")),
+    "lam": (rl.experience.TrialGAE, (2.0,)),
+    "clip": (rl.experience.NormalizeObs, (0.0, -1.0, NAN)),
+    "low": (rl.experience.ClipReward, (NAN, "x")),
+    "weight": (partial(rl.experience.Intrinsic, None), (NAN, INF)),
+    "learning_rate": (partial(rl.experience.RND, Discrete(3)), (-1.0, NAN, "1e-3")),
+    "ridge": (partial(rl.experience.E3B, INVERSE), (0.0, -1.0)),
+}
+
+
+@pytest.mark.parametrize("name", OUT_OF_RANGE)
+def test_numbers_out_of_range_are_refused_where_a_part_is_bound(name):
+    part, wrong = OUT_OF_RANGE[name]
+    for value in wrong:
+        made = part(**{name: value})
+        args = (None, None) if (hasattr(made, "update") and not hasattr(made, "draw")) or hasattr(made, "bonus") else (None,)
+        with pytest.raises(RLJaxError, match=rf"{name} must be .*, not '?{value}"):
+            made.init(*args)
+
+
+def test_infinite_bounds_and_traced_numbers_pass():
+    spec = Spec(Box.of(0, 1, (2,)), Discrete(2), 2, 4)
+    rl.experience.NormalizeObs(clip=INF).init(None, spec)
+    rl.experience.ClipReward(low=-INF).init(None, spec)
+    jax.eval_shape(lambda gamma: rl.experience.GAE(gamma).init(None, spec), jnp.float32(2.0))

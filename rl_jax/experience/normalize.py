@@ -7,8 +7,10 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.experience.transform import Transform
+from rl_jax.given import Bound, Limit, check_numbers
 from rl_jax.spaces import Box
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
+from rl_jax.values import NotNegative, Share
 
 #: Numbers beyond this count as errors of a simulator, not as data: float32 is coarser than 65,000 there, and one of them would
 #: outweigh everything seen before or after.
@@ -74,6 +76,7 @@ class NormalizeObs(Transform):
     epsilon: Any = 1e-8
 
     def init(self, key: Key, spec: Spec) -> PyTree:
+        check_numbers("normalize_obs's", self, clip=Bound, epsilon=NotNegative)
         # Discrete observations are names, not sizes: they have nothing to normalise.
         return RunningMoments.zero(spec.obs_space.shape) if isinstance(spec.obs_space, Box) else ()
 
@@ -119,6 +122,7 @@ class NormalizeReward(Transform):
     epsilon: Any = 1e-8
 
     def init(self, key: Key, spec: Spec) -> RewardScale:
+        check_numbers("normalize_reward's", self, gamma=Share, clip=Bound, epsilon=NotNegative)
         return RewardScale(jnp.zeros((spec.num_envs,), jnp.float32), RunningMoments.zero())
 
     def update(self, state: RewardScale, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
@@ -140,6 +144,10 @@ class ClipReward(Transform):
 
     low: Any = -1.0
     high: Any = 1.0
+
+    def init(self, key: Key, spec: Spec) -> PyTree:
+        check_numbers("clip_reward's", self, low=Limit, high=Limit)
+        return ()
 
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
         return state, rollout.replace(reward=jnp.clip(rollout.reward, self.low, self.high)), {}  # type: ignore[attr-defined]

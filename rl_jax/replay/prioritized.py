@@ -8,11 +8,13 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.errors import RLJaxError
+from rl_jax.given import check_numbers
 from rl_jax.ops import SumTree
 from rl_jax.replay.eligible import enter, no_values, renew, table_size
 from rl_jax.replay.ring import Added, Layout, Ring
 from rl_jax.replay.samplers import Draw
 from rl_jax.types import Context, PyTree, Rollout
+from rl_jax.values import NotNegative
 
 
 @struct.dataclass
@@ -90,7 +92,12 @@ class Prioritized:
     keep_scores: bool = struct.field(pytree_node=False, default=False)
 
     def init(self, layout: Layout) -> Priorities:
-        """Nothing can be drawn."""
+        """Nothing can be drawn.
+
+        Raises:
+            RLJaxError: a number is out of range.
+        """
+        check_numbers("Prioritized's", self, alpha=NotNegative, beta=NotNegative, beta_end=NotNegative, epsilon=NotNegative)
         waiting = () if self.score is None else no_values(layout, jnp.float32)
         return Priorities(SumTree.zeros(table_size(layout)), waiting, jnp.ones((), jnp.float32))
 
