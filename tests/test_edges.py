@@ -375,3 +375,24 @@ def test_infinite_bounds_and_traced_numbers_pass():
     rl.experience.NormalizeObs(clip=INF).init(None, spec)
     rl.experience.ClipReward(low=-INF).init(None, spec)
     jax.eval_shape(lambda gamma: rl.experience.GAE(gamma).init(None, spec), jnp.float32(2.0))
+
+
+@pytest.mark.parametrize("bad", [NAN, INF, 3e38])
+def test_what_is_left_out_of_running_moments_does_not_count(bad):
+    """Half of an element's items, all of another's, none of a third's."""
+    shown = np.random.default_rng(0).normal(5.0, 2.0, (64, 3)).astype(np.float32)
+    shown[::2, 0] = shown[:, 1] = bad
+    moments = RunningMoments.zero((3,)).merge(jnp.asarray(shown))
+    np.testing.assert_allclose(moments.mean, [shown[1::2, 0].mean(), 0.0, shown[:, 2].mean()], rtol=1e-5)
+    np.testing.assert_allclose(moments.var, [shown[1::2, 0].var(), 1.0, shown[:, 2].var()], rtol=1e-5)
+    for nothing in (jnp.full((64, 3), bad), jnp.zeros((0, 3))):
+        jax.tree.map(np.testing.assert_array_equal, moments.merge(nothing), moments)
+
+
+def test_what_is_left_out_of_a_stream_does_not_count():
+    moments = RunningMoments.zero((2,))
+    jax.tree.map(np.testing.assert_array_equal, rl.experience.online.push(moments, jnp.full(2, NAN)), moments)
+    for item in ([1.0, 1.0], [3.0, 3.0], [NAN, 5.0]):
+        moments = rl.experience.online.push(moments, jnp.asarray(item))
+    np.testing.assert_allclose(moments.mean, [2.0, 3.0])
+    np.testing.assert_allclose(moments.var, [1.0, 8 / 3], rtol=1e-6)

@@ -24,8 +24,10 @@ def push(moments: RunningMoments, item: jax.Array) -> RunningMoments:
 
     Implausible elements are left out, as in :class:`~rl_jax.experience.normalize.RunningMoments`.
     """
-    count = moments.count + 1.0
-    shift, share = plausible(item, moments.mean) - moments.mean, 1.0 / count
+    good = plausible(item)
+    count = moments.count + jnp.max(good).astype(jnp.float32)
+    shift = jnp.where(good, item.astype(jnp.float32), moments.mean) - moments.mean
+    share = jnp.where(good, 1.0 / jnp.maximum(count, 1.0), 0.0)
     var = (moments.var + shift**2 * share) * (1.0 - share)
     return RunningMoments(moments.mean + shift * share, var, count)
 
