@@ -18,6 +18,9 @@ from rl_jax.experience import Transform, chain, gae, standardize_advantage
 from rl_jax.loop.metrics import RESERVED
 from rl_jax.loop.parts import check_same
 from rl_jax.losses import weighted_sum
+from rl_jax.networks.actor_critic import Outputs
+from rl_jax.networks.distributions import Categorical, DiagonalGaussian
+from rl_jax.networks.q_network import QOutputs
 from rl_jax.ops import joined
 from rl_jax.replay import Buffer
 from rl_jax.run.outcome import rows_of
@@ -103,6 +106,35 @@ class Logits(nn.Module):
     @nn.compact
     def __call__(self, carry, obs, first):
         return carry, nn.Dense(2)(obs)
+
+
+class Answers(nn.Module):
+    """A network of one's own, right unless told otherwise; the words say what is wrong."""
+
+    wrong: str = ""
+    memory: bool = False
+
+    def initial_carry(self, num_envs):
+        return jnp.zeros((num_envs, 2)) if self.memory else ()
+
+    @nn.compact
+    def __call__(self, carry, obs, first):
+        policy, value = Categorical(nn.Dense(3 if self.wrong == "logits" else 2)(obs)), nn.Dense(1)(obs)[..., 0]
+        value = {"value": value[..., None], "dtype": value.astype(jnp.bfloat16)}.get(self.wrong, value)
+        policy = DiagonalGaussian(value, value, 0) if self.wrong == "kind" else policy
+        carry = {"carry": carry.astype(jnp.bfloat16), "lost": ()}.get(self.wrong, carry) if self.memory else carry
+        return carry, Outputs(policy, value, obs)
+
+
+class Values(nn.Module):
+    """The same for values of actions."""
+
+    def initial_carry(self, num_envs):
+        return ()
+
+    @nn.compact
+    def __call__(self, carry, obs, first):
+        return carry, QOutputs(nn.Dense(3)(obs)[..., None], obs)
 
 
 @struct.dataclass
@@ -191,6 +223,13 @@ WRONG = {
     "maker of two": ({"agent": ppo(network=lambda a, b: None)}, r"cannot be called as <lambda>\(spec\)"),
     "logits": ({"agent": ppo(network=Logits())}, r"network is a Logits.*without policy, value, hidden"),
     "values": (dqn(agent=QLearning(policy=QPolicy(network=Plain())), replay=Buffer(capacity=100)), r"network is a Plain"),
+    "three logits": ({"agent": ppo(network=Answers("logits"))}, r"Answers, .*logits are float32\[1, 1, 3\], expected .*2\] for Disc"),
+    "another policy": ({"agent": ppo(network=Answers("kind"))}, r"actions are float32\[1, 1\], expected int32\[1, 1\] for Discrete"),
+    "value's axes": ({"agent": ppo(network=Answers("value"))}, r"value is float32\[1, 1, 1\], expected float32\[1, 1\]: reshape"),
+    "value's type": ({"agent": ppo(network=Answers("dtype"))}, r"value is bfloat16\[1, 1\], expected float32\[1, 1\]: .*cast"),
+    "carry's type": ({"agent": ppo(network=Answers("carry", True))}, r"carry is float32\[1, 2\] before a call and bfloat16\[1, 2\]"),
+    "carry lost": ({"agent": ppo(network=Answers("lost", True))}, r"carry is float32\[1, 2\] before a call and \(\) after it"),
+    "three values": (dqn(agent=QLearning(policy=QPolicy(network=Values())), replay=Buffer(capacity=100)), r"raw is .*3, 1\], exp"),
     # what it learns from
     "no gae": ({"experience": None}, r"'policy' needs 'advantage'.*put rl\.experience\.gae\(\) into the experience chain"),
     "gae too late": ({"experience": chain(standardize_advantage(), gae())}, r"StandardizeAdvantage needs 'advantage'.*before"),
@@ -229,6 +268,7 @@ def shapes(**changes):
 
 def test_parts_that_are_right_pass():
     assert "episode/return" in shapes()[1]
+    assert "episode/return" in shapes(agent=ppo(network=Answers(memory=True), minibatches=2))[1]
     assert "episode/return" in shapes(curriculum=TaskSet(OWN, STACKED))[1]
     assert "mine/x" in shapes(**say(lambda rollout: {"mine/x": jnp.mean(rollout.reward)}))[1]
 

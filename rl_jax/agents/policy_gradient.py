@@ -5,7 +5,6 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import optax
 from flax import struct
 
@@ -85,9 +84,7 @@ class PolicyGradient:
 
     def init(self, key: Key, spec: Spec) -> Learner:
         """Fresh parameters."""
-        obs = jnp.zeros((1, 1, *spec.obs_space.shape), spec.obs_space.dtype)
-        needs = ("policy", "value", "hidden")
-        params = first_params(self.network, key, self.initial_carry(1), obs, jnp.ones((1, 1), bool), needs)
+        params = first_params(self.network, key, spec, {"policy": (), "value": (), "hidden": ()})
         return Learner(params, self._optimizer().init(params))
 
     def initial_carry(self, num_envs: int) -> PyTree:
