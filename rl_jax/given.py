@@ -18,13 +18,14 @@ Bound = Annotated[float, Range(1e-30, math.inf)]
 Limit = Annotated[float, Range(-math.inf, math.inf)]
 
 
-def check_given(what: str, value: Any, hint: Any) -> None:
+def check_given(what: str, value: Any, hint: Any, fix: str = "") -> None:
     """Refuse a value that its type does not hold.
 
     Args:
         what: what it is called.
         value: what was given.
         hint: the type, such as :data:`rl_jax.values.Count`.
+        fix: what to do instead, after the range.
 
     Raises:
         RLJaxError: with the range.
@@ -35,7 +36,7 @@ def check_given(what: str, value: Any, hint: Any) -> None:
     try:
         takes.check(value)
     except ValueError:
-        raise RLJaxError(f"{what} must be {takes}, not {short(value)}") from None
+        raise RLJaxError(f"{what} must be {takes}, not {short(value)}{fix and '; ' + fix}") from None
 
 
 def check_numbers(whose: str, part: Any, **hints: Any) -> None:

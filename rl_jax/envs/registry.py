@@ -19,6 +19,7 @@ from rl_jax.envs.probes import PROBES
 from rl_jax.envs.trial import Trial
 from rl_jax.errors import RLJaxError
 from rl_jax.types import Environment
+from rl_jax.values import short
 
 
 def trial_of(inner: Callable[..., Environment], **usual: Any) -> Callable[..., Trial]:
@@ -82,6 +83,10 @@ def make(name: str, **options: Any) -> Environment:
         MissingExtra: the name is of a library that is not installed.
         RLJaxError: no such name (the nearest ones are offered), or it cannot be made with these options.
     """
+    if not isinstance(name, str):
+        raise RLJaxError(
+            f"an environment's name is a text, such as 'CartPole-v1', not {short(name)}: rl.envs.adapt takes objects"
+        )
     key: Any = (name, tuple(sorted(options.items())))
     try:
         if key in _made:
