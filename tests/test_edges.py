@@ -314,7 +314,7 @@ def test_an_environment_that_leaves_its_space_is_told_where():
     rl.envs.check_env(_Drifting())
     with pytest.raises(rl.errors.ProtocolError, match=r"element \[1\] goes from 0 to 3.5 in 20 random") as error:
         rl.envs.check_env(_Drifting(), steps=20)
-    assert "NaN or infinite in 3 of 20" in str(error.value)
+    assert "reward is NaN or infinite in 3 of 20" in str(error.value)
     rl.envs.check_env(rl.make("CartPole-v1"), steps=50)
 
 
@@ -396,3 +396,47 @@ def test_what_is_left_out_of_a_stream_does_not_count():
         moments = rl.experience.online.push(moments, jnp.asarray(item))
     np.testing.assert_allclose(moments.mean, [2.0, 3.0])
     np.testing.assert_allclose(moments.var, [1.0, 8 / 3], rtol=1e-6)
+
+
+class _Odd(_Drifting):
+    """Right, but for what it is told."""
+
+    def __init__(self, **what):
+        self.__dict__.update({"name": "odd", "bad": 0.0, "at_reset": 0.0, **what})
+
+    def observation_space(self, params):
+        return Box.of(-INF, INF, (2,))
+
+    def reset(self, key, params):
+        return jnp.zeros((), jnp.int32), jnp.full(2, self.at_reset)
+
+    def step(self, key, state, action, params):
+        no = jnp.zeros((), bool)
+        return rl.types.Step(state + 1, jnp.full(2, self.bad), jnp.zeros(()), no, no, {})
+
+
+@pytest.mark.parametrize(
+    ("env", "steps", "message"),
+    [
+        *((_Odd(time_limit=limit), 0, "time_limit must be an integer from 1") for limit in (0, -1, "5", 5.5, NAN, True)),
+        *((_Odd(name=name), 0, "name is .*, expected a text") for name in (None, 5, "")),
+        (_Odd(bad=INF), 5, "NaN or infinite after 5 of 5 random steps and 0 of 6 resets"),
+        (_Odd(at_reset=NAN), 5, "NaN or infinite after 0 of 5 random steps and 6 of 6 resets"),
+        *((_Odd(), steps, "steps must be an integer from 0") for steps in (2.5, "5", NAN, -1)),
+        (_Odd, 0, "_Odd is a class; pass an object of it"),
+    ],
+)
+def test_what_no_environment_may_be(env, steps, message):
+    with pytest.raises(RLJaxError, match=message):
+        rl.envs.check_env(env, steps=steps)
+
+
+def test_limits_that_are_none_are_refused():
+    for limit in ("9", 0, -1, 1.5, NAN, True, 2**40):
+        for make in (
+            lambda limit: rl.envs.adapt(_Odd(), time_limit=limit),
+            lambda limit: rl.make("CartPole-v1", time_limit=limit),
+        ):
+            with pytest.raises(RLJaxError, match=r"time_limit must be an integer from 1 .*; leave it out"):
+                make(limit)
+    assert rl.envs.adapt(_Odd(), time_limit=np.int64(9)).time_limit == 9

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rl_jax import envs
+from rl_jax.envs.limits import check_time_limit
 from rl_jax.errors import ProtocolError, RLJaxError, UnsupportedSpace, check_part
 from rl_jax.experience.transform import ONE
 from rl_jax.given import check_given
@@ -77,8 +78,7 @@ def check_sizes(num_envs: Any, rollout_length: Any, limit: Any) -> None:
     """
     check_given("num_envs", num_envs, Count)
     check_given("rollout_length", rollout_length, Count)
-    if limit is not None:
-        check_given("time_limit", limit, Count, "leave it out for no limit")
+    check_time_limit(limit)
 
 
 def check_steps(number: Any) -> None:
