@@ -90,11 +90,40 @@ def test_bounds_count_element_by_element():
         (lambda: Box.of(0, 300, (), jnp.uint8), "another dtype"),
         (lambda: Box.of(0.2, 0.8, (), jnp.int32), "widen them"),
         (lambda: Box((0.0,), (1.0,), (2,)), "needs 2 bounds"),
+        (lambda: Box.of(0, 1, (), "foo"), "dtype is one of real numbers .*, not 'foo'"),
+        (lambda: Box.of(0, 1, (), None), "dtype is one of real numbers .*, not None"),
+        (lambda: Box.of(0, 1, (), jnp.complex64), "dtype is one of real numbers"),
+        (lambda: Box((0.0,), (1.0,), (1,), np.dtype("U1")), "dtype is one of real numbers"),
+        (lambda: Box.of(0, 1, 3), "shape is a tuple of sizes"),
+        (lambda: Box.of(0, 1, (-1,)), "shape is a tuple of sizes"),
+        (lambda: Box((0.0,), (1.0,), 1), "shape is a tuple of sizes"),
+        (lambda: Box.of([0, 1, 2], 1, (2,)), r"one number, or numbers of shape \(2,\)"),
+        (lambda: Box.of("a", 1, (2,)), "one number, or numbers of shape"),
+        (lambda: Box(("a",), (1.0,), (1,)), "must be numbers, not"),
+        (lambda: Box.of(INF, INF, (2,)), "infinite on one side"),
+        (lambda: Box.of(-INF, -INF, ()), "infinite on one side"),
+        (lambda: MultiDiscrete(3), "a list with a number of choices"),
+        (lambda: MultiDiscrete("ab"), "a list with a number of choices"),
     ],
 )
 def test_a_space_that_nothing_fits_in_is_refused(make, words):
     with pytest.raises(UnsupportedSpace, match=words):
         make()
+
+
+def test_a_box_of_arrays_is_hashable():
+    space = Box(np.zeros(2), np.ones(2), [2])
+    assert hash(space) == hash(Box.of(0, 1, (2,))) and space == Box.of(0, 1, (2,))
+
+
+def test_what_is_no_choice_has_no_probability():
+    actions = jnp.asarray([-1, 0, 1, 2])
+    np.testing.assert_allclose(
+        Categorical(jnp.zeros((4, 2))).log_prob(actions), [-INF, -np.log(2), -np.log(2), -INF], rtol=1e-6
+    )
+    two = MultiCategorical(jnp.zeros((4, 5)), (2, 3))
+    log_p = two.log_prob(jnp.asarray([[0, 2], [1, 3], [2, 0], [-1, 0]]))
+    np.testing.assert_allclose(log_p, [-np.log(6), -INF, -INF, -INF], rtol=1e-6)
 
 
 LOGITS = st.lists(st.sampled_from([-INF, -1e4, -1.0, 0.0, 0.5, 88.0, 1e4]), min_size=2, max_size=5)
