@@ -469,3 +469,43 @@ def test_limits_that_are_none_are_refused():
             with pytest.raises(RLJaxError, match=r"time_limit must be an integer from 1 .*; leave it out"):
                 make(limit)
     assert rl.envs.adapt(_Odd(), time_limit=np.int64(9)).time_limit == 9
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("trial/darkroom", {"episodes": 1.5}, "a trial's episodes must be an integer from 1 to 2147483647 or none, not 1.5"),
+        ("trial/darkroom", {"episodes": NAN}, "episodes must be an integer from 1"),
+        ("trial/bandit", {"episodes": 1e12}, "episodes must be an integer from 1"),
+        ("trial/bandit", {"steps": 2**40}, "steps must be an integer from 1"),
+        ("trial/bandit", {"redraw": 5}, "redraw must be a number from 0 to 1, not 5"),
+        ("trial/bandit", {"redraw": NAN}, "redraw must be a number from 0 to 1, not nan"),
+        ("trial/bandit", {"feedback": "maybe"}, "feedback must be true or false, not 'maybe'"),
+        ("trial/bandit", {"arms": 1_000_000_000}, "arms must be an integer from 2 to 100000, not 1000000000"),
+        ("trial/bandit", {"arms": 2.5}, "arms must be an integer"),
+        ("trial/bandit", {"good": "x"}, "good must be a number .* or none, not 'x'"),
+        ("trial/bandit", {"reward": "beta"}, "reward must be 'bernoulli' or 'gaussian', not 'beta'"),
+        ("grid/darkroom", {"size": 100_000_000}, "size must be an integer from 2 to 1000"),
+        ("grid/darkroom", {"one_hot": 3}, "one_hot must be true or false"),
+        ("grid/darkroom-hard", {"time_limit": 0}, "time_limit must be an integer"),
+        ("grid/dark-key-door", {"size": 2.5}, "size must be an integer"),
+        ("grid/dark-key-door", {"terminate": "no"}, "terminate must be true or false"),
+        ("grid/multi-room", {"rooms": 3.5}, "rooms must be an integer from 2 to 16"),
+        ("grid/multi-room", {"size": 10**6}, "size .* must be an integer from 4 to 100"),
+        ("grid/multi-room", {"view": NAN}, "view must be an integer from 3 to 99"),
+        ("grid/multi-room", {"seed": 0.5}, "seed must be an integer from 0"),
+        ("grid/key-corridor", {"rows": 10**6}, "rows must be an integer from 1 to 100"),
+        ("grid/key-maze", {"side": 10**6}, "side must be an integer from 2 to 100"),
+        ("grid/key-maze", {"sticky": 2.0}, "sticky must be a number from 0 to 1"),
+        ("grid/objects", {"size": 10**6}, "size must be an integer from 2 to 1000"),
+        ("grid/objects", {"objects": 1.5}, "objects must be an integer"),
+        ("grid/noisy-tv", {"action": 1.5}, "action must be an integer from 0 to 3 or none"),
+        ("grid/noisy-tv", {"size": 10**6}, "size must be an integer from 1 to 1000 or none"),
+        ("probe/memory", {"delay": -1}, "delay must be an integer from 0"),
+        ("probe/memory", {"delay": NAN}, "delay must be an integer from 0"),
+    ],
+)
+def test_options_of_our_own_environments_have_ranges(name, options, message):
+    with pytest.raises(RLJaxError, match=message) as error:
+        rl.make(name, **options)
+    assert "\n" not in str(error.value)
