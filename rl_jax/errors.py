@@ -1,7 +1,7 @@
 """Errors meant for people: one line that says what is wrong and how to mend it."""
 
 import importlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, TypeVar
@@ -41,7 +41,7 @@ def chosen(what: str, name: Any, table: Mapping[Any, T]) -> T:
     Raises:
         RLJaxError: it is not among the names; nothing else is taken in its place.
     """
-    if name not in table:
+    if not isinstance(name, Hashable) or name not in table:
         raise RLJaxError(f"there is no {what} {name!r}: use {', '.join(map(str, table))}")
     return table[name]
 

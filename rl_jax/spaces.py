@@ -65,6 +65,10 @@ class MultiDiscrete:
     nvec: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        if np.ndim(self.nvec) != 1:
+            raise UnsupportedSpace(
+                f"MultiDiscrete needs a list with a number of choices for each part, such as (3, 2), not {self.nvec!r}"
+            )
         if len(self.nvec) == 0:
             raise UnsupportedSpace("MultiDiscrete needs at least one part; nvec is empty")
         object.__setattr__(self, "nvec", tuple(_choices("each part of MultiDiscrete", n) for n in self.nvec))
@@ -78,6 +82,34 @@ class MultiDiscrete:
         return jnp.int32
 
 
+def _shape(shape: Any) -> tuple[int, ...]:
+    if not isinstance(shape, list | tuple) or not all(isinstance(n, int | np.integer) and n >= 0 for n in shape):
+        raise UnsupportedSpace(f"a Box's shape is a tuple of sizes, such as (3,), or () for a number, not {shape!r}")
+    return tuple(int(n) for n in shape)
+
+
+def _check_dtype(dtype: Any) -> None:
+    try:
+        found = None if dtype is None else jnp.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or not (is_integer(found) or jnp.issubdtype(found, jnp.floating)):
+        raise UnsupportedSpace(
+            f"a Box's dtype is one of real numbers or booleans, such as jnp.float32 or jnp.uint8, not {dtype!r}"
+        )
+
+
+def _floats(bound: Any, shape: tuple[int, ...] | None) -> tuple[float, ...]:
+    """Bounds in C order; broadcast, if there is a shape."""
+    try:
+        array = np.asarray(bound, np.float64)
+        array = array if shape is None else np.broadcast_to(array, shape)
+    except (TypeError, ValueError):
+        into = "numbers" if shape is None else f"one number, or numbers of shape {shape}"
+        raise UnsupportedSpace(f"the bounds of a Box must be {into}, not {str(bound)[:60]!r}") from None
+    return tuple(float(x) for x in array.reshape(-1))
+
+
 @dataclass(frozen=True)
 class Box:
     """An array of the given shape within per-element bounds (infinite where unbounded).
@@ -85,8 +117,8 @@ class Box:
     ``low`` and ``high`` are tuples of ``prod(shape)`` floats in C order: a space is hashable, so static under jit.
 
     Raises:
-        UnsupportedSpace: no elements, bounds that are NaN, reversed, of another number or beyond what ``dtype`` holds, or
-            whole numbers none of which lies within the bounds.
+        UnsupportedSpace: no elements, bounds that are NaN, reversed, of another number or beyond what ``dtype`` holds, whole
+            numbers or infinities of which none lies within the bounds, or a shape or dtype that arrays of numbers do not have.
     """
 
     low: tuple[float, ...]
@@ -95,9 +127,15 @@ class Box:
     dtype: Any = jnp.float32
 
     def __post_init__(self) -> None:
-        shape, number = tuple(self.shape), math.prod(self.shape)
+        shape = _shape(self.shape)
+        number = math.prod(shape)
         if number == 0:
             raise UnsupportedSpace(f"a Box needs at least one element, but its shape is {shape}")
+        _check_dtype(self.dtype)
+        for side in ("low", "high"):  # from arrays too, which could not be hashed
+            object.__setattr__(self, side, _floats(getattr(self, side), None))
+        object.__setattr__(self, "shape", shape)
+        object.__setattr__(self, "dtype", jnp.dtype(self.dtype))  # equal ones have equal hashes
         if not len(self.low) == len(self.high) == number:
             raise UnsupportedSpace(
                 f"a Box of shape {shape} needs {number} bounds on each side, not {len(self.low)} and {len(self.high)}: "
@@ -110,6 +148,10 @@ class Box:
             i = int(np.argmax(low > high))
             raise UnsupportedSpace(
                 f"a Box needs low <= high, but element {i} has low {low[i]:g} and high {high[i]:g}: swap them"
+            )
+        if ((low == np.inf) | (high == -np.inf)).any():
+            raise UnsupportedSpace(
+                "a Box has no number between bounds that are both infinite on one side: give it another bound"
             )
         least, most = limits(self.dtype)
         for bound in (low, high):
@@ -128,12 +170,14 @@ class Box:
 
     @classmethod
     def of(cls, low: Any, high: Any, shape: tuple[int, ...], dtype: Any = jnp.float32) -> "Box":
-        """A box from scalar or array bounds, broadcast to ``shape``."""
+        """A box from scalar or array bounds, broadcast to ``shape``.
 
-        def flat(bound: Any) -> tuple[float, ...]:
-            return tuple(float(x) for x in np.broadcast_to(np.asarray(bound, np.float64), shape).reshape(-1))
-
-        return cls(flat(low), flat(high), tuple(shape), jnp.dtype(dtype))
+        Raises:
+            UnsupportedSpace: the bounds cannot be, see :class:`Box`, or do not fit the shape.
+        """
+        shape = _shape(shape)
+        _check_dtype(dtype)
+        return cls(_floats(low, shape), _floats(high, shape), shape, jnp.dtype(dtype))
 
     @property
     def bounded(self) -> bool:

@@ -221,7 +221,7 @@ def _path(value: str | os.PathLike[str]) -> Path:
 
 def _plain(number: float) -> str:
     """``1``, ``0.5``, ``1000``, ``1e+15`` as ``1e15``."""
-    if number != int(number) or abs(number) >= 1e16:
+    if abs(number) >= 1e16 or number != int(number):
         return f"{number:g}".replace("e+", "e").replace("e-0", "e-")
     digits = str(int(number))
     zeros = len(digits) - len(digits.rstrip("0"))

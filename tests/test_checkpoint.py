@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 
 import jax
@@ -239,3 +240,39 @@ def test_manifest_holds_checksums_of_all_files(three, tmp_path):
     folder = tmp_path / "checkpoints" / "20"
     assert set(manifest["files"]) == {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert len(manifest["arrays"]) == len(jax.tree.leaves(state_of(0.0)))
+
+
+@pytest.mark.parametrize(
+    ("leaf", "says"),
+    [
+        (np.float64(1e300), r"holds float64 at \['a'\], which a program could not read back"),
+        (np.zeros(2), "holds float64"),
+        (np.arange(3), "holds int64"),
+        (np.asarray("x"), "holds <U1"),
+        (np.asarray([None]), "holds object"),
+        (2**40, r"holds 1099511627776 at \['a'\], which is beyond 32 bits"),
+        (-(2**31) - 1, "beyond 32 bits"),
+        (1e300, r"holds 1e\+300 at \['a'\], which is beyond 32 bits"),
+    ],
+)
+def test_what_could_not_be_read_back_is_not_written(tmp_path, leaf, says):
+    checkpoints = Checkpoints(tmp_path)
+    with pytest.raises(RLJaxError, match=says):
+        checkpoints.save(1, {"a": leaf})
+    assert checkpoints.steps() == []
+
+
+@pytest.mark.parametrize("step", [-1, 1.5, None, "3", True, 10**18])
+def test_a_step_that_could_not_be_listed_is_refused(tmp_path, step):
+    with pytest.raises(RLJaxError, match="a checkpoint's step must be an integer from 0"):
+        Checkpoints(tmp_path).save(step, {"a": jnp.zeros(1)})
+
+
+def test_numbers_of_numpy_and_jax_are_steps_and_scores(tmp_path):
+    checkpoints, state = Checkpoints(tmp_path, keep=9), {"a": jnp.zeros(1), "b": math.inf}
+    for step, score in ((np.int64(1), np.float32(1)), (2, jnp.float32(3.0)), (np.int32(3), 2), (4, math.nan)):
+        checkpoints.save(step, state, score)
+    assert checkpoints.steps() == [1, 2, 3, 4]
+    assert checkpoints.by_score() == [2, 3, 1]
+    with pytest.raises(RLJaxError, match="score must be a number or None, not 'high'"):
+        checkpoints.save(5, state, "high")

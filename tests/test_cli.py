@@ -202,7 +202,7 @@ def test_t18_checkpoints_hold_what_was_evaluated(run):
     assert len(found) >= 3
     with jax.debug_key_reuse(False):
         for step in found:
-            state = opened.state(job, str(step))[1]
+            state = opened.state(job, np.int64(step))[1]
             update = step // job.trainer.steps_per_update
             stream = FINAL_EVALUATION if update == job.updates else update
             assert float(job.evaluate(state, stream).per_run()[0]) == noted[step]

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from toy import rollout_of
 
 import rl_jax as rl
-from rl_jax.errors import UnsupportedSpace
+from rl_jax import replay
+from rl_jax.errors import RLJaxError, UnsupportedSpace
 from rl_jax.experience.normalize import RunningMoments
 from rl_jax.loop.collect import usable_end
 from rl_jax.losses.c51 import Categorical51
@@ -27,11 +28,12 @@ from rl_jax.networks.streaming import stream_q_network
 from rl_jax.networks.torsos import Conv, LayerNorm, to_float
 from rl_jax.ops import within
 from rl_jax.ops.sum_tree import SumTree
+from rl_jax.replay import Prioritized, RankBased
 from rl_jax.replay.prioritized import Priorities, update_priorities
 from rl_jax.spaces import Box, Discrete, MultiDiscrete, to_env_action, to_unit_action
 from rl_jax.types import Spec
 
-INF = math.inf
+INF, NAN = math.inf, math.nan
 
 
 @pytest.mark.parametrize("dtype", [jnp.int8, jnp.uint8, jnp.int16, jnp.int32, jnp.uint32])
@@ -88,11 +90,40 @@ def test_bounds_count_element_by_element():
         (lambda: Box.of(0, 300, (), jnp.uint8), "another dtype"),
         (lambda: Box.of(0.2, 0.8, (), jnp.int32), "widen them"),
         (lambda: Box((0.0,), (1.0,), (2,)), "needs 2 bounds"),
+        (lambda: Box.of(0, 1, (), "foo"), "dtype is one of real numbers .*, not 'foo'"),
+        (lambda: Box.of(0, 1, (), None), "dtype is one of real numbers .*, not None"),
+        (lambda: Box.of(0, 1, (), jnp.complex64), "dtype is one of real numbers"),
+        (lambda: Box((0.0,), (1.0,), (1,), np.dtype("U1")), "dtype is one of real numbers"),
+        (lambda: Box.of(0, 1, 3), "shape is a tuple of sizes"),
+        (lambda: Box.of(0, 1, (-1,)), "shape is a tuple of sizes"),
+        (lambda: Box((0.0,), (1.0,), 1), "shape is a tuple of sizes"),
+        (lambda: Box.of([0, 1, 2], 1, (2,)), r"one number, or numbers of shape \(2,\)"),
+        (lambda: Box.of("a", 1, (2,)), "one number, or numbers of shape"),
+        (lambda: Box(("a",), (1.0,), (1,)), "must be numbers, not"),
+        (lambda: Box.of(INF, INF, (2,)), "infinite on one side"),
+        (lambda: Box.of(-INF, -INF, ()), "infinite on one side"),
+        (lambda: MultiDiscrete(3), "a list with a number of choices"),
+        (lambda: MultiDiscrete("ab"), "a list with a number of choices"),
     ],
 )
 def test_a_space_that_nothing_fits_in_is_refused(make, words):
     with pytest.raises(UnsupportedSpace, match=words):
         make()
+
+
+def test_a_box_of_arrays_is_hashable():
+    space = Box(np.zeros(2), np.ones(2), [2])
+    assert hash(space) == hash(Box.of(0, 1, (2,))) and space == Box.of(0, 1, (2,))
+
+
+def test_what_is_no_choice_has_no_probability():
+    actions = jnp.asarray([-1, 0, 1, 2])
+    np.testing.assert_allclose(
+        Categorical(jnp.zeros((4, 2))).log_prob(actions), [-INF, -np.log(2), -np.log(2), -INF], rtol=1e-6
+    )
+    two = MultiCategorical(jnp.zeros((4, 5)), (2, 3))
+    log_p = two.log_prob(jnp.asarray([[0, 2], [1, 3], [2, 0], [-1, 0]]))
+    np.testing.assert_allclose(log_p, [-np.log(6), -INF, -INF, -INF], rtol=1e-6)
 
 
 LOGITS = st.lists(st.sampled_from([-INF, -1e4, -1.0, 0.0, 0.5, 88.0, 1e4]), min_size=2, max_size=5)
@@ -314,5 +345,169 @@ def test_an_environment_that_leaves_its_space_is_told_where():
     rl.envs.check_env(_Drifting())
     with pytest.raises(rl.errors.ProtocolError, match=r"element \[1\] goes from 0 to 3.5 in 20 random") as error:
         rl.envs.check_env(_Drifting(), steps=20)
-    assert "NaN or infinite in 3 of 20" in str(error.value)
+    assert "reward is NaN or infinite in 3 of 20" in str(error.value)
     rl.envs.check_env(rl.make("CartPole-v1"), steps=50)
+
+
+# -------------------------------------------------------------------------------------------------------- chances of draws
+
+
+@pytest.mark.parametrize(
+    "sampler", [Prioritized(alpha=8.0), Prioritized(epsilon=0.0), Prioritized(alpha=8.0, score=lambda r: r), RankBased()]
+)
+@pytest.mark.parametrize("report", [0.0, 1e-6, 1e-40])
+def test_no_report_makes_a_step_undrawable(sampler, report):
+    """The power of a small error is below float32, and zero is the sign of what may not be drawn."""
+    chances = jnp.asarray([1.0] * 9 + [0.0])
+    state = Priorities(SumTree.of(chances), (), jnp.ones(()))
+    steps = jnp.arange(10)
+    state = sampler.update(state, steps, jnp.full(10, report, jnp.float32))
+    leaves = np.asarray(state.tree.leaves[:10])
+    assert np.all(leaves[:9] > 0)
+    assert np.all(leaves[:9] == leaves[0])
+    assert leaves[9] == 0
+    assert set(np.asarray(state.tree.sample(jax.random.key(0), 200))) == set(range(9))
+    leaves = np.asarray(sampler.update(state, steps, jnp.ones(10)).tree.leaves[:10])
+    np.testing.assert_allclose(leaves, chances, rtol=1e-4)
+
+
+INVERSE = rl.experience.InverseDynamics(Box.of(0, 1, (2,)), Discrete(2))
+OUT_OF_RANGE = {
+    "decay": (replay.Recent, (0.0, -1.0, NAN, 2.0)),
+    "alpha": (Prioritized, (-1.0, NAN, INF, "x")),
+    "beta": (Prioritized, (-0.1, NAN)),
+    "beta_end": (RankBased, (NAN, None)),
+    "epsilon": (Prioritized, (-1e-6, NAN)),
+    "num_tasks": (replay.StratifiedByTask, (0, 2.5, True)),
+    "n": (partial(replay.NStep, 0.9), (0, 1.5, "3")),
+    "k": (partial(replay.hindsight, None, None, None), (-1.0, NAN)),
+    "gamma": (rl.experience.GAE, (-0.1, 1.1, NAN, "x")),
+    "lam": (rl.experience.TrialGAE, (2.0,)),
+    "clip": (rl.experience.NormalizeObs, (0.0, -1.0, NAN)),
+    "low": (rl.experience.ClipReward, (NAN, "x")),
+    "weight": (partial(rl.experience.Intrinsic, None), (NAN, INF)),
+    "learning_rate": (partial(rl.experience.RND, Discrete(3)), (-1.0, NAN, "1e-3")),
+    "ridge": (partial(rl.experience.E3B, INVERSE), (0.0, -1.0)),
+}
+
+
+@pytest.mark.parametrize("name", OUT_OF_RANGE)
+def test_numbers_out_of_range_are_refused_where_a_part_is_bound(name):
+    part, wrong = OUT_OF_RANGE[name]
+    for value in wrong:
+        made = part(**{name: value})
+        args = (None, None) if (hasattr(made, "update") and not hasattr(made, "draw")) or hasattr(made, "bonus") else (None,)
+        with pytest.raises(RLJaxError, match=rf"{name} must be .*, not '?{value}"):
+            made.init(*args)
+
+
+def test_infinite_bounds_and_traced_numbers_pass():
+    spec = Spec(Box.of(0, 1, (2,)), Discrete(2), 2, 4)
+    rl.experience.NormalizeObs(clip=INF).init(None, spec)
+    rl.experience.ClipReward(low=-INF).init(None, spec)
+    jax.eval_shape(lambda gamma: rl.experience.GAE(gamma).init(None, spec), jnp.float32(2.0))
+
+
+@pytest.mark.parametrize("bad", [NAN, INF, 3e38])
+def test_what_is_left_out_of_running_moments_does_not_count(bad):
+    """Half of an element's items, all of another's, none of a third's."""
+    shown = np.random.default_rng(0).normal(5.0, 2.0, (64, 3)).astype(np.float32)
+    shown[::2, 0] = shown[:, 1] = bad
+    moments = RunningMoments.zero((3,)).merge(jnp.asarray(shown))
+    np.testing.assert_allclose(moments.mean, [shown[1::2, 0].mean(), 0.0, shown[:, 2].mean()], rtol=1e-5)
+    np.testing.assert_allclose(moments.var, [shown[1::2, 0].var(), 1.0, shown[:, 2].var()], rtol=1e-5)
+    for nothing in (jnp.full((64, 3), bad), jnp.zeros((0, 3))):
+        jax.tree.map(np.testing.assert_array_equal, moments.merge(nothing), moments)
+
+
+def test_what_is_left_out_of_a_stream_does_not_count():
+    moments = RunningMoments.zero((2,))
+    jax.tree.map(np.testing.assert_array_equal, rl.experience.online.push(moments, jnp.full(2, NAN)), moments)
+    for item in ([1.0, 1.0], [3.0, 3.0], [NAN, 5.0]):
+        moments = rl.experience.online.push(moments, jnp.asarray(item))
+    np.testing.assert_allclose(moments.mean, [2.0, 3.0])
+    np.testing.assert_allclose(moments.var, [1.0, 8 / 3], rtol=1e-6)
+
+
+class _Odd(_Drifting):
+    """Right, but for what it is told."""
+
+    def __init__(self, **what):
+        self.__dict__.update({"name": "odd", "bad": 0.0, "at_reset": 0.0, **what})
+
+    def observation_space(self, params):
+        return Box.of(-INF, INF, (2,))
+
+    def reset(self, key, params):
+        return jnp.zeros((), jnp.int32), jnp.full(2, self.at_reset)
+
+    def step(self, key, state, action, params):
+        no = jnp.zeros((), bool)
+        return rl.types.Step(state + 1, jnp.full(2, self.bad), jnp.zeros(()), no, no, {})
+
+
+@pytest.mark.parametrize(
+    ("env", "steps", "message"),
+    [
+        *((_Odd(time_limit=limit), 0, "time_limit must be an integer from 1") for limit in (0, -1, "5", 5.5, NAN, True)),
+        *((_Odd(name=name), 0, "name is .*, expected a text") for name in (None, 5, "")),
+        (_Odd(bad=INF), 5, "NaN or infinite after 5 of 5 random steps and 0 of 6 resets"),
+        (_Odd(at_reset=NAN), 5, "NaN or infinite after 0 of 5 random steps and 6 of 6 resets"),
+        *((_Odd(), steps, "steps must be an integer from 0") for steps in (2.5, "5", NAN, -1)),
+        (_Odd, 0, "_Odd is a class; pass an object of it"),
+    ],
+)
+def test_what_no_environment_may_be(env, steps, message):
+    with pytest.raises(RLJaxError, match=message):
+        rl.envs.check_env(env, steps=steps)
+
+
+def test_limits_that_are_none_are_refused():
+    for limit in ("9", 0, -1, 1.5, NAN, True, 2**40):
+        for make in (
+            lambda limit: rl.envs.adapt(_Odd(), time_limit=limit),
+            lambda limit: rl.make("CartPole-v1", time_limit=limit),
+        ):
+            with pytest.raises(RLJaxError, match=r"time_limit must be an integer from 1 .*; leave it out"):
+                make(limit)
+    assert rl.envs.adapt(_Odd(), time_limit=np.int64(9)).time_limit == 9
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("trial/darkroom", {"episodes": 1.5}, "a trial's episodes must be an integer from 1 to 2147483647 or none, not 1.5"),
+        ("trial/darkroom", {"episodes": NAN}, "episodes must be an integer from 1"),
+        ("trial/bandit", {"episodes": 1e12}, "episodes must be an integer from 1"),
+        ("trial/bandit", {"steps": 2**40}, "steps must be an integer from 1"),
+        ("trial/bandit", {"redraw": 5}, "redraw must be a number from 0 to 1, not 5"),
+        ("trial/bandit", {"redraw": NAN}, "redraw must be a number from 0 to 1, not nan"),
+        ("trial/bandit", {"feedback": "maybe"}, "feedback must be true or false, not 'maybe'"),
+        ("trial/bandit", {"arms": 1_000_000_000}, "arms must be an integer from 2 to 100000, not 1000000000"),
+        ("trial/bandit", {"arms": 2.5}, "arms must be an integer"),
+        ("trial/bandit", {"good": "x"}, "good must be a number .* or none, not 'x'"),
+        ("trial/bandit", {"reward": "beta"}, "reward must be 'bernoulli' or 'gaussian', not 'beta'"),
+        ("grid/darkroom", {"size": 100_000_000}, "size must be an integer from 2 to 1000"),
+        ("grid/darkroom", {"one_hot": 3}, "one_hot must be true or false"),
+        ("grid/darkroom-hard", {"time_limit": 0}, "time_limit must be an integer"),
+        ("grid/dark-key-door", {"size": 2.5}, "size must be an integer"),
+        ("grid/dark-key-door", {"terminate": "no"}, "terminate must be true or false"),
+        ("grid/multi-room", {"rooms": 3.5}, "rooms must be an integer from 2 to 16"),
+        ("grid/multi-room", {"size": 10**6}, "size .* must be an integer from 4 to 100"),
+        ("grid/multi-room", {"view": NAN}, "view must be an integer from 3 to 99"),
+        ("grid/multi-room", {"seed": 0.5}, "seed must be an integer from 0"),
+        ("grid/key-corridor", {"rows": 10**6}, "rows must be an integer from 1 to 100"),
+        ("grid/key-maze", {"side": 10**6}, "side must be an integer from 2 to 100"),
+        ("grid/key-maze", {"sticky": 2.0}, "sticky must be a number from 0 to 1"),
+        ("grid/objects", {"size": 10**6}, "size must be an integer from 2 to 1000"),
+        ("grid/objects", {"objects": 1.5}, "objects must be an integer"),
+        ("grid/noisy-tv", {"action": 1.5}, "action must be an integer from 0 to 3 or none"),
+        ("grid/noisy-tv", {"size": 10**6}, "size must be an integer from 1 to 1000 or none"),
+        ("probe/memory", {"delay": -1}, "delay must be an integer from 0"),
+        ("probe/memory", {"delay": NAN}, "delay must be an integer from 0"),
+    ],
+)
+def test_options_of_our_own_environments_have_ranges(name, options, message):
+    with pytest.raises(RLJaxError, match=message) as error:
+        rl.make(name, **options)
+    assert "\n" not in str(error.value)

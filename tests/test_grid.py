@@ -270,7 +270,7 @@ def test_mistakes_name_their_mending():
         make("grid/key-corridor", size=2)
     with pytest.raises(RLJaxError, match="odd number"):
         make("grid/multi-room", view=4)
-    with pytest.raises(RLJaxError, match="contexts must lie between 0"):
+    with pytest.raises(RLJaxError, match="contexts must be an integer from 0"):
         make("grid/multi-room", contexts=-1)
     with pytest.raises(RLJaxError, match="did you mean grid/multi-room"):
         make("grid/multi")

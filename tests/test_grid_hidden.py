@@ -218,13 +218,13 @@ def test_what_a_television_cannot_stand_beside():
         make("grid/noisy-tv", inner="Pendulum-v1")
     with pytest.raises(UnsupportedSpace, match="bool, float32 or uint8"):
         NoisyTV(make("FrozenLake-misc"))
-    with pytest.raises(RLJaxError, match="between 0 and 3, not 4"):
+    with pytest.raises(RLJaxError, match="from 0 to 3 or none, not 4"):
         make("grid/noisy-tv", action=4)
-    with pytest.raises(RLJaxError, match="size must be at least 1"):
+    with pytest.raises(RLJaxError, match="size must be an integer from 1 to 1000"):
         make("grid/noisy-tv", size=0)
     with pytest.raises(RLJaxError, match="take another seed"):
         make("grid/key-maze", side=2, keys=9)
-    with pytest.raises(RLJaxError, match="size of at least 2"):
+    with pytest.raises(RLJaxError, match="size must be an integer from 2 to 1000"):
         make("grid/darkroom", size=1)
 
 

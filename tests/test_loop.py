@@ -235,11 +235,11 @@ def test_a_task_can_be_chosen():
 # ------------------------------------------------------------------------------------------------------ refusals
 
 REFUSALS = {
-    "no environments": (dict(num_envs=0), "num_envs must be a whole number of at least 1, not 0"),
-    "half an environment": (dict(num_envs=2.5), "num_envs must be a whole number"),
-    "true environments": (dict(num_envs=True), "num_envs must be a whole number"),
-    "no steps": (dict(rollout_length=-1), "rollout_length must be a whole number of at least 1, not -1"),
-    "no time": (dict(time_limit=0), "time_limit must be a whole number of at least 1 step, not 0; leave it out"),
+    "no environments": (dict(num_envs=0), "num_envs must be an integer from 1 to 2147483647, not 0"),
+    "half an environment": (dict(num_envs=2.5), "num_envs must be an integer"),
+    "true environments": (dict(num_envs=True), "num_envs must be an integer"),
+    "no steps": (dict(rollout_length=-1), "rollout_length must be an integer from 1 to 2147483647, not -1"),
+    "no time": (dict(time_limit=0), "time_limit must be an integer from 1 to 2147483647, not 0; leave it out"),
 }
 
 

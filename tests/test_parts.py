@@ -7,6 +7,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import optax
 import pytest
 from flax import struct
 
@@ -18,8 +19,11 @@ from rl_jax.experience import Transform, chain, gae, standardize_advantage
 from rl_jax.loop.metrics import RESERVED
 from rl_jax.loop.parts import check_same
 from rl_jax.losses import weighted_sum
+from rl_jax.networks.actor_critic import Outputs
+from rl_jax.networks.distributions import Categorical, DiagonalGaussian
+from rl_jax.networks.q_network import QOutputs
 from rl_jax.ops import joined
-from rl_jax.replay import Buffer
+from rl_jax.replay import Buffer, n_step
 from rl_jax.run.outcome import rows_of
 from rl_jax.spaces import Box, Discrete
 from rl_jax.types import Step
@@ -38,6 +42,7 @@ class Own:
     swapped: bool = False
     reward: tuple[int, ...] = ()
     pair: bool = False
+    size: int = 2
 
     @property
     def default_params(self):
@@ -50,7 +55,7 @@ class Own:
         return self.act_space
 
     def reset(self, key, params):
-        start = jnp.int32(0), jnp.zeros(2)
+        start = jnp.int32(0), jnp.zeros(self.size)
         return start[::-1] if self.swapped else start
 
     def step(self, key, state, action, params):
@@ -105,6 +110,35 @@ class Logits(nn.Module):
         return carry, nn.Dense(2)(obs)
 
 
+class Answers(nn.Module):
+    """A network of one's own, right unless told otherwise; the words say what is wrong."""
+
+    wrong: str = ""
+    memory: bool = False
+
+    def initial_carry(self, num_envs):
+        return jnp.zeros((num_envs, 2)) if self.memory else ()
+
+    @nn.compact
+    def __call__(self, carry, obs, first):
+        policy, value = Categorical(nn.Dense(3 if self.wrong == "logits" else 2)(obs)), nn.Dense(1)(obs)[..., 0]
+        value = {"value": value[..., None], "dtype": value.astype(jnp.bfloat16)}.get(self.wrong, value)
+        policy = DiagonalGaussian(value, value, 0) if self.wrong == "kind" else policy
+        carry = {"carry": carry.astype(jnp.bfloat16), "lost": ()}.get(self.wrong, carry) if self.memory else carry
+        return carry, Outputs(policy, value, obs)
+
+
+class Values(nn.Module):
+    """The same for values of actions."""
+
+    def initial_carry(self, num_envs):
+        return ()
+
+    @nn.compact
+    def __call__(self, carry, obs, first):
+        return carry, QOutputs(nn.Dense(3)(obs)[..., None], obs)
+
+
 @struct.dataclass
 class Says(Transform):
     """Reports what it is told to."""
@@ -121,6 +155,22 @@ class Pair(Transform):
 
     def update(self, state, rollout, context):
         return state, rollout
+
+
+@struct.dataclass
+class First(Transform):
+    """Returns its things in another order."""
+
+    def update(self, state, rollout, context):
+        return rollout, state, {}
+
+
+@struct.dataclass
+class Sums(Transform):
+    """Rewards of another shape."""
+
+    def update(self, state, rollout, context):
+        return state, rollout.replace(reward=jnp.sum(rollout.reward, axis=0)), {}
 
 
 @struct.dataclass
@@ -142,7 +192,7 @@ class Grows(Transform):
         return jnp.zeros((3,)), rollout, {}
 
 
-OWN = Own()
+OWN, WIDE = Own(), Own(obs_space=Box.of(0.0, 1.0, (3,)), size=3)
 TASK = OWN.default_params
 STACKED = jax.tree.map(lambda x: jnp.stack([x, x, x]), TASK)
 
@@ -191,6 +241,13 @@ WRONG = {
     "maker of two": ({"agent": ppo(network=lambda a, b: None)}, r"cannot be called as <lambda>\(spec\)"),
     "logits": ({"agent": ppo(network=Logits())}, r"network is a Logits.*without policy, value, hidden"),
     "values": (dqn(agent=QLearning(policy=QPolicy(network=Plain())), replay=Buffer(capacity=100)), r"network is a Plain"),
+    "three logits": ({"agent": ppo(network=Answers("logits"))}, r"Answers, .*logits are float32\[1, 1, 3\], expected .*2\] for Disc"),
+    "another policy": ({"agent": ppo(network=Answers("kind"))}, r"actions are float32\[1, 1\], expected int32\[1, 1\] for Discrete"),
+    "value's axes": ({"agent": ppo(network=Answers("value"))}, r"value is float32\[1, 1, 1\], expected float32\[1, 1\]: reshape"),
+    "value's type": ({"agent": ppo(network=Answers("dtype"))}, r"value is bfloat16\[1, 1\], expected float32\[1, 1\]: .*cast"),
+    "carry's type": ({"agent": ppo(network=Answers("carry", True))}, r"carry is float32\[1, 2\] before a call and bfloat16\[1, 2\]"),
+    "carry lost": ({"agent": ppo(network=Answers("lost", True))}, r"carry is float32\[1, 2\] before a call and \(\) after it"),
+    "three values": (dqn(agent=QLearning(policy=QPolicy(network=Values())), replay=Buffer(capacity=100)), r"raw is .*3, 1\], exp"),
     # what it learns from
     "no gae": ({"experience": None}, r"'policy' needs 'advantage'.*put rl\.experience\.gae\(\) into the experience chain"),
     "gae too late": ({"experience": chain(standardize_advantage(), gae())}, r"StandardizeAdvantage needs 'advantage'.*before"),
@@ -203,8 +260,30 @@ WRONG = {
     "capacity by place": (dqn(replay=Buffer(100)), r"sampler is 100.*Buffer\(capacity=100_000\)"),
     "a number of updates": ({"updates": 3}, r"updates is 3.*Constant\(4\)"),
     "tasks": ({"curriculum": STACKED}, r"curriculum is a dict.*TaskSet"),
-    "half a step": ({"time_limit": 2.5}, r"time_limit must be a whole number .*2\.5"),
+    "half a step": ({"time_limit": 2.5}, r"time_limit must be an integer from 1 .*2\.5; leave"),
+    "too long a limit": ({"time_limit": 2**40}, r"time_limit must be an integer from 1 to 2147483647"),
+    "too many": ({"num_envs": 2**40}, r"num_envs must be an integer from 1 to 2147483647, not 1099"),
+    "a number's text": ({"agent": ppo(learning_rate="1e-3")}, r"learning_rate must be a number from 0 .*, not '1e-3'"),
+    "no number": ({"agent": ppo(entropy_weight=float("nan"))}, r"agent\.weights\['entropy'\] is nan: give a number"),
+    "unlearning": ({"agent": ppo(learning_rate=-1.0)}, r"PPO's learning_rate must be a number from 0 .*, not -1\.0"),
+    "no epochs": ({"agent": ppo(epochs=0)}, r"PPO's epochs must be an integer from 1 .*, not 0"),
+    "no minibatches": ({"agent": ppo(minibatches=0)}, r"PPO's minibatches must be an integer from 1 .*, not 0"),
+    "no optimizer": ({"agent": ppo().replace(optimizer={})}, r"there is no optimizer .* {}: use adam, radam, rmsprop"),
+    "line search": ({"agent": ppo(minibatches=2).replace(optimizer=optax.lbfgs())}, r"needs more than gradients.*optax\.adam"),
+    "an info's number": ({"episode_info": 5}, r"episode_info is 5: give a list of names"),
+    "an info's text": ({"episode_info": "success"}, r"episode_info is 'success': give a list"),
+    "no info": ({"episode_info": None}, r"episode_info is None: give a list"),
+    "params and set": ({"params": TASK, "curriculum": TaskSet(OWN, STACKED)}, r"leave one of them out"),
+    "another's tasks": ({"curriculum": TaskSet(WIDE, STACKED)}, r"curriculum's environment is own, and"),
+    "replayed": ({"replay": Buffer(capacity=64, batch_size=4)}, r"learns from whole fresh rollouts: leave out replay"),
+    "a word's buffer": (dqn(replay=Buffer(capacity="100")), r"capacity must be an integer from 1 .*, not '100'"),
+    "no buffer's size": (dqn(replay=Buffer(capacity=None)), r"capacity must be an integer from 1 .*, not None"),
+    "a word's finals": (dqn(replay=Buffer(capacity=100, finals="x")), r"finals (must be a number from|is) .*'x'"),
+    "targets not called": (dqn(replay=Buffer(capacity=100, transforms=n_step)), r"transforms is the function n_step: call it"),
     # what parts return
+    "rollout first": ({"experience": chain(First(), gae())}, r"First\.update returned a tuple as rollout: let it return \(state, r"),
+    "rewards' shape": ({"experience": chain(gae(), Sums())}, r"whose reward is float32\[4\], expected float32\[8, 4\]: keep its shape"),
+    "a number's name": (say(lambda rollout: {5: 1.0}), r"a metric is called 5: call it by a text"),
     "two of three": ({"experience": chain(Pair(), gae())}, r"Pair\.update returned a tuple of 2: let it return \(state, rollout, m"),
     "no metrics": (say(lambda rollout: None), r"Says\.update returned a NoneType as metrics: let it be a dict"),
     "alone too": ({"experience": Says(lambda rollout: None)}, r"Says\.update returned a NoneType as metrics"),
@@ -229,6 +308,7 @@ def shapes(**changes):
 
 def test_parts_that_are_right_pass():
     assert "episode/return" in shapes()[1]
+    assert "episode/return" in shapes(agent=ppo(network=Answers(memory=True), minibatches=2))[1]
     assert "episode/return" in shapes(curriculum=TaskSet(OWN, STACKED))[1]
     assert "mine/x" in shapes(**say(lambda rollout: {"mine/x": jnp.mean(rollout.reward)}))[1]
 
@@ -272,3 +352,39 @@ def test_a_state_that_changes_is_named():
         check_same(state, {**state, "b": (jnp.zeros(()),)})
     with pytest.raises(RLJaxError, match=r"state\['b'\]\[0\] is int32\[\] before a train step and missing after"):
         check_same(state, {**state, "b": ()})
+
+
+def test_agents_refuse_numbers_out_of_range():
+    """All alike, where they are bound."""
+    spec = rl.types.Spec(UNIT, Box.of(-1.0, 1.0, (2,)), 1, 1)
+    discrete = rl.types.Spec(UNIT, TWO, 1, 1)
+    agents = rl.agents
+    for agent in (agents.sac(), agents.td3(), agents.StreamAC(), agents.StreamTD()):
+        for value in (-1.0, float("nan"), "1e-3"):
+            with pytest.raises(RLJaxError, match="learning_rate must be a number from 0"):
+                agent.replace(learning_rate=value).bind(spec)
+    for agent in (QLearning(), PQNConfig().agent(), agents.StreamQ()):
+        with pytest.raises(RLJaxError, match="learning_rate must be a number from 0"):
+            agent.replace(learning_rate=-1.0).bind(discrete)
+
+
+def test_a_run_that_cannot_be_played_or_begun():
+    """How long it is, how many episodes are played, and in which task."""
+    trainer = rl.Trainer.create(OWN, ppo(minibatches=2), gae(), num_envs=4, rollout_length=8)
+    key = jax.random.key(0)
+    for steps in (-1, "9", float("nan"), None):
+        with pytest.raises(RLJaxError, match="num_steps must be a number from 0"):
+            trainer.init(key, steps)
+    for function, match in (
+        (lambda: rl.evaluate(trainer, None, key, num_episodes=0), "num_episodes must be an integer from 1"),
+        (lambda: rl.evaluate(trainer, None, key, max_steps=2.5), "max_steps must be an integer from 1"),
+        (
+            lambda: rl.evaluate(trainer, None, key, task=STACKED),
+            r"task holds several tasks .*TaskSet\(env, task\), or give one",
+        ),
+        (lambda: rl.play(trainer, None, key, 0, 5), "num_envs must be an integer from 1"),
+        (lambda: rl.play(trainer, None, key, 2, 0), "steps must be an integer from 1"),
+        (lambda: rl.make(None), "name is a text, such as 'CartPole-v1', not None"),
+    ):
+        with pytest.raises(RLJaxError, match=match):
+            function()

@@ -528,10 +528,13 @@ def test_draws_follow_a_swept_decay():
     case = CASES["dqn"]
     state = filled(case, 12)
     draw = jax.jit(jax.vmap(lambda s: s.draw((), state.ring, state.layout, 20_000, context()).indices))
-    rows = np.asarray(draw(Recent(jnp.array([0.5, 0.99])))) // case.envs
+    rows = np.asarray(draw(Recent(jnp.array([0.5, 0.99, 1.0])))) // case.envs
     ages = (int(state.ring.head) - rows) % state.layout.rows
     np.testing.assert_allclose(ages[0].mean(), 2.0, rtol=0.05)
     assert ages[1].mean() > 5
+    # The limit is uniform over all rows that may be drawn.
+    np.testing.assert_array_equal(np.unique(ages[2]), np.arange(1, ages[2].max() + 1))
+    np.testing.assert_allclose(ages[2].mean(), (1 + int(state.ring.size)) / 2, rtol=0.05)
 
 
 def test_batches_of_any_size_and_their_indices():
@@ -667,13 +670,13 @@ def test_transforms_see_the_batch_and_a_key_of_their_own():
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"capacity": 0}, "capacity must be at least 1, not 0"),
-        ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
-        ({"length": 0}, "length must be at least 1, not 0"),
-        ({"period": -2}, "period must be at least 1, not -2"),
-        ({"finals": 0.0}, "finals must lie above 0 and up to 1, not 0.0"),
-        ({"finals": 1.5}, "finals must lie above 0 and up to 1, not 1.5"),
-        ({"finals": float("nan")}, "finals must lie above 0"),
+        ({"capacity": 0}, "capacity must be an integer from 1 to 1e12, not 0"),
+        ({"batch_size": 0}, "batch_size must be an integer from 1 to 2147483647, not 0"),
+        ({"length": 0}, "length must be an integer from 1 to 2147483647, not 0"),
+        ({"period": -2}, "period must be an integer from 1 to 2147483647, not -2"),
+        ({"finals": 0.0}, "finals must be a number from 1e-30 to 1, not 0.0"),
+        ({"finals": 1.5}, "finals must be a number from 1e-30 to 1, not 1.5"),
+        ({"finals": float("nan")}, "finals must be a number from 1e-30 to 1, not nan"),
         ({"capacity": 5, "length": 2}, "use a capacity of at least 9, or fewer environments"),
         ({"capacity": 12, "period": 4}, "use a capacity of at least 15, or fewer environments"),
         ({"period": 3}, "a rollout of 4 steps and a period of 3: one must divide the other"),

@@ -115,7 +115,7 @@ def test_impossible_trials_are_refused():
         Trial(Corridor())
     with pytest.raises(RLJaxError, match="give one of them"):
         Trial(Corridor(), episodes=2, steps=3)
-    with pytest.raises(RLJaxError, match="at least one"):
+    with pytest.raises(RLJaxError, match="must be an integer from 1"):
         Trial(Corridor(), steps=0)
     with pytest.raises(RLJaxError, match="sample_task"):
         Trial(Clock(), episodes=2)

@@ -10,11 +10,13 @@ import optax
 from flax import struct
 
 from rl_jax.agents.continuous import check_bounded, single_steps, uniform_of_normal
+from rl_jax.given import check_numbers
 from rl_jax.losses.td import td_target
 from rl_jax.networks.critics import critics, deterministic_actor
 from rl_jax.ops import any_true, descend, on_parts, polyak
 from rl_jax.spaces import Box, check_supported
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
+from rl_jax.values import Count, NotNegative, Share
 
 
 @struct.dataclass
@@ -78,6 +80,15 @@ class DeterministicActorCritic:
             UnsupportedSpace: the action space is not a bounded box.
         """
         check_supported(self.name, spec.action_space, (Box,))
+        check_numbers(f"{self.name}'s", self, learning_rate=NotNegative, actor_learning_rate=NotNegative, tau=Share)
+        check_numbers(
+            f"{self.name}'s",
+            self,
+            exploration_noise=NotNegative,
+            target_noise=NotNegative | None,
+            target_noise_clip=NotNegative,
+        )
+        check_numbers(f"{self.name}'s", self, random_steps=NotNegative, policy_delay=Count)
         check_bounded(self.name, spec.action_space)
         actor = self.actor if isinstance(self.actor, nn.Module) else self.actor(spec)
         critics = self.critics if isinstance(self.critics, nn.Module) else self.critics(spec)

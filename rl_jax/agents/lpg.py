@@ -8,11 +8,13 @@ from flax import struct
 
 from rl_jax.agents.streaming import Memoryless
 from rl_jax.errors import RLJaxError
+from rl_jax.given import check_numbers
 from rl_jax.networks.distributions import Categorical
 from rl_jax.networks.lpg import Experienced, LPGRule, Readout
 from rl_jax.ops import bounded, descend
 from rl_jax.spaces import Discrete, Space, check_supported
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
+from rl_jax.values import NotNegative
 
 
 @struct.dataclass
@@ -73,6 +75,7 @@ class LPG(Memoryless):
             UnsupportedSpace: the actions are not one choice.
         """
         check_supported(self.name, spec.action_space, (Discrete,))
+        check_numbers(f"{self.name}'s", self, policy_rate=NotNegative, prediction_rate=NotNegative, critic_rate=NotNegative)
         return self.replace(obs_space=spec.obs_space, actions=spec.action_space.n)  # type: ignore[attr-defined, union-attr]
 
     def _parts(self) -> dict[str, Readout]:

@@ -57,7 +57,14 @@ def sweep_minibatches(
 
     Returns:
         The state after the last piece, and the means of the metrics over all of them.
+
+    Raises:
+        RLJaxError: the replay hands out something else than whole rollouts.
     """
+    if rollout.start is None:
+        raise RLJaxError(
+            "this agent learns from whole fresh rollouts: leave out replay (the default is rl_jax.replay.OnPolicy)"
+        )
     carry = jax.tree.map(lambda c: c[None], rollout.start.carry)
     rollout = rollout.replace(carry=carry, start=None, last=None)  # type: ignore[attr-defined]
     if not recurrent:

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import optax
 
-from rl_jax.errors import chosen
+from rl_jax.errors import RLJaxError, chosen
 from rl_jax.types import PyTree
 
 Optimizer = Literal["adam", "radam", "rmsprop"]
@@ -37,10 +37,28 @@ def optimizer(
         RLJaxError: there is no such optimiser.
     """
     if isinstance(kind, optax.GradientTransformation):
-        return kind
+        return _alone(kind)
     scale = chosen("optimizer (besides transformations of optax)", kind, NAMED)(epsilon)
     whole = optax.chain(optax.clip_by_global_norm(max_grad_norm), scale)
     return optax.flatten(whole) if pack is not None and optax.tree.size(pack) <= SMALL else whole
+
+
+def _alone(given: optax.GradientTransformation) -> optax.GradientTransformation:
+    """The same, and where it asks for more than gradients, which no agent gives it, that is said."""
+    if not isinstance(given, optax.GradientTransformationExtraArgs):
+        return given
+
+    def update(updates: PyTree, state: PyTree, params: PyTree | None = None, **more: Any) -> tuple[PyTree, PyTree]:
+        try:
+            return given.update(updates, state, params, **more)
+        except TypeError as error:
+            if "argument" not in str(error):
+                raise
+            raise RLJaxError(
+                "the optimizer needs more than gradients, such as the loss itself for a line search: choose another, such as optax.adam"
+            ) from error
+
+    return optax.GradientTransformationExtraArgs(given.init, update)
 
 
 def step_size(kind: Optimizer | optax.GradientTransformation, learning_rate: Any) -> Any:

@@ -5,18 +5,19 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import optax
 from flax import struct
 
 from rl_jax.agents.minibatches import check_minibatches, sweep_minibatches
 from rl_jax.agents.optimizers import Optimizer, optimizer, step_size
 from rl_jax.errors import RLJaxError
+from rl_jax.given import Bound, check_numbers
 from rl_jax.losses import weighted_sum
 from rl_jax.networks.own import first_params, made_remembering
 from rl_jax.ops import descend, joined, on_parts
 from rl_jax.spaces import Box, Discrete, MultiDiscrete, check_supported
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
+from rl_jax.values import Count, NotNegative
 
 
 @struct.dataclass
@@ -71,6 +72,8 @@ class PolicyGradient:
         agent = self.replace(network=made_remembering(self.network, spec))  # type: ignore[attr-defined]
         if missing := set(self.terms) ^ set(self.weights):
             raise RLJaxError(f"every loss term needs a weight and every weight a term; unmatched: {sorted(missing)}")
+        check_numbers(f"{self.name}'s", self, epochs=Count, minibatches=Count)
+        check_numbers(f"{self.name}'s", self, learning_rate=NotNegative, optimizer_epsilon=NotNegative, max_grad_norm=Bound)
         check_minibatches(spec, self.minibatches, agent.recurrent)
         agent._optimizer()  # refuses a name that it does not know
         return agent
@@ -85,9 +88,7 @@ class PolicyGradient:
 
     def init(self, key: Key, spec: Spec) -> Learner:
         """Fresh parameters."""
-        obs = jnp.zeros((1, 1, *spec.obs_space.shape), spec.obs_space.dtype)
-        needs = ("policy", "value", "hidden")
-        params = first_params(self.network, key, self.initial_carry(1), obs, jnp.ones((1, 1), bool), needs)
+        params = first_params(self.network, key, spec, {"policy": (), "value": (), "hidden": ()})
         return Learner(params, self._optimizer().init(params))
 
     def initial_carry(self, num_envs: int) -> PyTree:

@@ -11,9 +11,11 @@ from flax import struct
 from rl_jax.agents.minibatches import check_minibatches, sweep_minibatches
 from rl_jax.agents.optimizers import Optimizer, optimizer, step_size
 from rl_jax.agents.q_policy import ActsByValue, QPolicy, pick
+from rl_jax.given import Bound, check_numbers
 from rl_jax.networks import q_network
 from rl_jax.ops import descend, joined
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
+from rl_jax.values import Count, NotNegative
 
 
 @struct.dataclass
@@ -59,6 +61,8 @@ class PQN(ActsByValue):
             RLJaxError: the minibatches do not divide the rollout.
         """
         agent = self.replace(policy=self.policy.bind(spec, self.name))  # type: ignore[attr-defined]
+        check_numbers(f"{self.name}'s", self, epochs=Count, minibatches=Count)
+        check_numbers(f"{self.name}'s", self, learning_rate=NotNegative, optimizer_epsilon=NotNegative, max_grad_norm=Bound)
         check_minibatches(spec, self.minibatches, agent.policy.recurrent)
         agent._optimizer()  # refuses a name that it does not know
         return agent

@@ -9,9 +9,11 @@ from flax import struct
 
 from rl_jax.agents.optimizers import optimizer
 from rl_jax.agents.q_policy import ActsByValue, QPolicy, pick
+from rl_jax.given import Bound, check_numbers
 from rl_jax.losses import bootstrap_discount
 from rl_jax.ops import Periodic, descend
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
+from rl_jax.values import CountOrZero, NotNegative, Share
 
 
 @struct.dataclass
@@ -62,6 +64,8 @@ class QLearning(ActsByValue):
         Raises:
             UnsupportedSpace: the action space is not discrete.
         """
+        check_numbers(f"{self.name}'s", self, learning_rate=NotNegative, adam_epsilon=NotNegative, max_grad_norm=Bound)
+        check_numbers(f"{self.name}'s", self, priority_max=Share, burn_in=CountOrZero)
         return self.replace(policy=self.policy.bind(spec, self.name))  # type: ignore[attr-defined]
 
     def _optimizer(self, params: PyTree) -> optax.GradientTransformation:

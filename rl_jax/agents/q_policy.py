@@ -61,8 +61,8 @@ class QPolicy:
 
     def init(self, key: Key, spec: Spec) -> PyTree:
         """Fresh parameters."""
-        obs = jnp.zeros((1, 1, *spec.obs_space.shape), spec.obs_space.dtype)
-        return first_params(self.network, key, self.initial_carry(1), obs, jnp.ones((1, 1), bool), ("raw",))
+        actions: Any = spec.action_space
+        return first_params(self.network, key, spec, {"raw": (actions.n, self.head.atoms)})
 
     def initial_carry(self, num_envs: int) -> PyTree:
         """The memory before an episode, leading axis ``[N]``."""

@@ -11,6 +11,7 @@ import optax
 from flax import struct
 
 from rl_jax.agents.continuous import check_bounded, single_steps, uniform_of_normal
+from rl_jax.given import check_numbers
 from rl_jax.losses.soft import Choice, choose, policy_cost, smallest, soft_value
 from rl_jax.losses.td import td_target
 from rl_jax.networks.critics import critics, stochastic_actor
@@ -18,6 +19,7 @@ from rl_jax.networks.distributions import Categorical
 from rl_jax.ops import Periodic, descend, on_parts, polyak
 from rl_jax.spaces import Box, Discrete, Space, check_supported
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
+from rl_jax.values import Count, NotNegative, Share
 
 
 @struct.dataclass
@@ -87,6 +89,9 @@ class SoftActorCritic:
             UnsupportedSpace: the action space is neither discrete nor a bounded box.
         """
         check_supported(self.name, spec.action_space, (Discrete, Box))
+        check_numbers(
+            f"{self.name}'s", self, learning_rate=NotNegative, tau=Share, random_steps=NotNegative, refresh_period=Count
+        )
         check_bounded(self.name, spec.action_space)
         actor = self.actor if isinstance(self.actor, nn.Module) else self.actor(spec)
         critics = self.critics if isinstance(self.critics, nn.Module) else self.critics(spec)

@@ -9,9 +9,11 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.agents.streaming import Memoryless, StepRule, Traced, TraceStep, check_stream, one_step, td_step
+from rl_jax.given import check_numbers
 from rl_jax.networks.distributions import Distribution
 from rl_jax.networks.streaming import stream_actor, stream_value
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
+from rl_jax.values import NotNegative, Share
 
 
 @struct.dataclass
@@ -63,6 +65,7 @@ class StreamAC(Memoryless):
             RLJaxError: more than one environment or step.
         """
         check_stream(self.name, spec)
+        check_numbers(f"{self.name}'s", self, learning_rate=NotNegative, gamma=Share, lam=Share)
         actor = self.actor if isinstance(self.actor, nn.Module) else self.actor(spec)
         critic = self.critic if isinstance(self.critic, nn.Module) else self.critic(spec)
         return self.replace(actor=actor, critic=critic)  # type: ignore[attr-defined]

@@ -9,8 +9,10 @@ from flax import struct
 from rl_jax.agents.q_policy import ActsByValue, QPolicy, pick
 from rl_jax.agents.streaming import StepRule, Traced, TraceStep, check_stream, one_step, td_step
 from rl_jax.errors import RLJaxError
+from rl_jax.given import check_numbers
 from rl_jax.networks.streaming import stream_q_network
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
+from rl_jax.values import NotNegative, Share
 
 
 @struct.dataclass
@@ -57,6 +59,7 @@ class StreamQ(ActsByValue):
             RLJaxError: more than one environment or step, or a network with a memory.
         """
         check_stream(self.name, spec)
+        check_numbers(f"{self.name}'s", self, learning_rate=NotNegative, gamma=Share, lam=Share)
         policy = self.policy.bind(spec, self.name)
         if policy.recurrent:
             raise RLJaxError(f"{self.name} has no traces through a memory: use a network without one")

@@ -11,10 +11,12 @@ from flax import struct
 
 from rl_jax.agents.continuous import check_bounded
 from rl_jax.agents.streaming import Memoryless, StepRule, Traced, TraceStep, check_stream, one_step, td_step
+from rl_jax.given import check_numbers
 from rl_jax.networks.own import made
 from rl_jax.networks.streaming import stream_value
 from rl_jax.spaces import Space, random_action
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
+from rl_jax.values import NotNegative, Share
 
 Policy = Callable[[Key, jax.Array], jax.Array]
 
@@ -66,6 +68,7 @@ class StreamTD(Memoryless):
             RLJaxError: more than one environment or step, or no policy for actions without bounds.
         """
         check_stream(self.name, spec)
+        check_numbers(f"{self.name}'s", self, learning_rate=NotNegative, gamma=Share, lam=Share)
         if self.policy is None:
             check_bounded(f"{self.name} without a policy", spec.action_space)
         network = made(self.network, spec)

@@ -12,7 +12,7 @@ from rl_jax.envs import extras
 from rl_jax.envs.brax import BraxEnv
 from rl_jax.envs.dtypes import cached, concrete, like, narrow, scalar, single_width, strong
 from rl_jax.envs.gymnax import GymnaxEnv, beginning, convert_space, shifted
-from rl_jax.envs.limits import own_limit
+from rl_jax.envs.limits import check_time_limit, own_limit
 from rl_jax.envs.stateful import check_pure
 from rl_jax.errors import ProtocolError
 from rl_jax.spaces import Box, Space
@@ -51,8 +51,10 @@ def adapt(
         truncated: for environments with one ``done``: see :class:`TupleEnv`.
 
     Raises:
+        RLJaxError: ``time_limit`` is no number of steps.
         ProtocolError: ``env`` is none of these; the message names what is missing.
     """
+    check_time_limit(time_limit)
     if isinstance(env, type):
         raise ProtocolError(f"{env.__name__} is a class; pass an object of it: {env.__name__}()")
     if isinstance(env, Environment):

@@ -1,14 +1,16 @@
 """Stochastic bandits: one pull is one episode. Wrapped into trials, they are the smallest tasks that need exploration."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import jax
 import jax.numpy as jnp
 
 from rl_jax.errors import RLJaxError
+from rl_jax.given import check_numbers
 from rl_jax.spaces import Box, Discrete, Space
 from rl_jax.types import Key, Step
+from rl_jax.values import Number, Range
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,8 @@ class Bandit:
     good: float | None = None
 
     def __post_init__(self) -> None:
-        if self.arms < 2:
-            raise RLJaxError(f"a bandit has at least 2 arms, not {self.arms}")
-        if self.reward not in ("bernoulli", "gaussian"):
-            raise RLJaxError(f"rewards are 'bernoulli' or 'gaussian', not '{self.reward}'")
+        check_numbers("a bandit's", self, arms=Annotated[int, Range(2, 100_000)], reward=Literal["bernoulli", "gaussian"])
+        check_numbers("a bandit's", self, safe=Number | None, good=Number | None)
         if self.good is not None and not (self.reward == "bernoulli" and 0.5 < self.good <= 1):
             raise RLJaxError(f"good is the mean of a Bernoulli arm, above 0.5 and at most 1, not {self.good} ({self.reward})")
 

@@ -9,8 +9,10 @@ import numpy as np
 from rl_jax.envs.adapt import MEMBERS
 from rl_jax.envs.played import played
 from rl_jax.errors import ProtocolError, RLJaxError
+from rl_jax.given import check_given
 from rl_jax.spaces import Box, Discrete, MultiDiscrete, Space
 from rl_jax.types import PyTree, Step
+from rl_jax.values import Count, CountOrZero
 
 
 def check_env(env: Any, params: PyTree = None, steps: int = 0) -> None:
@@ -23,9 +25,13 @@ def check_env(env: Any, params: PyTree = None, steps: int = 0) -> None:
             With 0 nothing is compiled or run.
 
     Raises:
+        RLJaxError: ``steps`` is no number of steps.
         ProtocolError: one line per violation; each names the environment, the field, what came, what was expected, and
             what to do about it.
     """
+    check_given("steps", steps, CountOrZero)
+    if isinstance(env, type):
+        raise ProtocolError(f"{env.__name__} is a class; pass an object of it: {env.__name__}()")
     name = str(getattr(env, "name", type(env).__name__))
     missing = [member for member in MEMBERS if not hasattr(env, member)]
     if missing:
@@ -35,11 +41,23 @@ def check_env(env: Any, params: PyTree = None, steps: int = 0) -> None:
         )
     if params is None:
         params = env.default_params
-    problems = _spaces(name, env, params) or _reset(name, env, params) or _step(name, env, params)
+    problems = _about(name, env) or _spaces(name, env, params) or _reset(name, env, params) or _step(name, env, params)
     if not problems and steps:
         problems = played(name, env, params, steps)
     if problems:
         raise ProtocolError("\n".join(problems))
+
+
+def _about(name: str, env: Any) -> list[str]:
+    problems = []
+    if not isinstance(env.name, str) or not env.name:
+        problems.append(f"{type(env).__name__}: name is {env.name!r}, expected a text; give what messages should call it")
+    if env.time_limit is not None:
+        try:
+            check_given(f"{name}: time_limit", env.time_limit, Count, "None is no limit")
+        except RLJaxError as error:
+            problems.append(str(error))
+    return problems
 
 
 def _spaces(name: str, env: Any, params: PyTree) -> list[str]:

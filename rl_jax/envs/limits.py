@@ -4,6 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from rl_jax.given import check_given
+from rl_jax.values import Count
+
 #: What libraries call it, in their parameters or on their objects.
 _NAMES = ("max_steps_in_episode", "max_timesteps", "max_steps", "time_limit")
 
@@ -16,6 +19,16 @@ def own_limit(*holders: Any) -> int | None:
             if value is not None and not callable(value) and np.ndim(value) == 0 and 1 <= float(value) < 2**31:
                 return int(value)
     return None
+
+
+def check_time_limit(limit: Any) -> None:
+    """Refuse what is no number of steps; ``None`` is no limit.
+
+    Raises:
+        RLJaxError: with the range.
+    """
+    if limit is not None:
+        check_given("time_limit", limit, Count, "leave it out for no limit")
 
 
 def longest_episode(env: Any) -> int | None:

@@ -12,11 +12,12 @@ from rl_jax.types import PyTree, Step
 
 
 class Seen(NamedTuple):
-    """Of all steps: the least and the largest of each element of the observation, and what went wrong in how many steps."""
+    """Of all observations: the least and the largest of each element. What went wrong after how many steps, and how many resets."""
 
     least: jax.Array
     largest: jax.Array
-    obs_nan: jax.Array
+    obs_bad: jax.Array
+    reset_bad: jax.Array
     reward_bad: jax.Array
     both_ends: jax.Array
 
@@ -32,7 +33,8 @@ def played(name: str, env: Any, params: PyTree, steps: int) -> list[str]:
         key, begin = jax.random.split(key)
         state, obs = env.reset(begin, params)
         nothing = jnp.zeros((), jnp.int32)
-        first = Seen(*_looked_at(obs), nothing, nothing)
+        least, largest, bad = _looked_at(obs)
+        first = Seen(least, largest, nothing, bad, nothing, nothing)
 
         def step(carry: tuple[PyTree, Seen], key: jax.Array) -> tuple[tuple[PyTree, Seen], None]:
             state, seen = carry
@@ -41,11 +43,13 @@ def played(name: str, env: Any, params: PyTree, steps: int) -> list[str]:
             out: Step = env.step(key_step, state, action, params)
             fresh, fresh_obs = env.reset(key_reset, params)
             done = out.terminated | out.truncated
-            now = _both(_looked_at(out.obs), _looked_at(fresh_obs))
-            flags = (~jnp.isfinite(out.reward)).astype(jnp.int32), (out.terminated & out.truncated).astype(jnp.int32)
+            reward_bad, both_ends = ~jnp.isfinite(out.reward), out.terminated & out.truncated
+            (low, high, obs_bad), (low_reset, high_reset, reset_bad) = _looked_at(out.obs), _looked_at(fresh_obs)
             state = jax.tree.map(lambda a, b: jnp.where(done, a, b), fresh, out.state)
-            merged = Seen(*_both(seen[:3], now), seen.reward_bad + flags[0], seen.both_ends + flags[1])
-            return (state, merged), None
+            least = jnp.minimum(seen.least, jnp.minimum(low, low_reset))
+            largest = jnp.maximum(seen.largest, jnp.maximum(high, high_reset))
+            counts = jax.tree.map(jnp.add, seen[2:], (obs_bad, reset_bad, reward_bad, both_ends))
+            return (state, Seen(least, largest, *counts)), None
 
         return jax.lax.scan(step, (state, first), jax.random.split(key, steps))[0][1]
 
@@ -62,14 +66,10 @@ def played(name: str, env: Any, params: PyTree, steps: int) -> list[str]:
 
 
 def _looked_at(obs: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    bad = jnp.isnan(obs) if jnp.issubdtype(obs.dtype, jnp.floating) else jnp.zeros(obs.shape, bool)
     number = obs.astype(jnp.float32)
+    bad = ~jnp.isfinite(number)
     # What is no number is told apart from what is out of bounds.
     return jnp.where(bad, jnp.inf, number), jnp.where(bad, -jnp.inf, number), jnp.any(bad).astype(jnp.int32)
-
-
-def _both(a: Any, b: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
-    return jnp.minimum(a[0], b[0]), jnp.maximum(a[1], b[1]), a[2] + b[2]
 
 
 def _outside(name: str, space: Space, seen: Seen, steps: int) -> list[str]:
@@ -81,8 +81,11 @@ def _outside(name: str, space: Space, seen: Seen, steps: int) -> list[str]:
     # Bounds are often computed in another precision than observations.
     lowest, highest = (bound + sign * 1e-5 * np.maximum(1.0, np.abs(bound)) for bound, sign in ((low, -1), (high, 1)))
     problems = []
-    if seen.obs_nan:
-        problems.append(f"{name}: the observation has NaN in {seen.obs_nan} of {steps} random steps; keep it a number")
+    if seen.obs_bad or seen.reset_bad:
+        problems.append(
+            f"{name}: the observation is NaN or infinite after {seen.obs_bad} of {steps} random steps and {seen.reset_bad} of "
+            f"{steps + 1} resets; keep it finite"
+        )
     if ((seen.least < lowest) | (seen.largest > highest)).any():
         worst = np.where(
             np.isfinite(seen.least) & np.isfinite(seen.largest), np.maximum(low - seen.least, seen.largest - high), -1

@@ -25,13 +25,15 @@ name                        what happens                                    the 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from rl_jax.given import check_given
 from rl_jax.spaces import Box, Discrete, MultiDiscrete, Space
 from rl_jax.types import Key, PyTree, Step
+from rl_jax.values import Range
 
 
 class ProbeState(NamedTuple):
@@ -146,6 +148,7 @@ _TWO = Discrete(2)
 
 def _memory(delay: int = 4) -> Probe:
     """``probe/memory`` with ``delay`` blank steps between the cue and the answer."""
+    check_given("probe/memory's delay", delay, Annotated[int, Range(0, 1_000_000)])
     space = Box.of(-1.0, 1.0, (2,))
     return Probe("probe/memory", space, _TWO, _see_cue_once, _pay_match, steps=delay + 2)
 

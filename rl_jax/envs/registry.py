@@ -14,11 +14,13 @@ from rl_jax.envs.bandit import Bandit
 from rl_jax.envs.dtypes import single_width
 from rl_jax.envs.grid import GRIDS
 from rl_jax.envs.gymnax import GymnaxEnv
+from rl_jax.envs.limits import check_time_limit
 from rl_jax.envs.nearest import nearest
 from rl_jax.envs.probes import PROBES
 from rl_jax.envs.trial import Trial
 from rl_jax.errors import RLJaxError
 from rl_jax.types import Environment
+from rl_jax.values import short
 
 
 def trial_of(inner: Callable[..., Environment], **usual: Any) -> Callable[..., Trial]:
@@ -82,6 +84,12 @@ def make(name: str, **options: Any) -> Environment:
         MissingExtra: the name is of a library that is not installed.
         RLJaxError: no such name (the nearest ones are offered), or it cannot be made with these options.
     """
+    if not isinstance(name, str):
+        raise RLJaxError(
+            f"an environment's name is a text, such as 'CartPole-v1', not {short(name)}: rl.envs.adapt takes objects"
+        )
+    if name not in _registered and ":" not in name:  # what these make of their options is their own affair
+        check_time_limit(options.get("time_limit"))
     key: Any = (name, tuple(sorted(options.items())))
     try:
         if key in _made:

@@ -8,9 +8,11 @@ import numpy as np
 from flax import struct
 
 from rl_jax.errors import RLJaxError
+from rl_jax.given import check_numbers
 from rl_jax.networks.torsos import to_vector
 from rl_jax.spaces import Box, Discrete, Space
 from rl_jax.types import Environment, Key, PyTree, Step
+from rl_jax.values import Count, Share
 
 
 class TrialState(NamedTuple):
@@ -58,8 +60,7 @@ class Trial:
     def __post_init__(self) -> None:
         if (self.episodes is None) == (self.steps is None):
             raise RLJaxError("a trial is as long as episodes=... or steps=... says: give one of them")
-        if (self.episodes or self.steps or 0) < 1:
-            raise RLJaxError(f"a trial has at least one episode or step, not {self.episodes or self.steps}")
+        check_numbers("a trial's", self, episodes=Count | None, steps=Count | None, feedback=bool, redraw=Share)
         if not hasattr(self.inner, "sample_task"):
             raise RLJaxError(f"{self.inner.name} has no hidden tasks: give it a method sample_task(key) -> params")
 

@@ -8,7 +8,9 @@ from flax import struct
 
 from rl_jax.experience.fit import Model
 from rl_jax.experience.inverse_dynamics import InverseDynamics
+from rl_jax.given import check_numbers
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
+from rl_jax.values import Positive
 
 
 class Ellipse(NamedTuple):
@@ -43,6 +45,7 @@ class E3B:
 
     def init(self, key: Key, spec: Spec) -> Ellipse:
         """A random encoder, empty episodes."""
+        check_numbers("E3B's", self, ridge=Positive)
         return Ellipse(self.encoder.init(key), jnp.broadcast_to(self._empty(), (spec.num_envs, *self._empty().shape)))
 
     def _empty(self) -> jax.Array:

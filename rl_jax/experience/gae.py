@@ -8,8 +8,10 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.experience.transform import Transform
+from rl_jax.given import check_numbers
 from rl_jax.ops import any_true, discounted_sum, per_device
-from rl_jax.types import Context, Metrics, PyTree, Rollout
+from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
+from rl_jax.values import Share
 
 
 def values_of_truncated(rollout: Rollout, context: Context) -> jax.Array:
@@ -83,6 +85,10 @@ class GAE(Transform):
 
     gamma: Any = 0.99
     lam: Any = 0.95
+
+    def init(self, key: Key, spec: Spec) -> PyTree:
+        check_numbers("gae's", self, gamma=Share, lam=Share)
+        return ()
 
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
         value = rollout.extras["value"]

@@ -9,9 +9,11 @@ from flax import struct
 
 from rl_jax.experience.fit import Model, apply, flat
 from rl_jax.experience.inverse_dynamics import InverseDynamics
+from rl_jax.given import check_numbers
 from rl_jax.networks.torsos import MLP, Dense
 from rl_jax.spaces import Discrete
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
+from rl_jax.values import NotNegative
 
 
 class Curiosity(NamedTuple):
@@ -56,6 +58,7 @@ class ICM:
 
     def init(self, key: Key, spec: Spec) -> Curiosity:
         """Random models."""
+        check_numbers("ICM's", self, learning_rate=NotNegative)
         key_encoder, key_forward = jax.random.split(key)
         space = self.encoder.action_space
         action = self._shown(jnp.zeros((1, *space.shape), space.dtype))

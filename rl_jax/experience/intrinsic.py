@@ -8,8 +8,10 @@ from flax import struct
 
 from rl_jax.experience.normalize import RunningMoments
 from rl_jax.experience.transform import Transform
+from rl_jax.given import check_numbers
 from rl_jax.ops import joined
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
+from rl_jax.values import Number
 
 
 @runtime_checkable
@@ -42,6 +44,7 @@ class Intrinsic(Transform):
     scale: bool = struct.field(pytree_node=False, default=True)
 
     def init(self, key: Key, spec: Spec) -> tuple[PyTree, RunningMoments]:
+        check_numbers("intrinsic's", self, weight=Number)
         return self.source.init(key, spec), RunningMoments.zero()
 
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:

@@ -10,9 +10,11 @@ from rl_jax.errors import RLJaxError
 from rl_jax.experience.fit import Embedding, Model, apply, flat
 from rl_jax.experience.normalize import RunningMoments
 from rl_jax.experience.transform import Transform
+from rl_jax.given import check_numbers
 from rl_jax.ops import discounted_sum, joined
 from rl_jax.spaces import Space
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
+from rl_jax.values import NotNegative, Number, Share
 
 
 @struct.dataclass
@@ -66,6 +68,8 @@ class IntrinsicReturn(Transform):
 
     def init(self, key: Key, spec: Spec) -> ReturnState:
         """Nothing seen, a random value."""
+        check_numbers("intrinsic_return's", self, weight=Number, extrinsic_weight=Number)
+        check_numbers("intrinsic_return's", self, gamma=Share, lam=Share, learning_rate=NotNegative)
         key_source, key_value = jax.random.split(key)
         params = self._network().init(key_value, jnp.zeros((1, *self.space.shape), self.space.dtype))
         sums = jnp.zeros((spec.num_envs,), jnp.float32)

@@ -8,9 +8,11 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.experience.fit import Embedding, Model, apply, transitions
+from rl_jax.given import check_numbers
 from rl_jax.networks.torsos import MLP, Dense
 from rl_jax.spaces import Box, Discrete, Space
 from rl_jax.types import Key, PyTree, Rollout
+from rl_jax.values import NotNegative
 
 
 class _Inverse(nn.Module):
@@ -59,6 +61,7 @@ class InverseDynamics:
 
     def init(self, key: Key) -> Model:
         """A random encoder."""
+        check_numbers("InverseDynamics's", self, learning_rate=NotNegative)
         obs = jnp.zeros((1, *self.space.shape), self.space.dtype)
         return Model.start(self._network().init(key, obs, obs))
 

@@ -7,29 +7,30 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.experience.transform import Transform
+from rl_jax.given import Bound, Limit, check_numbers
 from rl_jax.spaces import Box
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
+from rl_jax.values import NotNegative, Share
 
 #: Numbers beyond this count as errors of a simulator, not as data: float32 is coarser than 65,000 there, and one of them would
 #: outweigh everything seen before or after.
 ABSURD = 1e12
 
 
-def plausible(batch: jax.Array, mean: jax.Array) -> jax.Array:
-    """``batch`` ``[..., shape]`` as ``float32``, with ``mean`` ``[shape]`` for what is NaN, infinite or beyond :data:`ABSURD`."""
-    batch = batch.astype(jnp.float32)
-    return jnp.where(jnp.abs(batch) <= ABSURD, batch, mean)
+def plausible(x: jax.Array) -> jax.Array:
+    """Where an array is a number, and neither infinite nor beyond :data:`ABSURD`."""
+    return jnp.abs(x.astype(jnp.float32)) <= ABSURD
 
 
 @struct.dataclass
 class RunningMoments:
     """Mean and variance of everything seen, merged batch by batch (Chan, Golub & LeVeque 1979).
 
-    Elements that are not finite or beyond :data:`ABSURD` are left out: the mean so far stands in for them. One bad number would
-    otherwise stay in the statistics for ever.
+    Elements that are not finite or beyond :data:`ABSURD` are left out, and do not count. One bad number would otherwise stay in
+    the statistics for ever.
 
     ``count`` is capped: float32 sums saturate on long runs, so beyond ``max_count`` items the merge becomes an exponential
-    average whose window is ``max_count`` items.
+    average whose window is ``max_count`` items. It is one for all elements: a batch counts as many items as its best element has.
     """
 
     mean: jax.Array
@@ -43,14 +44,29 @@ class RunningMoments:
 
     def merge(self, batch: jax.Array, max_count: float = 1e8) -> "RunningMoments":
         """Moments after a batch ``[B, ...]`` (population variance)."""
-        batch = plausible(batch, self.mean)
-        n = jnp.float32(batch.shape[0])
+        if not batch.shape[0]:
+            return self
+        good = plausible(batch)
+        n = jnp.max(jnp.sum(good, axis=0, dtype=jnp.int32)).astype(jnp.float32)
+        instead, missing = jax.lax.cond(
+            jnp.all(good), lambda: (self.mean, jnp.zeros_like(self.var)), lambda: self._of_good(batch, good)
+        )
+        batch = jnp.where(good, batch.astype(jnp.float32), instead)
         mean, var = jnp.mean(batch, axis=0), jnp.var(batch, axis=0)
         total = self.count + n
-        share = n / total
+        share = n / jnp.maximum(total, 1.0)
         shift = mean - self.mean
         merged = self.var * (1 - share) + var * share + shift**2 * share * (1 - share)
+        merged = merged + missing * share
         return RunningMoments(self.mean + shift * share, merged, jnp.minimum(total, max_count))
+
+    def _of_good(self, batch: jax.Array, good: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """What stands in for the items left out, and the variance that is missing then: as the others have it, or as it was so far."""
+        n = jnp.sum(good, axis=0, dtype=jnp.int32).astype(jnp.float32)
+        mean = jnp.sum(jnp.where(good, batch, 0), axis=0, dtype=jnp.float32) / jnp.maximum(n, 1.0)
+        var = jnp.sum(jnp.where(good, batch - mean, 0.0) ** 2, axis=0) / jnp.maximum(n, 1.0)
+        missing = 1 - n / batch.shape[0]
+        return jnp.where(n > 0, mean, self.mean), jnp.where(n > 0, var, self.var) * missing
 
     def standardize(self, x: jax.Array, clip: Any, epsilon: Any) -> jax.Array:
         """``clip((x - mean) / std)`` of items ``[..., shape]``; ``epsilon`` is added to the variance."""
@@ -74,6 +90,7 @@ class NormalizeObs(Transform):
     epsilon: Any = 1e-8
 
     def init(self, key: Key, spec: Spec) -> PyTree:
+        check_numbers("normalize_obs's", self, clip=Bound, epsilon=NotNegative)
         # Discrete observations are names, not sizes: they have nothing to normalise.
         return RunningMoments.zero(spec.obs_space.shape) if isinstance(spec.obs_space, Box) else ()
 
@@ -119,6 +136,7 @@ class NormalizeReward(Transform):
     epsilon: Any = 1e-8
 
     def init(self, key: Key, spec: Spec) -> RewardScale:
+        check_numbers("normalize_reward's", self, gamma=Share, clip=Bound, epsilon=NotNegative)
         return RewardScale(jnp.zeros((spec.num_envs,), jnp.float32), RunningMoments.zero())
 
     def update(self, state: RewardScale, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
@@ -140,6 +158,10 @@ class ClipReward(Transform):
 
     low: Any = -1.0
     high: Any = 1.0
+
+    def init(self, key: Key, spec: Spec) -> PyTree:
+        check_numbers("clip_reward's", self, low=Limit, high=Limit)
+        return ()
 
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
         return state, rollout.replace(reward=jnp.clip(rollout.reward, self.low, self.high)), {}  # type: ignore[attr-defined]

@@ -13,8 +13,10 @@ from flax import struct
 from rl_jax.errors import RLJaxError
 from rl_jax.experience.normalize import RunningMoments, plausible
 from rl_jax.experience.transform import Transform
+from rl_jax.given import check_numbers
 from rl_jax.spaces import Box
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
+from rl_jax.values import NotNegative, Share
 
 
 def push(moments: RunningMoments, item: jax.Array) -> RunningMoments:
@@ -22,8 +24,10 @@ def push(moments: RunningMoments, item: jax.Array) -> RunningMoments:
 
     Implausible elements are left out, as in :class:`~rl_jax.experience.normalize.RunningMoments`.
     """
-    count = moments.count + 1.0
-    shift, share = plausible(item, moments.mean) - moments.mean, 1.0 / count
+    good = plausible(item)
+    count = moments.count + jnp.max(good).astype(jnp.float32)
+    shift = jnp.where(good, item.astype(jnp.float32), moments.mean) - moments.mean
+    share = jnp.where(good, 1.0 / jnp.maximum(count, 1.0), 0.0)
     var = (moments.var + shift**2 * share) * (1.0 - share)
     return RunningMoments(moments.mean + shift * share, var, count)
 
@@ -60,6 +64,7 @@ class NormalizeObsOnline(Transform):
     epsilon: Any = 1e-8
 
     def init(self, key: Key, spec: Spec) -> PyTree:
+        check_numbers("normalize_obs_online's", self, epsilon=NotNegative)
         return RunningMoments.zero(spec.obs_space.shape) if isinstance(spec.obs_space, Box) else ()
 
     def observe(self, state: PyTree, obs: jax.Array) -> jax.Array:
@@ -105,6 +110,7 @@ class NormalizeRewardOnline(Transform):
     epsilon: Any = 1e-8
 
     def init(self, key: Key, spec: Spec) -> RewardTrace:
+        check_numbers("normalize_reward_online's", self, gamma=Share, epsilon=NotNegative)
         return RewardTrace(jnp.zeros((), jnp.float32), RunningMoments.zero())
 
     def update(self, state: RewardTrace, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:

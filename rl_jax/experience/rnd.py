@@ -8,8 +8,10 @@ from flax import struct
 
 from rl_jax.experience.fit import Embedding, Model, apply, flat
 from rl_jax.experience.normalize import RunningMoments
+from rl_jax.given import check_numbers
 from rl_jax.spaces import Box, Space
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
+from rl_jax.values import Count, NotNegative
 
 
 class Distillation(NamedTuple):
@@ -59,6 +61,7 @@ class RND:
 
     def init(self, key: Key, spec: Spec) -> Distillation:
         """Two random networks."""
+        check_numbers("RND's", self, learning_rate=NotNegative, minibatches=Count)
         key_target, key_predictor = jax.random.split(key)
         known = RunningMoments.zero(self.space.shape) if self.statistics is None else jax.tree.map(jnp.asarray, self.statistics)
         moments = known if isinstance(self.space, Box) else ()

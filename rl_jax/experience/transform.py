@@ -68,6 +68,10 @@ def updated(
     with naming_what_lacks(transform, getattr(rollout, "extras", {})):
         result = transform.update(state, rollout, context)
     after, rollout, metrics = returned(f"{name}.update", result, ("state", "rollout", "metrics"))
+    if not isinstance(rollout, Rollout):
+        raise RLJaxError(
+            f"{name}.update returned a {type(rollout).__name__} as rollout: let it return (state, rollout, metrics)"
+        )
     if not isinstance(metrics, Mapping):
         raise RLJaxError(
             f"{name}.update returned a {type(metrics).__name__} as metrics: let it be a dict, {{}} if there are none"

@@ -7,7 +7,9 @@ from flax import struct
 
 from rl_jax.experience.gae import advantages
 from rl_jax.experience.transform import Transform
-from rl_jax.types import Context, Metrics, PyTree, Rollout
+from rl_jax.given import check_numbers
+from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
+from rl_jax.values import Share
 
 
 @struct.dataclass
@@ -27,6 +29,10 @@ class TrialGAE(Transform):
     gamma: Any = 0.99
     gamma_trial: Any = 0.99
     lam: Any = 0.95
+
+    def init(self, key: Key, spec: Spec) -> PyTree:
+        check_numbers("trial_gae's", self, gamma=Share, gamma_trial=Share, lam=Share)
+        return ()
 
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
         value = rollout.extras["value"]

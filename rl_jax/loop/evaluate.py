@@ -6,12 +6,15 @@ from flax import struct
 
 from rl_jax.curricula import FixedTask
 from rl_jax.envs.limits import longest_episode
+from rl_jax.given import check_given
 from rl_jax.loop import counter as streams
 from rl_jax.loop.collect import begin
+from rl_jax.loop.parts import check_params
 from rl_jax.loop.trainer import Trainer, TrainState
 from rl_jax.ops import written_out
 from rl_jax.spaces import to_env_action
 from rl_jax.types import Boundary, Key, PyTree
+from rl_jax.values import Count
 
 #: Steps after which an episode is left unfinished where nothing else limits it.
 MOST_STEPS = 10_000
@@ -132,8 +135,15 @@ def evaluate(
         max_steps: episodes that are still running after so many steps are reported as unfinished. Default: the time limit, and
             10,000 where there is none.
         task: the environment's ``params`` to be evaluated on, from fresh resets; default: the curriculum's own starts.
+
+    Raises:
+        RLJaxError: no episodes or steps, or several tasks.
     """
+    check_given("num_episodes", num_episodes, Count)
+    if max_steps is not None:
+        check_given("max_steps", max_steps, Count)
     if task is not None:
+        check_params(trainer.env, task, "task")
         trainer = trainer.replace(curriculum=FixedTask(trainer.env, task))  # type: ignore[attr-defined]
         state = state.replace(curriculum=())  # type: ignore[attr-defined]
     limit = longest(trainer, max_steps)

@@ -2,18 +2,21 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from rl_jax import envs
+from rl_jax.envs.limits import check_time_limit
 from rl_jax.errors import ProtocolError, RLJaxError, UnsupportedSpace, check_part
 from rl_jax.experience.transform import ONE
+from rl_jax.given import check_given
 from rl_jax.loop.metrics import RESERVED, Means
 from rl_jax.spaces import Box, Discrete, MultiDiscrete
-from rl_jax.types import Agent, Curriculum, Environment, ExperienceTransform, Metrics, PyTree, Replay, Updates
+from rl_jax.types import Agent, Curriculum, Environment, ExperienceTransform, Metrics, PyTree, Replay, Rollout, Updates
+from rl_jax.values import Count, Range, short
 
 #: What to give for a part of the wrong kind.
 _FIX = {
@@ -43,12 +46,13 @@ def check_parts(env: Any, agent: Any, experience: Any, replay: Any, curriculum: 
             check_part(slot, part, *_FIX[slot])
 
 
-def check_params(env: Any, params: PyTree) -> None:
-    """Refuse a batch of tasks that is given as one.
+def check_params(env: Any, params: PyTree, what: str = "params") -> None:
+    """Refuse a batch of tasks that is given as one; ``what`` it is given as.
 
     Raises:
         RLJaxError: it belongs into a ``TaskSet``.
     """
+    one_task = "" if what == "params" else f", or give one, such as jax.tree.map(lambda x: x[0], {what})"
     if params is None:
         return
     one: Any
@@ -56,22 +60,90 @@ def check_params(env: Any, params: PyTree) -> None:
     one, many = jax.tree.structure(env.default_params), jax.tree.structure(params)
     shapes = [[np.shape(leaf) for leaf in jax.tree.leaves(tree)] for tree in (env.default_params, params)]
     if one == many and any(len(b) == len(a) + 1 for a, b in zip(*shapes, strict=True)):
-        raise RLJaxError("params holds several tasks along a new first axis: pass curriculum=rl.curricula.TaskSet(env, params)")
+        raise RLJaxError(
+            f"{what} holds several tasks along a new first axis: pass curriculum=rl.curricula.TaskSet(env, {what}){one_task}"
+        )
     if one != many and isinstance(params, list | tuple) and params and all(jax.tree.structure(task) == one for task in params):
         raise RLJaxError(
-            f"params is a {type(params).__name__} of {len(params)} tasks: stack them, "
-            f"tasks = jax.tree.map(lambda *x: jnp.stack(x), *params), and pass curriculum=rl.curricula.TaskSet(env, tasks)"
+            f"{what} is a {type(params).__name__} of {len(params)} tasks: stack them, "
+            f"tasks = jax.tree.map(lambda *x: jnp.stack(x), *{what}), and pass curriculum=rl.curricula.TaskSet(env, tasks){one_task}"
         )
 
 
-def check_time_limit(limit: Any) -> None:
-    """Refuse what is no number of steps.
+def check_sizes(num_envs: Any, rollout_length: Any, limit: Any) -> None:
+    """Refuse what is no number of environments or steps.
 
     Raises:
-        RLJaxError: with what it takes.
+        RLJaxError: with the range.
     """
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | np.integer) or limit < 1):
-        raise RLJaxError(f"time_limit must be a whole number of at least 1 step, not {limit!r}; leave it out for no limit")
+    check_given("num_envs", num_envs, Count)
+    check_given("rollout_length", rollout_length, Count)
+    check_time_limit(limit)
+
+
+def check_steps(number: Any) -> None:
+    """Refuse what is no number of environment steps of a run.
+
+    Raises:
+        RLJaxError: with the range.
+    """
+    check_given("num_steps", number, Annotated[float, Range(0, 1e30)])
+
+
+def check_episode_info(names: Any) -> tuple[str, ...]:
+    """The names of numbers to report.
+
+    Raises:
+        RLJaxError: it is no list of names.
+    """
+    if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
+        return tuple(names)
+    raise RLJaxError(f"episode_info is {short(names)}: give a list of names of the info's numbers, such as ('success',)")
+
+
+def check_curriculum(env: Any, params: PyTree, curriculum: Any) -> None:
+    """Refuse a task that nothing would start in, and starts in another environment.
+
+    Raises:
+        RLJaxError: with what to leave out or to give.
+    """
+    if curriculum is None:
+        return
+    if params is not None:
+        raise RLJaxError("params is the task of every episode, and the curriculum says which task: leave one of them out")
+    other = getattr(curriculum, "env", env)
+    if other is env or (type(other) is type(env) and other == env) or not isinstance(other, Environment):
+        return
+    here, there = (jax.eval_shape(one.reset, jax.random.key(0), one.default_params) for one in (env, other))
+    if jax.tree.map(_kind, here) != jax.tree.map(_kind, there):
+        raise RLJaxError(
+            f"the curriculum's environment is {other.name}, and the run's is {env.name}: give the curriculum the same"
+        )
+
+
+def check_leaves(trainer: Any) -> None:
+    """Refuse what can be no hyperparameter: a text, or NaN.
+
+    Raises:
+        RLJaxError: with the place.
+    """
+    for path, leaf in jax.tree_util.tree_leaves_with_path(trainer):
+        if isinstance(leaf, str | bytes) or (isinstance(leaf, float | np.floating) and np.isnan(leaf)):
+            raise RLJaxError(f"{jax.tree_util.keystr(path).removeprefix('.')} is {short(leaf)}: give a number")
+
+
+def check_rollout(before: Rollout, after: Rollout) -> None:
+    """Refuse a rollout that the experience chain returns with other shapes or dtypes where nothing else could read them.
+
+    Raises:
+        RLJaxError: with the field.
+    """
+    for name in ("reward", "terminated", "truncated", "first"):
+        old, new = (_kind(getattr(rollout, name)) for rollout in (before, after))
+        if old != new:
+            raise RLJaxError(
+                f"the experience chain returned a rollout whose {name} is {new}, expected {old}: keep its shape and dtype"
+            )
 
 
 def check_spaces(obs: Any, action: Any) -> None:
@@ -125,6 +197,8 @@ def reported(metrics: Metrics) -> Means:
     if not isinstance(metrics, Mapping):
         raise RLJaxError(f"metrics are a {type(metrics).__name__}: return a dict, {{}} if there are none")
     for name, value in metrics.items():
+        if not isinstance(name, str):
+            raise RLJaxError(f"a metric is called {short(name)}: call it by a text, such as 'mine/x'")
         if name in RESERVED:
             raise RLJaxError(f"a metric is called '{name}', as every row of metrics has one already: call it 'mine/{name}'")
         if not isinstance(value, bool | int | float) and not hasattr(value, "dtype"):

@@ -3,11 +3,13 @@
 import jax
 import jax.numpy as jnp
 
+from rl_jax.given import check_given
 from rl_jax.loop import counter as streams
 from rl_jax.loop.collect import begin, collect
 from rl_jax.loop.trainer import Trainer, TrainState
 from rl_jax.ops import written_out
 from rl_jax.types import Key, PyTree, Rollout
+from rl_jax.values import Count
 
 
 def play(trainer: Trainer, state: TrainState, key: Key, num_envs: int, steps: int, greedy: bool = True) -> Rollout:
@@ -22,7 +24,12 @@ def play(trainer: Trainer, state: TrainState, key: Key, num_envs: int, steps: in
 
     Returns:
         The rollout ``[T, N, ...]`` as the environment gave it. What is not read of it is not computed.
+
+    Raises:
+        RLJaxError: no environments or steps.
     """
+    check_given("num_envs", num_envs, Count)
+    check_given("steps", steps, Count)
     key_start, key_steps = jax.random.split(jax.random.fold_in(written_out(key), streams.EVALUATE))
     collector = begin(trainer.curriculum, state.curriculum, trainer.agent.initial_carry(num_envs), key_start, num_envs)
 

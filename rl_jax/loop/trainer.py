@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.curricula import FixedTask
-from rl_jax.errors import RLJaxError, naming_what_lacks, returned
+from rl_jax.errors import naming_what_lacks, returned
 from rl_jax.experience import chain
 from rl_jax.experience.transform import updated
 from rl_jax.loop import counter as streams
@@ -78,14 +78,12 @@ class Trainer:
         """
         parts.check_parts(env, agent, experience, replay, curriculum, updates)
         parts.check_params(env, params)
-        for name, value in (("num_envs", num_envs), ("rollout_length", rollout_length)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise RLJaxError(f"{name} must be a whole number of at least 1, not {value!r}")
         limit = env.time_limit if time_limit is None else time_limit
-        parts.check_time_limit(limit)
+        parts.check_sizes(num_envs, rollout_length, limit)
         task = env.default_params if params is None else params
         with naming_environment(env, task):
             spec = Spec(env.observation_space(task), env.action_space(task), num_envs, rollout_length)
+            parts.check_curriculum(env, params, curriculum)
         parts.check_spaces(spec.obs_space, spec.action_space)
         made = cls(
             agent=agent.bind(spec),
@@ -96,8 +94,9 @@ class Trainer:
             env=env,
             base=spec,
             time_limit=limit,
-            episode_info=tuple(episode_info),
+            episode_info=parts.check_episode_info(episode_info),
         )
+        parts.check_leaves(made)
         if made.episode_info:
             made.spec()  # refuses names that the environment does not have
         return made
@@ -119,6 +118,7 @@ class Trainer:
 
     def num_updates(self, num_steps: int) -> int:
         """Train steps that reach at least ``num_steps`` environment steps."""
+        parts.check_steps(num_steps)
         return max(1, -(-int(num_steps) // self.steps_per_update))
 
     def spec(self, key: Key | None = None) -> Spec:
@@ -136,7 +136,7 @@ class Trainer:
         keys = jax.random.split(key, 4)
         agent = self.agent.init(keys[0], self.base)
         curriculum = self.curriculum.init(keys[1], self.base)
-        collector = begin(self.curriculum, curriculum, self._carry(), keys[2], self.num_envs)
+        collector = begin(self.curriculum, curriculum, self.agent.initial_carry(self.num_envs), keys[2], self.num_envs)
 
         def policy(carry: PyTree, obs: jax.Array, first: jax.Array, key: Key) -> Any:
             return self.agent.act(agent, carry, obs, first, key)
@@ -163,9 +163,6 @@ class Trainer:
             self.episode_info,
         )
 
-    def _carry(self) -> PyTree:
-        return self.agent.initial_carry(self.num_envs)
-
     def init(self, key: Key, num_steps: int | jax.Array) -> TrainState:
         """A fresh run.
 
@@ -173,6 +170,7 @@ class Trainer:
             key: typed key (``jax.random.key(seed)``).
             num_steps: environment steps planned; schedules run over this length.
         """
+        parts.check_steps(num_steps)
         key = written_out(key)
         spec = self.spec(key)
         keys = jax.random.split(jax.random.fold_in(key, streams.INIT), 6)
@@ -187,7 +185,7 @@ class Trainer:
             replay=self.replay.init(keys[3], spec),
             curriculum=curriculum,
             schedule=self.updates.init(keys[4]),
-            collector=begin(self.curriculum, curriculum, self._carry(), keys[5], self.num_envs),
+            collector=begin(self.curriculum, curriculum, self.agent.initial_carry(self.num_envs), keys[5], self.num_envs),
         )
         return distinct(state)
 
@@ -223,6 +221,7 @@ class Trainer:
         context = self._context(state, streams.EXPERIENCE)
         context = context.replace(policy=policy, collected=collected)  # type: ignore[attr-defined]
         experience, rollout, from_experience = updated(self.experience, state.experience, collected, context)
+        parts.check_rollout(collected, rollout)
         for_curriculum = context.replace(key=self._key(state, streams.CURRICULUM))
         result = self.curriculum.update(state.curriculum, rollout, for_curriculum)
         curriculum, from_curriculum = returned("the curriculum's update", result, ("state", "metrics"))

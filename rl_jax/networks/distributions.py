@@ -53,9 +53,10 @@ class Categorical:
         return jnp.argmax(self.logits, axis=-1).astype(jnp.int32)
 
     def log_prob(self, action: jax.Array) -> jax.Array:
-        """Log-probability ``[...]``, in nats; minus infinity of a forbidden choice."""
+        """Log-probability ``[...]``, in nats; minus infinity of a forbidden choice, and of what is none of the ``A``."""
         chosen = action[..., None] == jnp.arange(self.logits.shape[-1])
-        return jnp.sum(jnp.where(chosen, log_probabilities(self.logits), 0.0), axis=-1)
+        log_p = jnp.sum(jnp.where(chosen, log_probabilities(self.logits), 0.0), axis=-1)
+        return jnp.where(jnp.any(chosen, axis=-1), log_p, -jnp.inf)
 
     def entropy(self) -> jax.Array:
         """Entropy ``[...]``, in nats."""

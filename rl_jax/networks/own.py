@@ -4,8 +4,11 @@ import inspect
 from typing import Any
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
 
 from rl_jax.errors import RLJaxError
+from rl_jax.spaces import Discrete, MultiDiscrete, Space, describe
 from rl_jax.types import PyTree, Spec
 
 #: How an agent calls a network, and what it gets.
@@ -56,19 +59,68 @@ def made_remembering(network: Any, spec: Spec, **options: Any) -> Any:
     return module
 
 
-def first_params(network: Any, key: Any, carry: PyTree, obs: Any, first: Any, needs: tuple[str, ...]) -> PyTree:
+def first_params(network: Any, key: Any, spec: Spec, needs: dict[str, tuple[int, ...]]) -> PyTree:
     """Fresh parameters of a network that is called with a memory.
 
+    Args:
+        network: the module.
+        key: typed key.
+        spec: with the spaces.
+        needs: outputs that the agent reads, ``[T, N, ...]``, with the axes that follow; ``hidden`` may have any, and ``policy`` is a
+            distribution over the action space.
+
     Raises:
-        RLJaxError: its outputs lack what the agent needs of them.
+        RLJaxError: its outputs lack what the agent needs of them, or these or the memory are of another shape or type.
     """
+    obs, first = jnp.zeros((1, 1, *spec.obs_space.shape), spec.obs_space.dtype), jnp.ones((1, 1), bool)
+    carry = network.initial_carry(1)
     result, params = network.init_with_output(key, carry, obs, first)
     pair = isinstance(result, tuple) and len(result) == 2
     if not pair or (missing := [name for name in needs if not hasattr(result[1], name)]):
         kind = type(result[1] if pair else result).__name__
         lacks = f"outputs of the type {kind}, without {', '.join(missing)}" if pair else f"a {kind}, not a pair"
         raise RLJaxError(f"network is a {type(network).__name__}, and returns {lacks}; an agent's is called as {CALL}: {_HOW}")
+    wrong = _memory(carry, result[0]) or next(filter(None, (_output(result[1], name, needs[name], spec) for name in needs)), "")
+    if wrong:
+        raise RLJaxError(f"network is a {type(network).__name__}, and for T = N = 1 {wrong}")
     return params
+
+
+def _memory(before: PyTree, after: PyTree) -> str:
+    """How a memory differs after a call."""
+    old, new = (jax.tree.map(_kind, tree) for tree in (before, after))
+    return "" if old == new else f"its carry is {old} before a call and {new} after it: let it stay of one kind"
+
+
+def _output(outputs: Any, name: str, axes: tuple[int, ...], spec: Spec) -> str:
+    """How an output differs from what an agent reads."""
+    found = getattr(outputs, name)
+    if name == "policy":
+        return _policy(found, spec.action_space)
+    wanted = f"float32{[1, 1, *axes]}"
+    if name == "hidden":
+        return "" if jnp.shape(found)[:2] == (1, 1) else f"hidden is {_kind(found)}: let it be [T, N, features]"
+    return "" if _kind(found) == wanted else f"{name} is {_kind(found)}, expected {wanted}: reshape or cast it"
+
+
+def _policy(policy: Any, space: Space) -> str:
+    """How a distribution differs from one over a space."""
+    choices = [space.n] if isinstance(space, Discrete) else [sum(space.nvec)] if isinstance(space, MultiDiscrete) else None
+    if choices and hasattr(policy, "logits") and jnp.shape(policy.logits) != (1, 1, *choices):
+        return f"its policy's logits are {_kind(policy.logits)}, expected float32{[1, 1, *choices]} for {describe(space)}"
+    try:
+        action = jax.eval_shape(policy.sample, jax.random.key(0))
+        chance = jax.eval_shape(policy.log_prob, action)
+    except Exception as error:  # whatever a distribution of one's own raises
+        return f"its policy cannot be sampled: {type(error).__name__}: {' '.join(str(error).split())[:120]}"
+    wanted = f"{'int32' if choices else 'float32'}{[1, 1, *space.shape]}"
+    if _kind(action) != wanted:
+        return f"its policy's actions are {_kind(action)}, expected {wanted} for {describe(space)}"
+    return "" if _kind(chance) == "float32[1, 1]" else f"its policy's log_prob is {_kind(chance)}, expected float32[1, 1]"
+
+
+def _kind(leaf: Any) -> str:
+    return f"{leaf.dtype}{list(leaf.shape)}" if hasattr(leaf, "dtype") else type(leaf).__name__
 
 
 def _takes(function: Any, *args: Any, **options: Any) -> bool:

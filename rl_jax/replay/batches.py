@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import jax
 
-from rl_jax.errors import RLJaxError
-from rl_jax.types import Context, Key, PyTree, Rollout, Spec
+from rl_jax.errors import RLJaxError, check_part
+from rl_jax.experience.transform import ONE
+from rl_jax.types import Context, ExperienceTransform, Key, PyTree, Rollout, Spec
 
 
 class Plan(NamedTuple):
@@ -34,8 +35,9 @@ def begin(transforms: Any, key: Key, spec: Spec) -> PyTree:
     """The (empty) state of the transforms of sampled batches.
 
     Raises:
-        RLJaxError: one of them has a state.
+        RLJaxError: it is no transform, or one of them has a state.
     """
+    check_part("transforms", transforms, ExperienceTransform, ONE)
     state = transforms.init(key, spec)
     if jax.tree.leaves(state):
         raise RLJaxError("a transform of sampled batches cannot have a state: put it into the experience chain")

@@ -1,19 +1,21 @@
 """The replay buffer: a ring, a way to draw from it, and what is done to a drawn batch."""
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 from flax import struct
 
-from rl_jax.errors import RLJaxError, check_part
+from rl_jax.errors import check_part
 from rl_jax.experience import chain
+from rl_jax.given import check_numbers
 from rl_jax.replay import ring as rings
 from rl_jax.replay.batches import Plan, begin, check_kept, plan_of, transformed
 from rl_jax.replay.layout import Layout
 from rl_jax.replay.ring import Added, Ring
 from rl_jax.replay.samplers import Sampler, Uniform
 from rl_jax.types import Context, Key, PyTree, Rollout, Sample, Spec
+from rl_jax.values import Count, Range
 
 
 @struct.dataclass
@@ -58,11 +60,9 @@ class Buffer:
         Raises:
             RLJaxError: sizes that cannot be.
         """
-        for name in ("capacity", "batch_size", "length", "period"):
-            if getattr(self, name) < 1:
-                raise RLJaxError(f"a buffer's {name} must be at least 1, not {getattr(self, name)}")
-        if not 0 < self.finals <= 1:
-            raise RLJaxError(f"a buffer's finals must lie above 0 and up to 1, not {self.finals}")
+        steps = Annotated[int, Range(1, 10**12)]  # more than can be indexed, of which the layout says how many
+        check_numbers("a buffer's", self, capacity=steps, batch_size=Count, length=Count, period=Count)
+        check_numbers("a buffer's", self, finals=Annotated[float, Range(1e-30, 1)])
         return Layout.of(spec, self.capacity, self.length, self.period, self.finals)
 
     def plan(self, spec: Spec) -> Plan:

@@ -8,7 +8,9 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.experience import Transform
-from rl_jax.types import Context, Metrics, PyTree, Rollout
+from rl_jax.given import check_numbers
+from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
+from rl_jax.values import NotNegative
 
 
 @struct.dataclass
@@ -30,6 +32,10 @@ class Hindsight(Transform):
     with_goal: Callable[[jax.Array, jax.Array], jax.Array] = struct.field(pytree_node=False)
     reward: Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]] = struct.field(pytree_node=False)
     k: Any = 4.0
+
+    def init(self, key: Key, spec: Spec) -> PyTree:
+        check_numbers("hindsight's", self, k=NotNegative)
+        return ()
 
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
         key_step, key_goal, key_relabel = jax.random.split(context.key, 3)

@@ -8,7 +8,9 @@ from flax import struct
 
 from rl_jax.errors import RLJaxError
 from rl_jax.experience import Transform
-from rl_jax.types import Context, Metrics, PyTree, Rollout
+from rl_jax.given import check_numbers
+from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
+from rl_jax.values import Count, Share
 
 
 @struct.dataclass
@@ -33,6 +35,10 @@ class NStep(Transform):
     gamma: Any = 0.99
     n: int = struct.field(pytree_node=False, default=1)
     collapse: bool = struct.field(pytree_node=False, default=True)
+
+    def init(self, key: Key, spec: Spec) -> PyTree:
+        check_numbers("n_step's", self, gamma=Share, n=Count)
+        return ()
 
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
         mask = rollout.extras["mask"]

@@ -8,11 +8,13 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.errors import RLJaxError
+from rl_jax.given import check_numbers
 from rl_jax.ops import SumTree
 from rl_jax.replay.eligible import enter, no_values, renew, table_size
 from rl_jax.replay.ring import Added, Layout, Ring
 from rl_jax.replay.samplers import Draw
 from rl_jax.types import Context, PyTree, Rollout
+from rl_jax.values import NotNegative
 
 
 @struct.dataclass
@@ -47,15 +49,18 @@ def importance_weights(chances: jax.Array, exponent: jax.Array | float) -> jax.A
 
 #: No chance is larger, so that the sum over the largest buffer stays a number.
 LARGEST = 1e30
+#: No chance of a step that may be drawn is smaller: zero is for those that may not. The smallest normal ``float32``.
+LEAST = float(jnp.finfo(jnp.float32).tiny)
 
 
 def update_priorities(state: Priorities, indices: jax.Array, chances: jax.Array) -> Priorities:
     """Other ``chances`` ``[B]`` at ``indices`` ``[B]``. A zero stays: such a step may not be drawn, whoever asks for it.
 
-    A chance that is NaN or infinite is not taken: one such number would be in every sum from then on. Its step keeps what it had.
+    Nothing else becomes zero: a report that is no error at all, or whose power is below ``float32``, leaves :data:`LEAST`. A
+    chance that is NaN or infinite is not taken: one such number would be in every sum from then on. Its step keeps what it had.
     """
     present = state.tree.get(indices)
-    chances = jnp.where(jnp.isfinite(chances), jnp.minimum(chances, LARGEST), present)
+    chances = jnp.where(jnp.isfinite(chances), jnp.clip(chances, LEAST, LARGEST), present)
     chances = jnp.where(present > 0, chances.astype(jnp.float32), 0.0)
     largest = jnp.maximum(state.largest, jnp.max(chances))
     return state.replace(tree=state.tree.set(indices, chances), largest=largest)  # type: ignore[attr-defined]
@@ -87,7 +92,12 @@ class Prioritized:
     keep_scores: bool = struct.field(pytree_node=False, default=False)
 
     def init(self, layout: Layout) -> Priorities:
-        """Nothing can be drawn."""
+        """Nothing can be drawn.
+
+        Raises:
+            RLJaxError: a number is out of range.
+        """
+        check_numbers("Prioritized's", self, alpha=NotNegative, beta=NotNegative, beta_end=NotNegative, epsilon=NotNegative)
         waiting = () if self.score is None else no_values(layout, jnp.float32)
         return Priorities(SumTree.zeros(table_size(layout)), waiting, jnp.ones((), jnp.float32))
 
@@ -96,7 +106,7 @@ class Prioritized:
             return ((jnp.abs(priorities) + self.epsilon) ** self.alpha).astype(jnp.float32)
         # Zero to the power of zero would be one.
         usable = (priorities > 0) & jnp.isfinite(priorities)
-        return jnp.where(usable, jnp.minimum(priorities**self.alpha, LARGEST), 0.0).astype(jnp.float32)
+        return jnp.where(usable, jnp.clip(priorities**self.alpha, LEAST, LARGEST), 0.0).astype(jnp.float32)
 
     def add(
         self, state: Priorities, ring: Ring, layout: Layout, before: Added, rollout: Rollout, context: Context

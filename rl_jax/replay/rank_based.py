@@ -6,12 +6,14 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.given import check_numbers
 from rl_jax.ops import SumTree
 from rl_jax.replay.eligible import renew, table_size
 from rl_jax.replay.prioritized import Priorities, importance_weights, update_priorities
 from rl_jax.replay.ring import Added, Layout, Ring
 from rl_jax.replay.samplers import Draw
 from rl_jax.types import Context, PyTree, Rollout
+from rl_jax.values import NotNegative
 
 
 @struct.dataclass
@@ -33,11 +35,16 @@ class RankBased:
     beta: Any = 0.5
     beta_end: Any = 1.0
 
-    # A drawable step's priority is never zero: see `update`.
+    # A drawable step's priority is never zero: see `update_priorities`.
     certain = True
 
     def init(self, layout: Layout) -> Priorities:
-        """Nothing can be drawn."""
+        """Nothing can be drawn.
+
+        Raises:
+            RLJaxError: a number is out of range.
+        """
+        check_numbers("RankBased's", self, alpha=NotNegative, beta=NotNegative, beta_end=NotNegative)
         return Priorities(SumTree.zeros(table_size(layout)), (), jnp.ones((), jnp.float32))
 
     def add(
@@ -64,5 +71,4 @@ class RankBased:
 
     def update(self, state: Priorities, indices: jax.Array, priorities: jax.Array) -> PyTree:
         """The agent's new priorities ``[B]``. A step without any error keeps the smallest of all: only the others are zero."""
-        least = jnp.finfo(jnp.float32).tiny
-        return update_priorities(state, indices, jnp.maximum(jnp.abs(priorities), least))
+        return update_priorities(state, indices, jnp.abs(priorities))

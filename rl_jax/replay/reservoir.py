@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.errors import RLJaxError
 from rl_jax.experience import chain
+from rl_jax.given import check_numbers
 from rl_jax.ops import random_index
 from rl_jax.replay.batches import Plan, begin, check_kept, plan_of, transformed
 from rl_jax.types import Context, Key, PyTree, Rollout, Sample, Spec
+from rl_jax.values import Count
 
 _HALF = 0xFFFF
 
@@ -90,9 +91,7 @@ class Reservoir:
         Raises:
             RLJaxError: sizes that cannot be, or extras that rollouts do not have.
         """
-        for name in ("capacity", "batch_size"):
-            if not 0 < getattr(self, name) < 2**31:
-                raise RLJaxError(f"a reservoir's {name} must be at least 1 and below 2^31, not {getattr(self, name)}")
+        check_numbers("a reservoir's", self, capacity=Count, batch_size=Count)
         check_kept("reservoir", self.keep, spec.rollout)
         transforms = begin(self.transforms, key, spec)
         kept = jax.tree.map(lambda x: jnp.zeros((self.capacity, *x.shape[2:]), x.dtype), self._stored(spec.rollout))

@@ -1,14 +1,16 @@
 """Samplers: which trajectories of a ring are drawn."""
 
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Annotated, Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.given import check_numbers
 from rl_jax.ops import random_index
 from rl_jax.replay.ring import Added, Layout, Ring, row_of_age, starts
 from rl_jax.types import Context, PyTree, Rollout
+from rl_jax.values import Range
 
 
 class Draw(NamedTuple):
@@ -80,10 +82,19 @@ class Recent(Stateless):
     """Newer trajectories more often: the probability falls by ``decay`` from each possible first row to the next older one.
 
     Attributes:
-        decay: between 0 and 1, exclusive; towards 1 it becomes uniform.
+        decay: above 0 and up to 1, which is uniform.
     """
 
     decay: Any = 0.999
+
+    def init(self, layout: Layout) -> PyTree:
+        """Nothing is kept.
+
+        Raises:
+            RLJaxError: the decay is out of range.
+        """
+        check_numbers("Recent's", self, decay=Annotated[float, Range(1e-30, 1)])
+        return ()
 
     def draw(self, state: PyTree, ring: Ring, layout: Layout, number: int, context: Context) -> Draw:
         """``number`` first steps; their ages follow a geometric distribution, cut at the oldest row."""
@@ -91,7 +102,8 @@ class Recent(Stateless):
         youngest, count = starts(ring, layout)
         log_decay = jnp.log(jnp.asarray(self.decay, jnp.float32))
         # Inverse of the distribution function 1 - decay^k, scaled to end at `count`; expm1 and log1p keep it exact near 1.
-        u = jax.random.uniform(key_age, (number,), jnp.float32) * -jnp.expm1(count * log_decay)
-        k = jnp.floor(jnp.log1p(-u) / log_decay).astype(jnp.int32)
+        u = jax.random.uniform(key_age, (number,), jnp.float32)
+        falling = jnp.log1p(u * jnp.expm1(count * log_decay)) / log_decay
+        k = jnp.floor(jnp.where(log_decay < 0, falling, u * count)).astype(jnp.int32)
         row = row_of_age(ring, layout, youngest + jnp.clip(k, 0, jnp.maximum(count - 1, 0)) * layout.period)
         return Draw(row * layout.num_envs + random_index(key_env, (number,), layout.num_envs), None)

@@ -9,12 +9,14 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.errors import RLJaxError
+from rl_jax.given import check_numbers
 from rl_jax.ops import random_index
 from rl_jax.ops.sum_tree import FAN_OUT, after, pick, sums_before
 from rl_jax.replay.eligible import enter, no_values, renew, table_size
 from rl_jax.replay.ring import Added, Layout, Ring
 from rl_jax.replay.samplers import Draw
 from rl_jax.types import Context, PyTree, Rollout
+from rl_jax.values import Count
 
 
 @struct.dataclass
@@ -114,8 +116,7 @@ class StratifiedByTask:
 
     def init(self, layout: Layout) -> tuple[TaskTable, jax.Array]:
         """The table of tasks, and the tasks that wait for their trajectories to be whole."""
-        if self.num_tasks < 1:
-            raise RLJaxError(f"num_tasks must be at least 1, not {self.num_tasks}")
+        check_numbers("StratifiedByTask's", self, num_tasks=Count)
         return TaskTable.empty(table_size(layout), self.num_tasks), no_values(layout, jnp.int32)
 
     def add(self, state: PyTree, ring: Ring, layout: Layout, before: Added, rollout: Rollout, context: Context) -> PyTree:

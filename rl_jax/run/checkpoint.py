@@ -6,18 +6,20 @@ checkpoint is. A folder without a manifest was cut off by a kill and does not co
 anything is read from it. Every checkpoint but the one in use is optional: what is damaged is passed over, and said.
 """
 
+import math
 import os
 import shutil
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 from rl_jax.errors import RLJaxError
+from rl_jax.given import check_given
 from rl_jax.run import checkpoint_files as files
 from rl_jax.run import large_arrays
 from rl_jax.run.devices import put
@@ -26,6 +28,7 @@ from rl_jax.run.manifests import Damaged, Manifests, step_of
 from rl_jax.run.provenance import Provenance
 from rl_jax.run.stopping import say
 from rl_jax.types import PyTree
+from rl_jax.values import Range, short
 
 
 class Checkpoints:
@@ -65,8 +68,13 @@ class Checkpoints:
     def save(self, step: int, state: PyTree, score: float | None = None, scheduled: bool = True) -> None:
         """Write a checkpoint; when this returns it is whole on the disk, and older ones beyond ``keep`` are gone.
 
-        Of several processes, all call this and the first one writes. The run folder must be there.
+        Of several processes, all call this and the first one writes. The run folder must be there. A score that is NaN is none.
+
+        Raises:
+            RLJaxError: ``step`` is no number of steps, ``score`` no number, or the state holds what no checkpoint can keep.
         """
+        check_given("a checkpoint's step", step, Annotated[int, Range(0, 10**18 - 1)])
+        step, score = int(step), _number(score)
         flat = {name: plain(leaf) for name, leaf in flatten(state).items()}
         full = {name: leaf for name, leaf in flat.items() if leaf.size}  # orbax refuses empty ones
         if jax.process_index() == 0:
@@ -208,6 +216,15 @@ class Checkpoints:
         others = ", ".join(str(other) for other in self.steps() if other != step)
         fix = f"the others are {others}" if others else "there is no other one"
         return Damaged(f"checkpoint {self.path(step)} is damaged ({cause}); {fix}")
+
+
+def _number(score: Any) -> float | None:
+    """A score as JSON has it."""
+    try:
+        number = math.nan if score is None else float(score)
+    except (TypeError, ValueError):
+        raise RLJaxError(f"a checkpoint's score must be a number or None, not {short(score)}") from None
+    return None if math.isnan(number) else number
 
 
 def _remove(path: Path) -> None:

@@ -95,7 +95,7 @@ class RunFolder:
             if found is None:
                 raise RLJaxError(f"{self.path} has no whole checkpoint: all of {steps} are damaged")
             return found, checkpoints.restore(found, job.state_shape(), checked=True)
-        step = which if isinstance(which, int) else step_of(which)
+        step = step_of(str(which))
         if step is None:
             raise RLJaxError(f"--checkpoint takes last, best or a number of steps, not {short(which)}; there are {steps}")
         return step, checkpoints.restore(step, job.state_shape())

@@ -1,6 +1,7 @@
 """The leaves of a training state, as files and devices see them."""
 
 import hashlib
+import math
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ import numpy as np
 
 from rl_jax.errors import RLJaxError
 from rl_jax.types import PyTree
+from rl_jax.values import short
 
 
 def is_key(leaf: Any) -> bool:
@@ -34,7 +36,7 @@ def flatten(state: PyTree) -> dict[str, Any]:
     """Leaves by a name that keeps their order and says where they belong. Python's numbers become the arrays that jax makes of them.
 
     Raises:
-        RLJaxError: a leaf is neither an array nor a number.
+        RLJaxError: a leaf is neither an array nor a number, or one that a program could not hold.
     """
     leaves = jax.tree_util.tree_leaves_with_path(state)
     return {
@@ -44,15 +46,31 @@ def flatten(state: PyTree) -> dict[str, Any]:
 
 
 def _array(name: str, leaf: Any) -> Any:
-    if hasattr(leaf, "dtype"):
+    place = name or "its root"
+    if is_key(leaf):
         return leaf
-    try:
-        return jnp.asarray(leaf)
-    except TypeError:
+    array = leaf
+    if not hasattr(leaf, "dtype"):
+        try:
+            array = jnp.asarray(leaf)
+        except OverflowError:
+            array = None
+        except TypeError:
+            raise RLJaxError(
+                f"a training state holds a {type(leaf).__name__} at {place}, which no checkpoint can keep: "
+                f"make it an array, or a static field of its dataclass"
+            ) from None
+        if array is None or (isinstance(leaf, float) and math.isfinite(leaf) and not math.isfinite(float(array))):
+            raise RLJaxError(
+                f"a training state holds {short(leaf)} at {place}, which is beyond 32 bits: make it a smaller number"
+            )
+    kind = np.dtype(array.dtype)
+    if kind.kind in "OSUMm" or jax.dtypes.canonicalize_dtype(kind) != kind:
         raise RLJaxError(
-            f"a training state holds a {type(leaf).__name__} at {name or 'its root'}, which no checkpoint can keep: "
-            f"make it an array, or a static field of its dataclass"
-        ) from None
+            f"a training state holds {kind} at {place}, which a program could not read back: make it an array of jax.numpy, "
+            f"such as jnp.asarray(x, jnp.float32)"
+        )
+    return array
 
 
 def describe(flat: dict[str, Any]) -> dict[str, str]:

@@ -14,9 +14,11 @@ import numpy as np
 from flax import struct
 
 from rl_jax.envs.grid.darkroom import MOVES, Square
+from rl_jax.given import check_numbers
 from rl_jax.ops import random_index
 from rl_jax.spaces import Discrete, Space
 from rl_jax.types import Key, Step
+from rl_jax.values import Count
 
 
 @struct.dataclass
@@ -61,6 +63,7 @@ class DarkKeyDoor:
 
     def __post_init__(self) -> None:
         _ = self.room
+        check_numbers(f"{self.name}'s", self, terminate=bool, time_limit=Count | None)
 
     @property
     def room(self) -> Square:

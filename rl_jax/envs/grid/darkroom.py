@@ -6,17 +6,18 @@ https://github.com/corl-team/toy-meta-gym. The hard one is 17 x 17 and pays once
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from rl_jax.errors import RLJaxError
+from rl_jax.given import check_numbers
 from rl_jax.ops import random_index
 from rl_jax.spaces import Box, Discrete, Space
 from rl_jax.types import Key, Step
+from rl_jax.values import Count, Range
 
 MOVES = np.array([[0, 0], [-1, 0], [0, 1], [1, 0], [0, -1]], np.int32)
 """What the actions do to row and column: stay, up, right, down, left. Walls stop the agent."""
@@ -51,8 +52,7 @@ class Square:
     one_hot: bool
 
     def __post_init__(self) -> None:
-        if self.size < 2:
-            raise RLJaxError(f"a dark room needs a size of at least 2, not {self.size}")
+        check_numbers("a dark room's", self, size=Annotated[int, Range(2, 1000)], random_start=bool, one_hot=bool)
 
     @property
     def space(self) -> Box:
@@ -107,6 +107,7 @@ class Darkroom:
 
     def __post_init__(self) -> None:
         _ = self.room
+        check_numbers(f"{self.name}'s", self, once=bool, time_limit=Count | None)
 
     @property
     def room(self) -> Square:

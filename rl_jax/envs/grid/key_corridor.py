@@ -1,7 +1,7 @@
 """``grid/key-corridor``: rooms on both sides of a corridor, one of them locked, its key in another."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -9,9 +9,10 @@ import numpy as np
 
 from rl_jax.envs.grid.rooms import Rooms
 from rl_jax.envs.grid.world import CLOSED, FLOOR, GOAL, KEY, LOCKED, WALL, World, put
-from rl_jax.errors import RLJaxError
+from rl_jax.given import check_given
 from rl_jax.ops import random_index
 from rl_jax.types import Key
+from rl_jax.values import Range
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,8 @@ class KeyCorridor:
     size: int
 
     def __post_init__(self) -> None:
-        if self.length < 1:
-            raise RLJaxError(f"grid/key-corridor has at least 1 row of rooms, not {self.length}")
-        if self.size < 3:
-            raise RLJaxError(f"grid/key-corridor needs rooms of a size of at least 3, walls included, not {self.size}")
+        check_given("grid/key-corridor's rows", self.length, Annotated[int, Range(1, 100)])
+        check_given("grid/key-corridor's size (walls included)", self.size, Annotated[int, Range(3, 100)])
 
     @property
     def shape(self) -> tuple[int, int]:

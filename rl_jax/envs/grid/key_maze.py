@@ -6,7 +6,7 @@ Nothing is random but sticky actions, any state can be gone on from, and :meth:`
 
 import functools
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +16,10 @@ from flax import struct
 from rl_jax.envs.grid.rooms import check_view
 from rl_jax.envs.grid.world import EAST, FLOOR, GOAL, KEY, LOCKED, PLANES, WALL, World, act, ahead, on_goal, view
 from rl_jax.errors import RLJaxError
+from rl_jax.given import check_numbers
 from rl_jax.spaces import Box, Discrete, Space
 from rl_jax.types import Key, Step
+from rl_jax.values import Count, CountOrZero, Range, Share
 
 
 class Plan(NamedTuple):
@@ -152,11 +154,9 @@ class KeyMaze:
     def __post_init__(self) -> None:
         if self.view is not None:
             check_view(self.name, self.view)
-        if self.side < 2 or self.size < 4 or self.keys < 1 or self.seed < 0:
-            raise RLJaxError(
-                f"{self.name} needs a side of at least 2, a size of at least 4, at least 1 key and a seed of at least 0, "
-                f"not {self.side}, {self.size}, {self.keys} and {self.seed}"
-            )
+        rooms, sizes = Annotated[int, Range(2, 100)], Annotated[int, Range(4, 100)]
+        check_numbers(f"{self.name}'s", self, side=rooms, size=sizes, keys=Annotated[int, Range(1, 10_000)], seed=CountOrZero)
+        check_numbers(f"{self.name}'s", self, sticky=Share, time_limit=Count | None)
         _ = self.plan
 
     @property

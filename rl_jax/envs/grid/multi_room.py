@@ -3,7 +3,7 @@
 import functools
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +11,10 @@ import numpy as np
 
 from rl_jax.envs.grid.rooms import Rooms
 from rl_jax.envs.grid.world import CLOSED, FLOOR, GOAL, WALL, World, put
-from rl_jax.errors import RLJaxError
+from rl_jax.given import check_given
 from rl_jax.ops import random_index
 from rl_jax.types import Key
+from rl_jax.values import Range
 
 WALKS = 4096
 """How many ways of the rooms through the plane there are to choose from."""
@@ -56,10 +57,8 @@ class MultiRoom:
     size: int
 
     def __post_init__(self) -> None:
-        if not 2 <= self.length <= 16:
-            raise RLJaxError(f"grid/multi-room has 2 to 16 rooms, not {self.length}")
-        if self.size < 4:
-            raise RLJaxError(f"grid/multi-room needs rooms of a size of at least 4, walls included, not {self.size}")
+        check_given("grid/multi-room's rooms", self.length, Annotated[int, Range(2, 16)])
+        check_given("grid/multi-room's size (walls included)", self.size, Annotated[int, Range(4, 100)])
 
     @property
     def side(self) -> int:

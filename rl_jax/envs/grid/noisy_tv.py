@@ -5,15 +5,17 @@ for what it has not seen, is held by a source of randomness, the more so if it c
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rl_jax.errors import RLJaxError, UnsupportedSpace
+from rl_jax.errors import UnsupportedSpace
+from rl_jax.given import check_numbers
 from rl_jax.spaces import Box, Discrete, Space, describe
 from rl_jax.types import Environment, Key, PyTree, Step
+from rl_jax.values import Range
 
 
 class NoisyTVState(NamedTuple):
@@ -57,10 +59,10 @@ class NoisyTV:
                 f"{self.name} needs observations in a Box of bool, float32 or uint8, but those of {self.inner.name} are "
                 f"{describe(space)}"
             )
-        if self.action is not None and not 0 <= self.action < actions.n:
-            raise RLJaxError(f"{self.name}: action must lie between 0 and {actions.n - 1}, not {self.action}")
-        if self.size is not None and self.size < 1:
-            raise RLJaxError(f"{self.name}: size must be at least 1, not {self.size}")
+        choices = Annotated[int, Range(0, actions.n - 1)]
+        check_numbers(
+            f"{self.name}'s", self, action=choices | None, size=Annotated[int, Range(1, 1000)] | None, deterministic=bool
+        )
 
     @property
     def default_params(self) -> PyTree:

@@ -8,7 +8,7 @@ time limit for all tasks.
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +17,10 @@ from flax import struct
 
 from rl_jax.envs.grid.darkroom import MOVES
 from rl_jax.errors import RLJaxError
+from rl_jax.given import check_numbers
 from rl_jax.spaces import Discrete, Space
 from rl_jax.types import Key, Step
+from rl_jax.values import Count, Range
 
 
 @struct.dataclass
@@ -66,6 +68,7 @@ class Objects:
     name: str = "grid/objects"
 
     def __post_init__(self) -> None:
+        check_numbers(f"{self.name}'s", self, size=Annotated[int, Range(2, 1000)], objects=Count, time_limit=Count | None)
         if not 1 <= self.objects < self.size**2:
             raise RLJaxError(f"a room of size {self.size} holds from 1 to {self.size**2 - 1} objects, not {self.objects}")
 

@@ -1,7 +1,7 @@
 """Grid worlds whose map is drawn anew for each episode, from a number of contexts."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +10,11 @@ from flax import struct
 
 from rl_jax.envs.grid.world import PLANES, World, act, on_goal, view
 from rl_jax.errors import RLJaxError
+from rl_jax.given import check_given, check_numbers
 from rl_jax.ops import random_index
 from rl_jax.spaces import Box, Discrete, Space
 from rl_jax.types import Key, Step
+from rl_jax.values import Count, CountOrZero, Range
 
 FAMILY = np.uint32(0x67726964)
 """In the keys of all maps."""
@@ -83,9 +85,7 @@ class Rooms:
 
     def __post_init__(self) -> None:
         check_view(self.name, self.view)
-        for field, value in (("contexts", self.contexts), ("seed", self.seed)):
-            if not 0 <= value < 2**31:
-                raise RLJaxError(f"{self.name}: {field} must lie between 0 and 2^31 - 1, not {value}")
+        check_numbers(f"{self.name}'s", self, contexts=CountOrZero, seed=CountOrZero, idle=bool, time_limit=Count | None)
 
     @property
     def default_params(self) -> RoomsParams:
@@ -138,5 +138,6 @@ class Rooms:
 
 def check_view(name: str, size: int) -> None:
     """Raise unless ``size`` can be the side of a view."""
-    if size < 3 or size % 2 == 0:
-        raise RLJaxError(f"{name}: view must be an odd number of at least 3, since the agent is in the middle, not {size}")
+    check_given(f"{name}'s view", size, Annotated[int, Range(3, 99)])
+    if size % 2 == 0:
+        raise RLJaxError(f"{name}: view must be an odd number, since the agent is in the middle, not {size}")
