@@ -191,6 +191,22 @@ def test_killed_before_the_first_checkpoint(tmp_path, whole):
     assert_same_run(folder, outcome.result, whole(TINY))
 
 
+def test_killed_before_the_first_row(tmp_path, whole, monkeypatch):
+    """There is a first state, and no file of rows."""
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    folder = tmp_path / "run"
+    with monkeypatch.context() as context:
+        context.setattr("rl_jax.run.metrics.MetricsFile.log", killed)
+        assert call("train", "ppo", *TINY, "--out", folder, "--quiet").status == 128 + signal.SIGINT
+    assert Checkpoints(folder).steps() == [0] and not (folder / "metrics.jsonl").exists()
+    outcome = call("train", "ppo", "--resume", folder, "--quiet")
+    assert "warning" not in outcome.err
+    assert_same_run(folder, outcome.result, whole(TINY))
+
+
 def test_resuming_a_finished_run_changes_nothing(whole):
     folder, result = whole(TINY)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -203,10 +219,11 @@ def test_killed_between_the_last_checkpoint_and_the_result(tmp_path, whole):
     options = [*TINY, "--seed", "3"]
     folder = tmp_path / "run"
     first = call("train", "ppo", *options, "--out", folder, "--quiet").result
-    for name in ("result.json", "curve.png"):
+    for name in ("result.json", "curve.png", "metrics.jsonl"):
         (folder / name).unlink()
     outcome = call("train", "ppo", "--resume", folder, "--quiet")
     assert outcome.result["steps_per_second"] is None  # nothing was trained
+    assert "lacks 32 of the 32 rows" in outcome.err  # and the run goes on without them
     for name in ("params_sha256", "eval_return_mean", "steps"):
         assert outcome.result[name] == first[name]
     assert (folder / "result.json").exists() and (folder / "curve.png").exists()

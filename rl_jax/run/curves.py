@@ -31,7 +31,7 @@ def curve_from_rows(rows: Sequence[dict[str, Any]], key: str = "episode/return")
     """The curve of one quantity out of the rows of a metrics file, whatever their order.
 
     Args:
-        rows: with ``steps``, ``seed`` (0 if absent) and ``key``; rows without ``key`` are passed over.
+        rows: with ``steps``, ``seed`` (0 if absent) and ``key``. A run none of whose rows has ``key`` is there, without a value.
         key: the quantity.
 
     Raises:
@@ -43,13 +43,27 @@ def curve_from_rows(rows: Sequence[dict[str, Any]], key: str = "episode/return")
         names = sorted(numbers)
         raise RLJaxError(f"no metric {short(key)} in this run: choose one of {', '.join(names) or '(there are none yet)'}")
     steps, column = np.unique([row["steps"] for row in chosen], return_inverse=True)
-    # By number where rows have one: the seeds of a sweep's settings are the same.
-    who = [(row.get("run", 0), row.get("seed", 0)) for row in rows]
-    runs = {each: i for i, each in enumerate(sorted({(row.get("run", 0), row.get("seed", 0)) for row in chosen}, key=str))}
+    runs, failed = _runs(rows)
     returns = np.full((len(runs), len(steps)), np.nan)
-    returns[[runs[row.get("run", 0), row.get("seed", 0)] for row in chosen], column] = [float(row[key]) for row in chosen]
-    failed = sorted({runs[each] for each, row in zip(who, rows, strict=True) if "failed" in row and each in runs})
-    return Curve(steps, returns, tuple(failed))
+    returns[[runs[_who(row)] for row in chosen], column] = [float(row[key]) for row in chosen]
+    return Curve(steps, returns, failed)
+
+
+def empty_curve(rows: Sequence[dict[str, Any]]) -> Curve:
+    """The curve of runs of which nothing was measured: one point without a value, at step 0."""
+    runs, failed = _runs(rows)
+    return Curve(np.zeros(1), np.full((max(1, len(runs)), 1), np.nan), failed)
+
+
+def _who(row: dict[str, Any]) -> tuple[Any, Any]:
+    """Whose a row is: by number where it has one, as the seeds of a sweep's settings are the same."""
+    return row.get("run", 0), row.get("seed", 0)
+
+
+def _runs(rows: Sequence[dict[str, Any]]) -> tuple[dict[tuple[Any, Any], int], tuple[int, ...]]:
+    """The runs that any row is of, numbered, whatever was measured of them; and which of them failed."""
+    runs = {each: i for i, each in enumerate(sorted({_who(row) for row in rows}, key=str))}
+    return runs, tuple(sorted({runs[_who(row)] for row in rows if "failed" in row}))
 
 
 def check_statistic(name: str) -> None:

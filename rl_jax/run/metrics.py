@@ -91,6 +91,10 @@ class MetricsFile:
         """All rows; see :func:`read`."""
         return read(self.path)
 
+    def rows(self) -> list[Row]:
+        """All rows; none if there is no file, as before the first row."""
+        return self.read() if self.path.exists() else []
+
 
 def read(path: str | os.PathLike[str]) -> list[Row]:
     """The rows of a metrics file, ``null`` as NaN; a half-written last line is left out.

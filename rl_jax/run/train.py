@@ -17,7 +17,7 @@ from rl_jax.run import distributed
 from rl_jax.run.budget import plan as evaluation_budget
 from rl_jax.run.checkpoint import Checkpoints
 from rl_jax.run.config import load, write_json
-from rl_jax.run.curves import curve_from_rows
+from rl_jax.run.curves import curve_from_rows, empty_curve
 from rl_jax.run.evaluating import Evaluator
 from rl_jax.run.identity import settings_of
 from rl_jax.run.job import Job
@@ -26,7 +26,6 @@ from rl_jax.run.loggers import TensorBoardLogger, WandbLogger
 from rl_jax.run.memory import replay_text
 from rl_jax.run.metadata import device_text
 from rl_jax.run.metrics import Logger, MetricsFile
-from rl_jax.run.metrics import read as read_rows
 from rl_jax.run.options import RunOptions
 from rl_jax.run.outcome import Failures, add_scores, evaluation_text, rows_of, summarise
 from rl_jax.run.ownership import Owned
@@ -84,7 +83,7 @@ def train(
         with progress.busy("compiling the training program"):
             job.compile(fresh=state is None)
     progress.note(f"compiled in {job.seconds_compile:.1f} s; run folder {folder}")
-    failures = Failures(labels, read_rows(owned.place / "metrics.jsonl") if state is not None else ())
+    failures = Failures(labels, MetricsFile(owned.place / "metrics.jsonl").rows() if state is not None else ())
     start = time.perf_counter()
     with graceful() as stop, progress, _disk_errors(folder, checkpoints):
         evaluator = Evaluator(job, budget, failures, progress, stop, edges[-1])
@@ -177,7 +176,7 @@ def _loggers(
         return []
     metrics_file = MetricsFile(owned.place / "metrics.jsonl")
     found, expected = metrics_file.truncate_after(done), plan.expected(done // per_update)
-    ends = [row["steps"] for row in metrics_file.read() if "failed" in row] if found else []
+    ends = [row["steps"] for row in metrics_file.rows() if "failed" in row]
     due = {edge * per_update: runs - sum(end < edge * per_update for end in ends) for edge in expected}
     if missing := sum(max(0, number - found.count(steps)) for steps, number in due.items()):
         total = sum(due.values())
@@ -201,10 +200,10 @@ def plot_run(folder: str | os.PathLike[str], title: str) -> Path:
     from rl_jax.run.plots import learning_curve  # matplotlib takes as long to import as jax: not before the first step
 
     folder = Path(folder)
-    rows = MetricsFile(folder / "metrics.jsonl").read()
-    evaluated = [row for row in rows if "eval/return" in row]
-    evaluation = curve_from_rows(evaluated, "eval/return") if evaluated else None
-    drawn = learning_curve(folder / ".curve.png", curve_from_rows(rows), title, evaluation)
+    rows = MetricsFile(folder / "metrics.jsonl").rows()
+    evaluation = curve_from_rows(rows, "eval/return") if any("eval/return" in row for row in rows) else None
+    training = curve_from_rows(rows) if any("episode/return" in row for row in rows) else empty_curve(rows)
+    drawn = learning_curve(folder / ".curve.png", training, title, evaluation)
     return drawn.replace(folder / "curve.png")  # whole or not there: a resumed run draws what is missing
 
 
