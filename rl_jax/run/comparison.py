@@ -3,12 +3,10 @@
 import json
 from typing import Any
 
-import numpy as np
-
 from rl_jax.agents import CONFIGS
 from rl_jax.errors import RLJaxError
 from rl_jax.run import config
-from rl_jax.run.curves import Curve, curve_from_rows
+from rl_jax.run.curves import Curve, curve_from_rows, empty_curve
 from rl_jax.run.failures import writing
 from rl_jax.run.folder import RunFolder
 from rl_jax.run.identity import settings_of
@@ -16,6 +14,9 @@ from rl_jax.run.metrics import Row
 from rl_jax.run.options import IDENTITY
 from rl_jax.run.ownership import check_writable
 from rl_jax.run.parse import sweepable
+
+#: What every run measures sooner or later.
+ALWAYS = ("episode/return", "eval/return")
 
 
 def plot(given: Any) -> None:
@@ -42,20 +43,22 @@ def plot(given: Any) -> None:
         for row in folder.rows():
             label = json.dumps([folder.agent, identity, {**alone, **settings_of(row, varied)}])
             groups.setdefault(label, []).append({**row, "run": 0, "seed": f"{folder.path}/{row.get('seed')}"})
+    everything = [row for rows in groups.values() for row in rows]
+    # A run that failed soon has none of it; where no run has it, and not every run would, it is no metric.
+    if not everything or (given.metric not in ALWAYS and not any(given.metric in row for row in everything)):
+        curve_from_rows(everything, given.metric)  # says what there is
     curves = {label: _curve(rows, given.metric) for label, rows in zip(_labels(list(groups)), groups.values(), strict=True)}
-    if not any(np.size(curve.returns) for curve in curves.values()):
-        curve_from_rows([row for rows in groups.values() for row in rows], given.metric)  # says what there is
     label = "return" if given.metric == "episode/return" else given.metric
     with writing(given.out):
         print(compare_curves(given.out, curves, given.statistic, ylabel=label))
 
 
 def _curve(rows: list[Row], metric: str) -> Curve:
-    """The curve of some runs; an empty one where all failed before their first row."""
-    if any(metric in row for row in rows) or not all("failed" in row for row in rows):
+    """The curve of some runs; an empty one where all failed before the metric was measured."""
+    if any(metric in row for row in rows):
         return curve_from_rows(rows, metric)
-    runs = len({row["seed"] for row in rows})
-    return Curve(np.zeros(1), np.full((runs, 1), np.nan), tuple(range(runs)))
+    empty = empty_curve(rows)
+    return empty if len(empty.failed) == len(empty.returns) else curve_from_rows(rows, metric)
 
 
 def _labels(groups: list[str]) -> list[str]:
