@@ -11,7 +11,7 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import pytest
-from running import TINY, call, failed, start, wait
+from running import TINY, call, failed, rows, start, wait
 from toy import Clock
 
 from rl_jax.agents import PPOConfig
@@ -463,6 +463,10 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
     assert 0 < kept <= 4736 and str(Checkpoints(folder).path(kept)) in line
     outcome = call("evaluate", folder, "--episodes", 2)
     assert outcome.status == 0 and outcome.result["steps"] == kept
+    # The last run to fail is marked too, once, however often it is tried again.
+    assert failed(call("train", "ppo", "--resume", folder, "--quiet"), "train step 37") == line
+    marked = [row for row in rows(folder) if "failed" in row]
+    assert [(row["seed"], row["steps"]) for row in marked] == [(0, 4736)] and "reward/mean" in marked[0]["failed"]
 
 
 def test_a_full_disk_leaves_earlier_checkpoints(tmp_path, monkeypatch):

@@ -86,6 +86,14 @@ def test_truncate_after(tmp_path: Path) -> None:
     assert file.truncate_after(0) == []
 
 
+def test_a_failure_in_the_train_step_after_a_checkpoint_is_met_again(tmp_path: Path) -> None:
+    file = MetricsFile(tmp_path / "m.jsonl")
+    failed = [{"steps": steps, "seed": 1, "failed": "NaN"} for steps in (1, 2)]
+    file.log([*rows(1, 2), *failed])
+    assert file.truncate_after(2) == [1, 2]
+    assert file.read() == [*rows(1, 2), failed[0]]
+
+
 def test_kill_while_truncating_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = MetricsFile(tmp_path / "m.jsonl")
     file.log(rows(1, 2))

@@ -63,19 +63,21 @@ class MetricsFile:
     def truncate_after(self, steps: int) -> list[int]:
         """Forget rows beyond ``steps``, as a run resumed from a checkpoint at ``steps`` will measure them again.
 
-        Rows without ``steps`` stay; lines
-        that cannot be read go.
+        So will they be of the failure of a run at ``steps`` itself: it came in the train step after them. Rows without ``steps``
+        stay; lines that cannot be read go.
 
         Returns:
-            ``steps`` of each row that is left and has them.
+            ``steps`` of each row of measurements that is left and has them.
         """
         self._begun = True
         if not self.path.exists():
             return []
         rows = _parse(self.path.read_bytes(), self.path, strict=False)[0]
-        kept = [row for row in rows if not row.get("steps", steps) > steps]
+        kept = [
+            row for row in rows if "steps" not in row or row["steps"] < steps or (row["steps"] == steps and "failed" not in row)
+        ]
         self.replace(kept)
-        return [row["steps"] for row in kept if "steps" in row]
+        return [row["steps"] for row in kept if "steps" in row and "failed" not in row]
 
     def replace(self, rows: Sequence[Row]) -> None:
         """Write the file anew, in one piece: a kill leaves either the old or the new one."""

@@ -28,7 +28,7 @@ class Failures:
     """
 
     def __init__(self, labels: Sequence[Row], rows: Sequence[Row] = ()):
-        self.labels, self.found = labels, dict[int, Row]()
+        self.labels, self.found, self._fix = labels, dict[int, Row](), "start anew with another --out"
         for row in rows:
             if "failed" in row:
                 run = next(i for i, label in enumerate(labels) if label.items() <= row.items())
@@ -39,7 +39,7 @@ class Failures:
         """``[B]``."""
         return np.isin(np.arange(len(self.labels)), list(self.found))
 
-    def look(self, state: PyTree, metrics: dict[str, np.ndarray], update: int, steps_per_update: int, kept: str) -> list[Row]:
+    def look(self, state: PyTree, metrics: dict[str, np.ndarray], update: int, steps_per_update: int) -> list[Row]:
         """Note which runs failed just now, and return a row for each.
 
         Args:
@@ -47,30 +47,40 @@ class Failures:
             metrics: of these train steps.
             update: the number of the first of them.
             steps_per_update: environment steps of one.
-            kept: where the last good state is, in words.
-
-        Raises:
-            NonFinite: none is left.
         """
         new = [int(run) for run in np.flatnonzero(metrics["failed"].astype(bool) & ~self.frozen)]
         for run in new:
             at = update + max(0, int(metrics["nonfinite_update"][run]))
-            reason, fix = _reason(state, metrics, run)
+            reason, self._fix = _reason(state, metrics, run)
             text = f"NaN or infinity in {reason} at train step {at}"
             self.found[run] = {**self.labels[run], "steps": at * steps_per_update, "reason": text}
-            if len(self.found) == len(self.labels):
-                who = ", ".join(f"{name} {value}" for name, value in self.labels[run].items())
-                all_of = "" if len(self.labels) == 1 else f"; all {len(self.labels)} runs have failed"
-                raise NonFinite(
-                    f"NaN or infinity in {reason} ({who}) at train step {at} (environment step {at * steps_per_update}){all_of}; "
-                    f"{kept}: {fix}"
-                )
         return [{"steps": self.found[run]["steps"], **self.labels[run], "failed": self.found[run]["reason"]} for run in new]
+
+    def check(self, kept: str) -> None:
+        """End when no run is left.
+
+        Args:
+            kept: where the last good state is, in words.
+
+        Raises:
+            NonFinite: all have failed; it names the last of them.
+        """
+        if self.frozen.all():
+            last = list(self.found.values())[-1]
+            who = ", ".join(f"{name} {value}" for name, value in last.items() if name not in ("steps", "reason"))
+            all_of = "" if len(self.labels) == 1 else f"; all {len(self.labels)} runs have failed"
+            raise NonFinite(f"{last['reason']} (environment step {last['steps']}) of {who}{all_of}; {kept}: {self._fix}")
+
+
+def failed_run(one: Row) -> str:
+    """A failed run and why, in words; from a row of metrics or an entry of a result."""
+    name = run_name({name: value for name, value in one.items() if name not in ("steps", "reason", "failed")})
+    return f"{name}: {one.get('reason', one.get('failed'))}"
 
 
 def failed_text(failed: Sequence[Row], runs: int) -> str:
     """Which of so many runs failed, in words."""
-    each = [f"{run_name({k: v for k, v in one.items() if k not in ('steps', 'reason')})}: {one['reason']}" for one in failed]
+    each = [failed_run(one) for one in failed]
     more = f"; and {len(each) - 3} more" if len(each) > 3 else ""
     return f"{len(each)} of {runs} runs failed ({'; '.join(each[:3])}{more}); the others are whole"
 

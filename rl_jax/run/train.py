@@ -27,7 +27,7 @@ from rl_jax.run.memory import replay_text
 from rl_jax.run.metadata import device_text
 from rl_jax.run.metrics import Logger, MetricsFile
 from rl_jax.run.options import RunOptions
-from rl_jax.run.outcome import Failures, add_scores, evaluation_text, rows_of, summarise
+from rl_jax.run.outcome import Failures, add_scores, evaluation_text, failed_run, rows_of, summarise
 from rl_jax.run.ownership import Owned
 from rl_jax.run.plan import Plan, Timer, with_length
 from rl_jax.run.progress import Progress, human_count, human_time
@@ -149,15 +149,19 @@ def _loop(
         # Asked once: a signal from here on is obeyed after the checkpoint, or after the next row. All processes end together.
         stopped_by = saver.asked()
         saving = saver.due() or end in plan.saves or stopped_by is not None
-        failed = failures.look(state, metrics, begin, per_update, saver.kept())
+        failed = failures.look(state, metrics, begin, per_update)
         rate = runs * (end - begin) * per_update / seconds
         rows = rows_of(labels, metrics, end * per_update, time.perf_counter() - start, rate, failures.frozen)
-        evaluated = end in plan.saves and stopped_by is None and evaluator.evaluate(state, end) is not None
+        due = end in plan.saves and stopped_by is None and bool(rows)
+        evaluated = due and evaluator.evaluate(state, end) is not None
         if evaluated and evaluator.scores is not None:
             add_scores(rows, evaluator.scores, failures.frozen)
         saver.owned.check()
         for logger in loggers:
             logger.log([*rows, *failed])
+        failures.check(saver.kept())
+        for row in failed:
+            progress.note(f"{failed_run(row)}; the others go on")
         if saving:
             saver.save(end, state, evaluator.score() if evaluated else None, scheduled=evaluated)
             stopped_by = saver.asked()
