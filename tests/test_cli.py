@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -161,6 +162,19 @@ def test_plot(run, swept, tmp_path):
     assert outcome.status == 0, outcome.err
     assert outcome.out.strip() == str(tmp_path / "curves.png")
     assert Image.open(tmp_path / "curves.png").size[0] > 300
+
+
+def test_what_is_damaged_or_another_runs_is_no_seed_of_a_plot(run, swept, tmp_path, monkeypatch):
+    """A row of an unknown seed, and one that cannot be drawn."""
+    drawn = []
+    monkeypatch.setattr("rl_jax.run.plots.compare_curves", lambda out, curves, *_, **__: drawn.append(curves))
+    bad = '{"steps": 99, "seed": 77, "failed": "NaN"}\n{"steps": null, "seed": 0}\n'
+    for number, folder in enumerate((run[0], swept[0])):
+        copy = shutil.copytree(folder, tmp_path / str(number))
+        (copy / "metrics.jsonl").write_text((copy / "metrics.jsonl").read_text() + bad)
+        outcome = call("plot", copy, "--out", tmp_path / "x.png")
+        assert outcome.status == 0 and "and 1 more: left out" in outcome.err
+    assert [(len(curve.returns), curve.failed) for curves in drawn for curve in curves.values()] == [(1, ()), *[(2, ())] * 4]
 
 
 def test_list():

@@ -237,6 +237,8 @@ def test_a_sweep_is_resumed(tmp_path):
     checkpoints = Checkpoints(folder)
     checkpoints.discard_after(checkpoints.steps()[-2])
     (folder / "result.json").unlink()
+    with open(folder / "metrics.jsonl", "a") as file:  # none of these is a row of it
+        file.write('{"steps": 64, "seed": 5, "failed": "NaN"}\n{"steps": [1]}\n{"failed": null}\n')
     outcome = call("sweep", "ppo", "--resume", folder, "--quiet")
     assert outcome.status == 0, outcome.err
     assert outcome.result["params_sha256"] == whole["params_sha256"]

@@ -23,6 +23,7 @@ from rl_jax.run.budget import plan as evaluation_budget
 from rl_jax.run.evaluating import FINAL_EVALUATION
 from rl_jax.run.failures import writing
 from rl_jax.run.folder import RunFolder
+from rl_jax.run.identity import run_labels
 from rl_jax.run.job import Job
 from rl_jax.run.leaves import digest
 from rl_jax.run.loggers import TENSORBOARD, WANDB
@@ -80,7 +81,7 @@ def train(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     with run_folder("train", agent, options, values) as owned, writing(owned.path):
         summary = result_of(owned, job.updates * job.trainer.steps_per_update, options)
         if summary is None:
-            summary = run_job(job, owned, options, title, [{"seed": seed} for seed in seeds], bool(options.resume))
+            summary = run_job(job, owned, options, title, run_labels(seeds), bool(options.resume))
             summary = {"env": options.env, "agent": agent, **summary}
             if distributed.first():
                 finish(owned.path, summary, title, options.quiet)
@@ -109,8 +110,7 @@ def sweep(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     with run_folder("sweep", agent, options, values) as owned, writing(owned.path):
         summary = result_of(owned, job.updates * job.trainer.steps_per_update, options)
         if summary is None:
-            numbered = [{"run": i, **label} for i, label in enumerate(labels)]
-            summary = run_job(job, owned, options, title, numbered, bool(options.resume))
+            summary = run_job(job, owned, options, title, labels, bool(options.resume))
             if distributed.first():
                 table = report(owned.path, varied, labels, summary["eval_returns"], title, options.quiet)
                 summary = {"env": options.env, "agent": agent, **summary, "table": table}

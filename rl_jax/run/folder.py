@@ -11,11 +11,13 @@ from rl_jax.run import config
 from rl_jax.run.begin import set_precision
 from rl_jax.run.budget import plan as evaluation_budget
 from rl_jax.run.checkpoint import Checkpoints
+from rl_jax.run.identity import run_labels
 from rl_jax.run.job import Job
 from rl_jax.run.manifests import step_of
 from rl_jax.run.metrics import MetricsFile, Row
 from rl_jax.run.options import RunOptions
 from rl_jax.run.ownership import identity, unreplaced
+from rl_jax.run.parse import sweepable
 from rl_jax.run.provenance import Provenance
 from rl_jax.types import PyTree
 from rl_jax.values import short
@@ -73,7 +75,17 @@ class RunFolder:
             RLJaxError: there is none, or a line of it cannot be read.
         """
         with unreplaced(self.path, self.identity):
-            return MetricsFile(self.path / "metrics.jsonl").read()
+            return MetricsFile(self.path / "metrics.jsonl", self.labels()).read()
+
+    def labels(self) -> list[Row]:
+        """What tells the folder's runs apart, see :func:`rl_jax.run.identity.run_labels`."""
+        o, grid = self.options, None
+        if self.command == "sweep":
+            swept = {
+                name: self.hyperparameters[name] for name in sweepable(CONFIGS[self.agent]) if name in self.hyperparameters
+            }
+            grid = {name: values if isinstance(values, list) else [values] for name, values in swept.items()}
+        return run_labels(range(o.seed, o.seed + o.seeds), grid)
 
     def state(self, job: Job, which: str | int) -> tuple[int, PyTree]:
         """A checkpoint's steps and state; ``which`` is ``last``, ``best`` (whole ones; what is damaged is said) or a number of steps.

@@ -16,6 +16,7 @@ from rl_jax.errors import RLJaxError
 from rl_jax.run import stats
 from rl_jax.run.budget import plan as evaluation_budget
 from rl_jax.run.config import check_learns, make_env, make_trainer
+from rl_jax.run.identity import run_labels
 from rl_jax.run.intervals import interval_text
 from rl_jax.run.job import Job
 from rl_jax.run.memory import check_memory
@@ -64,12 +65,8 @@ def sweep_job(base: Any, grid: dict[str, tuple[float, ...]], options: RunOptions
     check_learns(first, options)
     episodes = evaluation_budget(first, options).episodes
     check_memory(first, runs, episodes)
-    trainers, seeds, labels = [], [], []
-    for point, configuration in settings(base, grid):
-        trainers.append(make_trainer(configuration, options, env))
-        for seed in range(options.seed, options.seed + options.seeds):
-            seeds.append(seed)
-            labels.append({"seed": seed, **{name: value for name, value in point.items() if len(grid[name]) > 1}})
+    trainers = [make_trainer(configuration, options, env) for _, configuration in settings(base, grid)]
+    labels = run_labels(range(options.seed, options.seed + options.seeds), grid)
 
     def stack(*leaves: Any) -> jax.Array:
         """One number or array of each setting, repeated for its seeds. Stays of a weak type if it was."""
@@ -80,6 +77,7 @@ def sweep_job(base: Any, grid: dict[str, tuple[float, ...]], options: RunOptions
 
     # Numbers only: what differs in shape or branch would be another program, and the tree structures would differ.
     stacked = jax.tree.map(stack, *trainers)
+    seeds = [label["seed"] for label in labels]
     return Job(stacked, seeds, options.steps, episodes, batched=True, prng=options.prng), labels
 
 

@@ -19,6 +19,7 @@ from rl_jax.run.checkpoint import Checkpoints
 from rl_jax.run.config import load, write_json
 from rl_jax.run.curves import curve_from_rows, empty_curve
 from rl_jax.run.evaluating import Evaluator
+from rl_jax.run.folder import RunFolder
 from rl_jax.run.identity import settings_of
 from rl_jax.run.job import Job
 from rl_jax.run.leaves import digest
@@ -72,7 +73,7 @@ def train(
     first_update = done // per_update
     if len(plan.planned) > 1 and state is not None:
         state = with_length(job, state, plan.length(first_update))
-    loggers = _loggers(owned, options, title, done if state is not None else -1, plan, per_update, runs, labels[0])
+    loggers = _loggers(owned, options, title, done if state is not None else -1, plan, per_update, labels)
     progress = Progress(job.updates * per_update, options.quiet or not loggers, start_steps=done, runs=runs)
     budget = evaluation_budget(job.trainer, options)
     for text in filter(
@@ -83,7 +84,7 @@ def train(
         with progress.busy("compiling the training program"):
             job.compile(fresh=state is None)
     progress.note(f"compiled in {job.seconds_compile:.1f} s; run folder {folder}")
-    failures = Failures(labels, MetricsFile(owned.place / "metrics.jsonl").rows() if state is not None else ())
+    failures = Failures(labels, MetricsFile(owned.place / "metrics.jsonl", labels).rows() if state is not None else ())
     start = time.perf_counter()
     with graceful() as stop, progress, _disk_errors(folder, checkpoints):
         evaluator = Evaluator(job, budget, failures, progress, stop, edges[-1])
@@ -173,12 +174,12 @@ def _loop(
 
 
 def _loggers(
-    owned: Owned, options: RunOptions, title: str, done: int, plan: Plan, per_update: int, runs: int, label: dict[str, Any]
+    owned: Owned, options: RunOptions, title: str, done: int, plan: Plan, per_update: int, labels: list[dict[str, Any]]
 ) -> list[Logger]:
     """Where rows of metrics go, from the step ``done`` on; nowhere in any process but the first. Rows that are missing are said."""
     if not distributed.first():
         return []
-    metrics_file = MetricsFile(owned.place / "metrics.jsonl")
+    metrics_file, runs = MetricsFile(owned.place / "metrics.jsonl", labels), len(labels)
     found, expected = metrics_file.truncate_after(done), plan.expected(done // per_update)
     ends = [row["steps"] for row in metrics_file.rows() if "failed" in row]
     due = {edge * per_update: runs - sum(end < edge * per_update for end in ends) for edge in expected}
@@ -191,7 +192,7 @@ def _loggers(
     loggers: list[Logger] = [metrics_file]
     content = load(owned.place / "config.json")
     shown = {**content["run"], **content["hyperparameters"], "agent": content["agent"], "title": title}
-    varied = list(settings_of(label))
+    varied = list(settings_of(labels[0]))
     if options.tensorboard:
         loggers.append(TensorBoardLogger(owned.place / "tensorboard", max(done, 0) or None, shown, varied))
     if options.wandb:
@@ -204,7 +205,7 @@ def plot_run(folder: str | os.PathLike[str], title: str) -> Path:
     from rl_jax.run.plots import learning_curve  # matplotlib takes as long to import as jax: not before the first step
 
     folder = Path(folder)
-    rows = MetricsFile(folder / "metrics.jsonl").rows()
+    rows = MetricsFile(folder / "metrics.jsonl", RunFolder.open(folder).labels()).rows()
     evaluation = curve_from_rows(rows, "eval/return") if any("eval/return" in row for row in rows) else None
     training = curve_from_rows(rows) if any("episode/return" in row for row in rows) else empty_curve(rows)
     drawn = learning_curve(folder / ".curve.png", training, title, evaluation)
