@@ -92,6 +92,17 @@ def test_several_seeds(tmp_path):
     found = rows(tmp_path / "seeds")
     assert [(row["steps"], row["seed"]) for row in found[:4]] == [(128, 7), (128, 8), (128, 9), (256, 7)]
     assert len({row["loss/value"] for row in found[:3]}) == 3
+    # A run that had failed before the checkpoint is none of those that are evaluated.
+    with open(tmp_path / "seeds" / "metrics.jsonl", "a") as file:
+        file.write('{"steps": 1000, "seed": 8, "failed": "NaN"}\n')
+    evaluated = call("evaluate", tmp_path / "seeds", "--episodes", 4)
+    assert evaluated.status == 0 and "1 of 3 runs failed (seed_8: NaN)" in evaluated.err
+    assert evaluated.result["failed"] == [{"seed": 8, "steps": 1000, "reason": "NaN"}]
+    first, none, last = evaluated.result["eval_returns"]
+    assert (
+        none is None and evaluated.result["eval_return_mean"] == (first + last) / 2 and evaluated.result["eval_episodes"] == 8
+    )
+    assert [list(RunFolder.open(tmp_path / "seeds").failures(step).found) for step in (1000, 1001)] == [[], [1]]
 
 
 def test_sweep(swept):

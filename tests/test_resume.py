@@ -99,11 +99,11 @@ def assert_same_run(
     folder,
     result,
     whole,
-    seconds=("seconds_compile", "seconds_train", "seconds_eval", "seconds_run", "steps_per_second", "out"),
+    own=("seconds_compile", "seconds_train", "seconds_eval", "seconds_run", "steps_per_second", "out", "id", "sha256"),
 ):
-    """The result, the metrics and the saved result are those of the whole run."""
+    """The result, the metrics and the saved result are those of the whole run, but for what each has of its own."""
     reference, wanted = whole
-    for name in wanted.keys() - set(seconds):
+    for name in wanted.keys() - set(own):
         assert result[name] == wanted[name], name
     assert rows(folder) == rows(reference)
     assert json.loads((folder / "result.json").read_text())["params_sha256"] == wanted["params_sha256"]

@@ -1,5 +1,6 @@
 """What a run folder says about itself, and how its program is built again."""
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 from rl_jax.agents import CONFIGS
 from rl_jax.errors import RLJaxError
-from rl_jax.run import config
+from rl_jax.run import config, results
 from rl_jax.run.begin import set_precision
 from rl_jax.run.budget import plan as evaluation_budget
 from rl_jax.run.checkpoint import Checkpoints
@@ -16,6 +17,7 @@ from rl_jax.run.job import Job
 from rl_jax.run.manifests import step_of
 from rl_jax.run.metrics import MetricsFile, Row
 from rl_jax.run.options import RunOptions
+from rl_jax.run.outcome import Failures
 from rl_jax.run.ownership import identity, unreplaced
 from rl_jax.run.parse import sweepable
 from rl_jax.run.provenance import Provenance
@@ -86,6 +88,15 @@ class RunFolder:
             }
             grid = {name: values if isinstance(values, list) else [values] for name, values in swept.items()}
         return run_labels(range(o.seed, o.seed + o.seeds), grid)
+
+    def failures(self, step: int) -> Failures:
+        """Which runs had failed before the checkpoint of ``step`` environment steps: by their rows, and by the result."""
+        labels = self.labels()
+        with unreplaced(self.path, self.identity):
+            rows = MetricsFile(self.path / "metrics.jsonl", labels).rows()
+            with contextlib.suppress(FileNotFoundError, results.Unfit):  # then the rows alone say it
+                rows += [{**one, "failed": one["reason"]} for one in results.read(self.path)["failed"]]
+        return Failures(labels, [row for row in rows if "failed" in row and row["steps"] < step])
 
     def state(self, job: Job, which: str | int) -> tuple[int, PyTree]:
         """A checkpoint's steps and state; ``which`` is ``last``, ``best`` (whole ones; what is damaged is said) or a number of steps.

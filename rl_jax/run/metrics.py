@@ -102,8 +102,10 @@ class MetricsFile:
         return read(self.path, self._labels)
 
     def rows(self) -> list[Row]:
-        """All rows; none if there is no file, as before the first row."""
-        return self.read() if self.path.exists() else []
+        """All that are rows; none if there is no file, as before the first one. What cannot be read is left out like other damage."""
+        if not self.path.exists():
+            return []
+        return _parse(self.path.read_bytes(), self.path, self._labels, strict=False).said(self.path)
 
 
 def read(path: str | os.PathLike[str], labels: Sequence[Row] | None = None) -> list[Row]:

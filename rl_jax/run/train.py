@@ -13,7 +13,7 @@ from typing import Any
 import jax
 
 from rl_jax.errors import RLJaxError
-from rl_jax.run import distributed
+from rl_jax.run import distributed, results
 from rl_jax.run.budget import plan as evaluation_budget
 from rl_jax.run.checkpoint import Checkpoints
 from rl_jax.run.config import load, write_json
@@ -228,7 +228,7 @@ def _disk_errors(folder: Path, checkpoints: Checkpoints) -> Iterator[None]:
 
 def finish(folder: Path, summary: dict[str, Any], title: str, quiet: bool) -> None:
     """Write the result and the curve, and say where they are."""
-    write_json(folder / "result.json", summary)
+    write_json(folder / results.NAME, summary)
     plot_run(folder, title)
     if not quiet:
         print(
