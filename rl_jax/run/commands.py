@@ -169,6 +169,9 @@ def evaluate(given: Any) -> None:
     if summary["eval_unfinished"] and not given.quiet:
         unfinished = f"{summary['eval_unfinished']} of {summary['eval_episodes']} episodes"
         print(f"{unfinished} did not end within the limit and count with what they have earned so far", file=sys.stderr)
+    if summary["eval_nonfinite"] and not given.quiet:
+        nonfinite = f"{summary['eval_nonfinite']} of {summary['eval_episodes']} episodes"
+        print(f"{nonfinite} have a return that is NaN or infinite, and are left out: look at the environment", file=sys.stderr)
     if summary["failed"] and not given.quiet:
         print(failed_text(summary["failed"], len(job.seeds)), file=sys.stderr)
     print(json.dumps(summary))

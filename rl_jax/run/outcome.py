@@ -121,10 +121,13 @@ def add_scores(rows: Sequence[Row], scores: Scores, failed: np.ndarray) -> None:
     for row, run in zip(rows, alive, strict=True):
         row["eval/return"] = float(scores.per_run()[run])
         row["eval/unfinished"] = int(scores.unfinished()[run])
+        row["eval/nonfinite"] = int(scores.nonfinite()[run])
 
 
 def summarise(scores: Scores, failures: Failures | None = None) -> dict[str, Any]:
     """Mean and interquartile mean over runs of their mean returns; over episodes where there is a single run.
+
+    Episodes whose return is NaN or infinite are part of no mean; ``eval_nonfinite`` counts them, of ``eval_episodes`` in all.
 
     Runs that failed are ``None`` among ``eval_returns``, listed under ``failed``, and not part of the statistics.
     """
@@ -137,6 +140,7 @@ def summarise(scores: Scores, failures: Failures | None = None) -> dict[str, Any
         "eval_return_iqm": float(stats.iqm(known)) if known.size else None,
         "eval_episodes": int(scores.finished[~failed].size),
         "eval_unfinished": int((~scores.finished[~failed]).sum()),
+        "eval_nonfinite": int(scores.nonfinite()[~failed].sum()),
         "failed": [] if failures is None else [about for _, about in sorted(failures.found.items())],
     }
     if len(runs) > 1:
@@ -148,11 +152,12 @@ def summarise(scores: Scores, failures: Failures | None = None) -> dict[str, Any
 def evaluation_text(summary: dict[str, Any]) -> str:
     """An evaluation in words: the number that the plot shows, and its spread."""
     values = [value for value in summary.get("eval_returns", []) if value is not None]
-    unfinished = summary["eval_unfinished"]
+    unfinished, nonfinite = summary["eval_unfinished"], summary["eval_nonfinite"]
     cut = f", {unfinished} unfinished and counted as so far" if unfinished else ""
+    cut += f", {nonfinite} of {summary['eval_episodes']} without a number left out" if nonfinite else ""
     if not values:
-        mean = summary["eval_return_mean"]
-        return f"{'none' if mean is None else f'{mean:.5g}'} (mean of {summary['eval_episodes']} episodes{cut})"
+        mean, episodes = summary["eval_return_mean"], summary["eval_episodes"] - nonfinite
+        return f"{'none' if mean is None else f'{mean:.5g}'} (mean of {episodes} episodes{cut})"
     low, high = summary["eval_return_iqm_ci95"] if len(values) >= 5 else (min(values), max(values))
     spread = interval_text(low, high, values, " to ", "{:.5g}".format)
     if not has_no_spread(low, high):
@@ -163,6 +168,8 @@ def evaluation_text(summary: dict[str, Any]) -> str:
 
 
 def score(scores: Scores, failed: np.ndarray) -> float | None:
-    """By which the best checkpoint is chosen: the interquartile mean over the runs that have not failed."""
-    values = scores.per_run()[~failed]
-    return float(stats.iqm(values)) if np.isfinite(values).all() else None
+    """By which the best checkpoint is chosen: the interquartile mean over the runs that have not failed.
+
+    None if an episode's return is no number: what is left is no fair comparison.
+    """
+    return None if scores.nonfinite()[~failed].any() else float(stats.iqm(scores.per_run()[~failed]))
