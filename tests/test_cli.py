@@ -188,6 +188,21 @@ def test_what_is_damaged_or_another_runs_is_no_seed_of_a_plot(run, swept, tmp_pa
     assert [(len(curve.returns), curve.failed) for curves in drawn for curve in curves.values()] == [(1, ()), *[(2, ())] * 4]
 
 
+def test_a_run_is_counted_once_however_it_is_named(run, swept, tmp_path, monkeypatch):
+    """A copy that was made earlier, a link, another spelling; the run itself is drawn, as it is furthest."""
+    drawn = []
+    monkeypatch.setattr("rl_jax.run.plots.compare_curves", lambda out, curves, *_, **__: drawn.append(curves))
+    copy = shutil.copytree(run[0], tmp_path / "copy")
+    lines = (copy / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (copy / "metrics.jsonl").write_text("".join(lines[:9]))
+    (tmp_path / "link").symlink_to(run[0])
+    outcome = call("plot", copy, run[0], swept[0], tmp_path / "link", run[0] / ".." / run[0].name, "--out", tmp_path / "x.png")
+    # The sweep has a run of the same options and seed as well.
+    assert outcome.err.count("counted once") == len(outcome.err.splitlines()) == 4
+    assert f"{copy}: seed 0 with the same options is in {run[0]} too: counted once" in outcome.err
+    assert [curve.returns.shape for curve in drawn[0].values()] == [(2, len(lines))] * 4
+
+
 def test_list():
     names = [line.split()[0] for line in call("list", "envs", "--no-spaces").out.splitlines()]
     assert {"CartPole-v1", "brax/ant", "Breakout-MinAtar"} <= set(names) and names == sorted(names)

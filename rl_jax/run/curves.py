@@ -59,6 +59,7 @@ def empty_curve(rows: Sequence[dict[str, Any]]) -> Curve:
 
 def _runs(rows: Sequence[dict[str, Any]]) -> tuple[dict[tuple[Any, Any], int], tuple[int, ...]]:
     """The runs that any row is of, numbered, whatever was measured of them; and which of them failed."""
+    rows = [row for row in rows if "steps" in row]
     runs = {each: i for i, each in enumerate(sorted({whose(row) for row in rows}, key=str))}
     return runs, tuple(sorted({runs[whose(row)] for row in rows if "failed" in row}))
 
