@@ -79,6 +79,14 @@ def poisoned():
     return Clock(length=10**6, bad_time=600, ends="never")
 
 
+class Blind(Clock):
+    """Shows NaN in the middle of an episode, if its ``start`` is large."""
+
+    def look(self, state):
+        blind = (state.time == 3) & (state.start > 0.99)
+        return jnp.where(blind, jnp.nan, super().look(state))
+
+
 def broken():
     """Cannot be made."""
     raise RuntimeError("no licence\nfor this simulator")
@@ -467,6 +475,14 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
     assert failed(call("train", "ppo", "--resume", folder, "--quiet"), "train step 37") == line
     marked = [row for row in rows(folder) if "failed" in row]
     assert [(row["seed"], row["steps"]) for row in marked] == [(0, 4736)] and "reward/mean" in marked[0]["failed"]
+
+
+def test_nan_in_an_observation_that_is_gone_is_found(tmp_path):
+    """The train steps since the checkpoint are played again, and the observations of the one that failed looked at."""
+    options = [*TINY, "--env", "test_bad_input:Blind", "--no-normalize-obs"]
+    line = failed(call("train", "ppo", *options, "--quiet", "--out", tmp_path / "run"), "look at the environment")
+    assert "NaN or infinity in the environment's observations at train step" in line
+    assert "the environment's observations" in rows(tmp_path / "run")[-1]["failed"]
 
 
 def test_a_full_disk_leaves_earlier_checkpoints(tmp_path, monkeypatch):

@@ -1,20 +1,17 @@
 """What runs have come to: rows of metrics, scores, and which runs failed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 from rl_jax.errors import NonFinite
 from rl_jax.loop.state import SIGNS
 from rl_jax.ops import joined
 from rl_jax.run import stats
-from rl_jax.run.devices import on_host
 from rl_jax.run.evaluation import Scores
 from rl_jax.run.identity import run_name
 from rl_jax.run.intervals import has_no_spread, interval_text
-from rl_jax.types import PyTree
 
 Row = dict[str, Any]
 
@@ -39,21 +36,29 @@ class Failures:
         """``[B]``."""
         return np.isin(np.arange(len(self.labels)), list(self.found))
 
-    def look(self, state: PyTree, metrics: dict[str, np.ndarray], update: int, steps_per_update: int) -> list[Row]:
+    def look(
+        self,
+        metrics: dict[str, np.ndarray],
+        update: int,
+        steps_per_update: int,
+        faults: Callable[[dict[int, int]], dict[int, str]],
+    ) -> list[Row]:
         """Note which runs failed just now, and return a row for each.
 
         Args:
-            state: of all runs, after the train steps.
-            metrics: of these train steps.
+            metrics: of train steps.
             update: the number of the first of them.
             steps_per_update: environment steps of one.
+            faults: told in which train step each run failed, finds out what its environment did wrong, if it did.
         """
-        new = [int(run) for run in np.flatnonzero(metrics["failed"].astype(bool) & ~self.frozen)]
+        new = np.flatnonzero(metrics["failed"].astype(bool) & ~self.frozen).tolist()
+        at = {run: update + max(0, int(metrics["nonfinite_update"][run])) for run in new}
+        unclear = {run: when for run, when in at.items() if not _rewards(metrics, run)}
+        found = faults(unclear) if unclear else {}
         for run in new:
-            at = update + max(0, int(metrics["nonfinite_update"][run]))
-            reason, self._fix = _reason(state, metrics, run)
-            text = f"NaN or infinity in {reason} at train step {at}"
-            self.found[run] = {**self.labels[run], "steps": at * steps_per_update, "reason": text}
+            reason, self._fix = _reason(metrics, run, found.get(run))
+            text = f"NaN or infinity in {reason} at train step {at[run]}"
+            self.found[run] = {**self.labels[run], "steps": at[run] * steps_per_update, "reason": text}
         return [{"steps": self.found[run]["steps"], **self.labels[run], "failed": self.found[run]["reason"]} for run in new]
 
     def check(self, kept: str) -> None:
@@ -85,21 +90,22 @@ def failed_text(failed: Sequence[Row], runs: int) -> str:
     return f"{len(each)} of {runs} runs failed ({'; '.join(each[:3])}{more}); the others are whole"
 
 
-def _reason(state: PyTree, metrics: dict[str, np.ndarray], run: int) -> tuple[str, str]:
+def _nonfinite(metrics: dict[str, np.ndarray], run: int) -> list[str]:
+    return [name for name, value in metrics.items() if not np.isfinite(value[run]) and not name.startswith("episode/")]
+
+
+def _rewards(metrics: dict[str, np.ndarray], run: int) -> list[str]:
+    return [name for name in _nonfinite(metrics, run) if name.startswith("reward/")]
+
+
+def _reason(metrics: dict[str, np.ndarray], run: int, fault: str | None) -> tuple[str, str]:
     """What was not finite, that which is nearest to the environment first, and what may help."""
-    names = [name for name, value in metrics.items() if not np.isfinite(value[run]) and not name.startswith("episode/")]
-    if any(name.startswith("reward/") for name in names):
-        return ", ".join(sorted(names, key=lambda n: not n.startswith("reward/"))[:3]), "look at the environment's rewards"
-    boundary = state.collector.here
-    for what, tree in (("the environment's observations", boundary.obs), ("the environment's state", boundary.env_state)):
-        if not _finite(tree, run, len(metrics["failed"])):
-            return what, "look at the environment: it made them"
+    names, rewards = _nonfinite(metrics, run), _rewards(metrics, run)
+    if rewards:
+        return ", ".join(sorted(names, key=lambda name: name not in rewards)[:3]), "look at the environment's rewards"
+    if fault:
+        return fault, "look at the environment: it made them"
     return ", ".join(names[:3]) or "the parameters", "lower --learning-rate, or look at the environment's observations"
-
-
-def _finite(tree: PyTree, run: int, runs: int) -> bool:
-    leaves = [x for x in jax.tree.leaves(tree) if np.issubdtype(getattr(x, "dtype", np.int32), np.floating)]
-    return all(bool(np.isfinite(on_host(x).reshape(runs, -1)[run] if runs > 1 else on_host(x)).all()) for x in leaves)
 
 
 def rows_of(

@@ -15,6 +15,7 @@ import jax
 from rl_jax.errors import RLJaxError
 from rl_jax.run import distributed, results
 from rl_jax.run.budget import plan as evaluation_budget
+from rl_jax.run.cause import environment_faults
 from rl_jax.run.checkpoint import Checkpoints
 from rl_jax.run.config import load, write_json
 from rl_jax.run.curves import curve_from_rows, empty_curve
@@ -137,6 +138,11 @@ def _loop(
     """All rows after train step ``first_update``: the last state, how often was learned, and the seconds of training."""
     per_update, runs, failures = saver.per_update, len(job.seeds), evaluator.failures
     start, seconds_train, learned = time.perf_counter(), 0.0, 0.0
+
+    def find_faults(at: dict[int, int]) -> dict[int, str]:
+        with progress.busy("a run has failed: looking for the reason"):
+            return environment_faults(job, saver.checkpoints, plan, at, failures.frozen)
+
     for begin, end in pairwise(plan.edges):
         if end <= first_update:
             continue
@@ -150,7 +156,7 @@ def _loop(
         # Asked once: a signal from here on is obeyed after the checkpoint, or after the next row. All processes end together.
         stopped_by = saver.asked()
         saving = saver.due() or end in plan.saves or stopped_by is not None
-        failed = failures.look(state, metrics, begin, per_update)
+        failed = failures.look(metrics, begin, per_update, find_faults)
         rate = runs * (end - begin) * per_update / seconds
         rows = rows_of(labels, metrics, end * per_update, time.perf_counter() - start, rate, failures.frozen)
         due = end in plan.saves and stopped_by is None and bool(rows)
