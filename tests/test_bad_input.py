@@ -516,6 +516,7 @@ def test_debug_nans_is_refused(tmp_path, monkeypatch):
 
     with jax.debug_nans(True):
         failed(call("train", "ppo", *TINY, "--out", tmp_path / "run", "--quiet"), "jax_debug_nans", "switch it off")
+    assert not list(tmp_path.iterdir())  # before a folder is made
 
 
 def test_this_module_can_be_named():

@@ -12,6 +12,7 @@ from running import TINY, call, rows, start, wait
 
 from rl_jax import __version__
 from rl_jax.agents import PPOConfig
+from rl_jax.errors import RLJaxError
 from rl_jax.run.checkpoint import Checkpoints
 from rl_jax.run.evaluating import FINAL_EVALUATION
 from rl_jax.run.folder import RunFolder
@@ -113,6 +114,7 @@ def test_sweep(swept):
     assert [row["iqm"] for row in table] == sorted((row["iqm"] for row in table), reverse=True)
     assert all(row["runs"] == 2 and row["ci95"][0] <= row["iqm"] <= row["ci95"][1] for row in table)
     assert "learning_rate" in outcome.err and "IQM" in outcome.err
+    assert "mean   range\n" in outcome.err and "95% interval" not in outcome.err  # of two seeds
     assert Image.open(folder / "sweep.png").size[0] > 300
     assert json.loads((folder / "result.json").read_text()) == outcome.result
     first = rows(folder)[:8]
@@ -248,6 +250,27 @@ def test_t18_checkpoints_hold_what_was_evaluated(run):
             assert float(job.evaluate(state, stream).per_run()[0]) == noted[step]
     best = max(found, key=lambda step: (noted[step], step))
     assert opened.state(job, "best")[0] == best
+
+
+def test_a_checkpoint_that_is_deleted_while_it_is_read(run, tmp_path, monkeypatch):
+    """As by a run that goes on: the next newest is taken, or one line says it."""
+    folder = shutil.copytree(run[0], tmp_path / "run")
+    opened, steps = RunFolder.open(folder), Checkpoints(folder).steps()
+    job, restore = opened.job(), Checkpoints._restore
+
+    def vanish(self, step, like, checked):
+        if step in steps[-2:]:
+            (folder / "manifests" / f"{step}.json").unlink()
+            raise ValueError("from deep within")
+        return restore(self, step, like, checked)
+
+    monkeypatch.setattr(Checkpoints, "_restore", vanish)
+    with pytest.raises(RLJaxError, match=r"was deleted while it was read.*repeat the command"):
+        opened.state(job, steps[-2])
+    assert opened.state(job, "last")[0] == steps[-3]
+    monkeypatch.setattr(Checkpoints, "_restore", lambda *_: 1 / 0)  # all else is a defect
+    with pytest.raises(ZeroDivisionError):
+        opened.state(job, "last")
 
 
 def test_t23_matmul_precision_is_recorded(run):

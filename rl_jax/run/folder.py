@@ -14,7 +14,7 @@ from rl_jax.run.budget import plan as evaluation_budget
 from rl_jax.run.checkpoint import Checkpoints
 from rl_jax.run.identity import run_labels
 from rl_jax.run.job import Job
-from rl_jax.run.manifests import step_of
+from rl_jax.run.manifests import Damaged, step_of
 from rl_jax.run.metrics import MetricsFile, Row
 from rl_jax.run.options import RunOptions
 from rl_jax.run.outcome import Failures
@@ -115,9 +115,15 @@ class RunFolder:
         if which in ("last", "best"):
             newest_first = steps[::-1]
             found = checkpoints.whole(newest_first if which == "last" else checkpoints.by_score() or newest_first)
-            if found is None:
-                raise RLJaxError(f"{self.path} has no whole checkpoint: all of {steps} are damaged")
-            return found, checkpoints.restore(found, job.state_shape(), checked=True)
+            try:
+                if found is not None:
+                    return found, checkpoints.restore(found, job.state_shape(), checked=True)
+            except Damaged:
+                if checkpoints.steps() == steps:
+                    raise
+            if checkpoints.steps() != steps:  # a run that goes on deletes what it does not keep, and has others now
+                return self._state(job, which)
+            raise RLJaxError(f"{self.path} has no whole checkpoint: all of {steps} are damaged")
         step = which if isinstance(which, int) else step_of(which)
         if step is None:
             raise RLJaxError(f"--checkpoint takes last, best or a number of steps, not {short(which)}; there are {steps}")

@@ -16,6 +16,7 @@ from rl_jax.errors import RLJaxError
 from rl_jax.run import stats
 from rl_jax.run.budget import plan as evaluation_budget
 from rl_jax.run.config import check_learns, make_env, make_trainer
+from rl_jax.run.curves import ENOUGH, spread_name
 from rl_jax.run.identity import run_labels
 from rl_jax.run.intervals import interval_text
 from rl_jax.run.job import Job
@@ -101,13 +102,15 @@ def report(
     drawn = sweep_plot(folder / ".sweep.png", varied, list(groups), np.asarray(list(groups.values())), title=title)
     drawn.replace(folder / "sweep.png")  # whole or not there: a resumed sweep draws what is missing
     if not quiet:
-        print("  ".join(f"{name:>16}" for name in varied) + "       IQM      mean   95% interval", file=sys.stderr)
+        measured = spread_name(max(row["runs"] - row["failed"] for row in table))
+        print("  ".join(f"{name:>16}" for name in varied) + f"       IQM      mean   {measured}", file=sys.stderr)
         for row in table:
             cells = "  ".join(f"{row[name]:>16g}" for name in varied)
-            low, high = row["ci95"]
             known = np.asarray(groups[tuple(row[name] for name in varied)])
             known = known[np.isfinite(known)]
+            low, high = row["ci95"] if known.size >= ENOUGH or known.size < 2 else (known.min(), known.max())
             interval = "" if low is None else interval_text(low, high, known.tolist(), " .. ", "{:.1f}".format)
+            interval += f" ({spread_name(known.size)})" if known.size > 1 and spread_name(known.size) != measured else ""
             interval += f"   {row['failed']} of {row['runs']} failed" if row["failed"] else ""
             middle = "  ".join(f"{np.nan if row[name] is None else row[name]:>8.1f}" for name in ("iqm", "mean"))
             print(f"{cells}  {middle}   {interval}", file=sys.stderr)

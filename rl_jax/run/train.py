@@ -10,8 +10,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from rl_jax.errors import RLJaxError
 from rl_jax.run import distributed, results
 from rl_jax.run.budget import plan as evaluation_budget
@@ -61,9 +59,6 @@ def train(
         RLJaxError: the folder holds no checkpoint to continue from, or is not there any more.
         Stopped: a signal came; the state was saved first.
     """
-    settings: Any = jax.config
-    if settings.jax_debug_nans:
-        raise RLJaxError("jax_debug_nans cannot be used with a compiled run, which looks for NaN itself: switch it off")
     folder, per_update, runs = owned.path, job.trainer.steps_per_update, len(job.seeds)
     provenance = Provenance.of(load(owned.place / "config.json"))
     checkpoints, plan = Checkpoints(owned.place, options.keep, provenance), Plan.of(job, options.checkpoints, provenance)
