@@ -57,7 +57,7 @@ def environment_faults(
                 if when == update and given["params"][run] and faults:
                     found[run] = f"the environment's {faults[0]}"
         return found
-    except RLJaxError:
+    except (RLJaxError, jax.errors.JaxRuntimeError):  # what is found out here must not end the runs that go on
         return {}
 
 
