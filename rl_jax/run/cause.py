@@ -64,11 +64,17 @@ def environment_faults(
 def _given(trainer: Trainer, state: PyTree, key: jax.Array) -> dict[str, jax.Array]:
     """Whether the parameters are finite, and what the environment gives for the next rollout: an action that is NaN excuses it."""
     _, rollout, _ = trainer.collect(state)
-    # A state may hold infinity on purpose, such as the best distance so far.
+
+    def known(x: jax.Array) -> jax.Array:
+        """A state may hold infinity on purpose, such as the best distance so far."""
+        return ~jnp.isnan(x)
+
+    # What is replayed came from the environment as well, perhaps long ago; a reward that is NaN would have been met then.
+    observed = _all(jnp.isfinite, (rollout.obs, rollout.next_obs)) & _all(known, state.replay)
     return {
         "params": _all(jnp.isfinite, trainer.params(state)),
-        "observations": _all(jnp.isfinite, (rollout.obs, rollout.next_obs)),
-        "state": _all(lambda x: ~jnp.isnan(x), rollout.env_state),
+        "observations": observed,
+        "state": _all(known, rollout.env_state),
     }
 
 
