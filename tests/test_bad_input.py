@@ -11,7 +11,7 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import pytest
-from running import TINY, call, failed, start, wait
+from running import TINY, call, failed, rows, start, wait
 from toy import Clock
 
 from rl_jax.agents import PPOConfig
@@ -77,6 +77,14 @@ class Branching(Clock):
 def poisoned():
     """Its 601st reward is NaN."""
     return Clock(length=10**6, bad_time=600, ends="never")
+
+
+class Blind(Clock):
+    """Shows NaN in the middle of an episode, if its ``start`` is large."""
+
+    def look(self, state):
+        blind = (state.time == 3) & (state.start > 0.99)
+        return jnp.where(blind, jnp.nan, super().look(state))
 
 
 def broken():
@@ -463,6 +471,18 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
     assert 0 < kept <= 4736 and str(Checkpoints(folder).path(kept)) in line
     outcome = call("evaluate", folder, "--episodes", 2)
     assert outcome.status == 0 and outcome.result["steps"] == kept
+    # The last run to fail is marked too, once, however often it is tried again.
+    assert failed(call("train", "ppo", "--resume", folder, "--quiet"), "train step 37") == line
+    marked = [row for row in rows(folder) if "failed" in row]
+    assert [(row["seed"], row["steps"]) for row in marked] == [(0, 4736)] and "reward/mean" in marked[0]["failed"]
+
+
+def test_nan_in_an_observation_that_is_gone_is_found(tmp_path):
+    """The train steps since the checkpoint are played again, and the observations of the one that failed looked at."""
+    options = [*TINY, "--env", "test_bad_input:Blind", "--no-normalize-obs"]
+    line = failed(call("train", "ppo", *options, "--quiet", "--out", tmp_path / "run"), "look at the environment")
+    assert "NaN or infinity in the environment's observations at train step" in line
+    assert "the environment's observations" in rows(tmp_path / "run")[-1]["failed"]
 
 
 def test_a_full_disk_leaves_earlier_checkpoints(tmp_path, monkeypatch):
@@ -496,6 +516,7 @@ def test_debug_nans_is_refused(tmp_path, monkeypatch):
 
     with jax.debug_nans(True):
         failed(call("train", "ppo", *TINY, "--out", tmp_path / "run", "--quiet"), "jax_debug_nans", "switch it off")
+    assert not list(tmp_path.iterdir())  # before a folder is made
 
 
 def test_this_module_can_be_named():

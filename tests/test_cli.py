@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -11,6 +12,7 @@ from running import TINY, call, rows, start, wait
 
 from rl_jax import __version__
 from rl_jax.agents import PPOConfig
+from rl_jax.errors import RLJaxError
 from rl_jax.run.checkpoint import Checkpoints
 from rl_jax.run.evaluating import FINAL_EVALUATION
 from rl_jax.run.folder import RunFolder
@@ -91,6 +93,17 @@ def test_several_seeds(tmp_path):
     found = rows(tmp_path / "seeds")
     assert [(row["steps"], row["seed"]) for row in found[:4]] == [(128, 7), (128, 8), (128, 9), (256, 7)]
     assert len({row["loss/value"] for row in found[:3]}) == 3
+    # A run that had failed before the checkpoint is none of those that are evaluated.
+    with open(tmp_path / "seeds" / "metrics.jsonl", "a") as file:
+        file.write('{"steps": 1000, "seed": 8, "failed": "NaN"}\n')
+    evaluated = call("evaluate", tmp_path / "seeds", "--episodes", 4)
+    assert evaluated.status == 0 and "1 of 3 runs failed (seed_8: NaN)" in evaluated.err
+    assert evaluated.result["failed"] == [{"seed": 8, "steps": 1000, "reason": "NaN"}]
+    first, none, last = evaluated.result["eval_returns"]
+    assert (
+        none is None and evaluated.result["eval_return_mean"] == (first + last) / 2 and evaluated.result["eval_episodes"] == 8
+    )
+    assert [list(RunFolder.open(tmp_path / "seeds").failures(step).found) for step in (1000, 1001)] == [[], [1]]
 
 
 def test_sweep(swept):
@@ -101,6 +114,7 @@ def test_sweep(swept):
     assert [row["iqm"] for row in table] == sorted((row["iqm"] for row in table), reverse=True)
     assert all(row["runs"] == 2 and row["ci95"][0] <= row["iqm"] <= row["ci95"][1] for row in table)
     assert "learning_rate" in outcome.err and "IQM" in outcome.err
+    assert "mean   range\n" in outcome.err and "95% interval" not in outcome.err  # of two seeds
     assert Image.open(folder / "sweep.png").size[0] > 300
     assert json.loads((folder / "result.json").read_text()) == outcome.result
     first = rows(folder)[:8]
@@ -163,6 +177,34 @@ def test_plot(run, swept, tmp_path):
     assert Image.open(tmp_path / "curves.png").size[0] > 300
 
 
+def test_what_is_damaged_or_another_runs_is_no_seed_of_a_plot(run, swept, tmp_path, monkeypatch):
+    """A row of an unknown seed, and one that cannot be drawn."""
+    drawn = []
+    monkeypatch.setattr("rl_jax.run.plots.compare_curves", lambda out, curves, *_, **__: drawn.append(curves))
+    bad = '{"steps": 99, "seed": 77, "failed": "NaN"}\n{"steps": null, "seed": 0}\n'
+    for number, folder in enumerate((run[0], swept[0])):
+        copy = shutil.copytree(folder, tmp_path / str(number))
+        (copy / "metrics.jsonl").write_text((copy / "metrics.jsonl").read_text() + bad)
+        outcome = call("plot", copy, "--out", tmp_path / "x.png")
+        assert outcome.status == 0 and "and 1 more: left out" in outcome.err
+    assert [(len(curve.returns), curve.failed) for curves in drawn for curve in curves.values()] == [(1, ()), *[(2, ())] * 4]
+
+
+def test_a_run_is_counted_once_however_it_is_named(run, swept, tmp_path, monkeypatch):
+    """A copy that was made earlier, a link, another spelling; the run itself is drawn, as it is furthest."""
+    drawn = []
+    monkeypatch.setattr("rl_jax.run.plots.compare_curves", lambda out, curves, *_, **__: drawn.append(curves))
+    copy = shutil.copytree(run[0], tmp_path / "copy")
+    lines = (copy / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (copy / "metrics.jsonl").write_text("".join(lines[:9]))
+    (tmp_path / "link").symlink_to(run[0])
+    outcome = call("plot", copy, run[0], swept[0], tmp_path / "link", run[0] / ".." / run[0].name, "--out", tmp_path / "x.png")
+    # The sweep has a run of the same options and seed as well.
+    assert outcome.err.count("counted once") == len(outcome.err.splitlines()) == 4
+    assert f"{copy}: seed 0 with the same options is in {run[0]} too: counted once" in outcome.err
+    assert [curve.returns.shape for curve in drawn[0].values()] == [(2, len(lines))] * 4
+
+
 def test_list():
     names = [line.split()[0] for line in call("list", "envs", "--no-spaces").out.splitlines()]
     assert {"CartPole-v1", "brax/ant", "Breakout-MinAtar"} <= set(names) and names == sorted(names)
@@ -208,6 +250,27 @@ def test_t18_checkpoints_hold_what_was_evaluated(run):
             assert float(job.evaluate(state, stream).per_run()[0]) == noted[step]
     best = max(found, key=lambda step: (noted[step], step))
     assert opened.state(job, "best")[0] == best
+
+
+def test_a_checkpoint_that_is_deleted_while_it_is_read(run, tmp_path, monkeypatch):
+    """As by a run that goes on: the next newest is taken, or one line says it."""
+    folder = shutil.copytree(run[0], tmp_path / "run")
+    opened, steps = RunFolder.open(folder), Checkpoints(folder).steps()
+    job, restore = opened.job(), Checkpoints._restore
+
+    def vanish(self, step, like, checked):
+        if step in steps[-2:]:
+            (folder / "manifests" / f"{step}.json").unlink()
+            raise ValueError("from deep within")
+        return restore(self, step, like, checked)
+
+    monkeypatch.setattr(Checkpoints, "_restore", vanish)
+    with pytest.raises(RLJaxError, match=r"was deleted while it was read.*repeat the command"):
+        opened.state(job, steps[-2])
+    assert opened.state(job, "last")[0] == steps[-3]
+    monkeypatch.setattr(Checkpoints, "_restore", lambda *_: 1 / 0)  # all else is a defect
+    with pytest.raises(ZeroDivisionError):
+        opened.state(job, "last")
 
 
 def test_t23_matmul_precision_is_recorded(run):

@@ -15,7 +15,7 @@ from rl_jax.loop.evaluate import play_episodes, start_episodes
 from rl_jax.run.budget import plan
 from rl_jax.run.evaluation import Scores
 from rl_jax.run.options import RunOptions
-from rl_jax.run.outcome import score, summarise
+from rl_jax.run.outcome import add_scores, evaluation_text, score, summarise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +62,21 @@ def test_who_lives_on_is_not_worse():
     none = np.zeros(1, bool)
     assert score(lives, none) > score(dies, none)
     assert summarise(lives)["eval_return_mean"] == 3762.5 and summarise(lives)["eval_unfinished"] == 3
+
+
+def test_episodes_without_a_number_are_counted_and_the_row_agrees_with_the_result():
+    returns = np.asarray([[1.0, np.nan, 3.0, np.inf], [5.0, 6.0, 7.0, 9.0], [np.nan] * 4])
+    scores = Scores(returns, np.full((3, 4), 9), np.ones((3, 4), bool))
+    found, none = [{}, {}, {}], np.zeros(3, bool)
+    add_scores(found, scores, none)
+    assert [(row["eval/return"], row["eval/nonfinite"]) for row in found[:2]] == [(2.0, 2), (6.75, 0)]
+    assert np.isnan(found[2]["eval/return"]) and found[2]["eval/nonfinite"] == 4
+    summary = summarise(scores)
+    assert (summary["eval_returns"], summary["eval_nonfinite"]) == ([2.0, 6.75, None], 6)
+    assert "6 of 12 without a number left out" in evaluation_text(summary) and score(scores, none) is None
+    alone = Scores(returns[:1], np.full((1, 4), 9), np.ones((1, 4), bool))
+    assert summarise(alone)["eval_return_mean"] == 2 and summarise(alone)["eval_episodes"] == 4
+    assert evaluation_text(summarise(alone)) == "2 (mean of 2 episodes, 2 of 4 without a number left out)"
 
 
 def test_episodes_played_in_stretches_are_the_same(cartpole):

@@ -160,7 +160,13 @@ def test_an_interval_of_no_width_is_written_in_words():
     assert interval_text(1.0, 2.0, [1.0, 2.0], " to ", "{:g}".format) == "1 to 2"
     assert interval_text(2.0, 2.0, [2.0] * 7, " to ", "{:g}".format) == "no spread in 7 seeds"
     assert interval_text(0.3, 0.1 + 0.2, [0.3] * 3, " to ", "{:g}".format) == "no spread in 3 seeds"
-    runs = {"eval_unfinished": 0, "eval_returns": [500.0] * 6, "eval_return_iqm_ci95": [500.0, 500.0], "failed": []}
+    runs = {
+        "eval_unfinished": 0,
+        "eval_nonfinite": 0,
+        "eval_returns": [500.0] * 6,
+        "eval_return_iqm_ci95": [500.0, 500.0],
+        "failed": [],
+    }
     text = evaluation_text({**runs, "eval_return_iqm": 500.0, "eval_return_mean": 500.0})
     assert text == "500 (IQM of 6 runs, no spread in 6 seeds, mean 500)"
 

@@ -27,7 +27,8 @@ def batch(rates):
         for number in (2, 2, 2):
             before = jax.tree.map(np.asarray, job.params(state))
             state, metrics = job.advance(state, number, failures.frozen)
-            failures.look(state, metrics, 0, 32, "nowhere")
+            failures.look(metrics, 0, 32, lambda at: {})
+            failures.check("nowhere")
             found.append(metrics)
     return job, state, failures, found, before
 
@@ -58,6 +59,7 @@ def test_a_sweep_goes_on_without_its_failed_runs(tmp_path):
     options = ["sweep", "ppo", *TINY, "--learning-rate", "1e-3", "1e30", "--seeds", "2", "--no-anneal"]
     done = call(*options, "--out", tmp_path / "run")
     assert done.status == 4 and "2 of 4 runs failed" in done.err and "2 of 2 failed" in done.err
+    assert done.err.count("; the others go on") == 2
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert [(one["run"], one["learning_rate"]) for one in result["failed"]] == [(2, 1e30), (3, 1e30)]
     assert (result["seeds"], result["runs"]) == (2, 4) and result["eval_returns"][2:] == [None, None]

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from rl_jax.errors import MissingExtra, RLJaxError
+from rl_jax.run.identity import run_labels
 from rl_jax.run.loggers import TensorBoardLogger, WandbLogger
 from rl_jax.run.metrics import MetricsFile, read
 from rl_jax.run.progress import PLAIN_LINES, Progress, human_count, human_time, human_value
@@ -86,6 +87,14 @@ def test_truncate_after(tmp_path: Path) -> None:
     assert file.truncate_after(0) == []
 
 
+def test_a_failure_in_the_train_step_after_a_checkpoint_is_met_again(tmp_path: Path) -> None:
+    file = MetricsFile(tmp_path / "m.jsonl")
+    failed = [{"steps": steps, "seed": 1, "failed": "NaN"} for steps in (1, 2)]
+    file.log([*rows(1, 2), *failed])
+    assert file.truncate_after(2) == [1, 2]
+    assert file.read() == [*rows(1, 2), failed[0]]
+
+
 def test_kill_while_truncating_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = MetricsFile(tmp_path / "m.jsonl")
     file.log(rows(1, 2))
@@ -97,6 +106,38 @@ def test_kill_while_truncating_leaves_the_old_file(tmp_path: Path, monkeypatch: 
     with pytest.raises(KeyboardInterrupt):
         file.truncate_after(1)
     assert file.read() == rows(1, 2)
+
+
+DAMAGED = [
+    *('{"steps": null, "seed": 0}', '{"steps": -1, "seed": 0}', '{"steps": "2", "seed": 0}', '{"steps": 2, "seed": null}'),
+    *('{"steps": 2, "seed": 0, "x": [1]}', '{"steps": 2, "seed": 0, "x": "1"}', '{"steps": 2, "seed": 0, "x": 1e400}'),
+    '{"steps": 2, "seed": 0, "x": ' + "9" * 500 + "}",
+    *('{"steps": 2, "seed": 7, "x": 1}', '{"steps": 2, "x": 1}', '{"steps": 2, "run": 1, "seed": 0, "x": 1}'),
+    *('{"steps": 2, "seed": 7, "failed": "NaN"}', '{"steps": 2, "failed": "NaN"}', '{"seed": 0, "failed": "NaN"}'),
+    *('{"steps": 2, "seed": 0, "failed": null}', '{"steps": 2, "seed": 0, "failed": 5}'),
+]
+
+
+def test_damaged_rows_are_left_out_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = MetricsFile(tmp_path / "m.jsonl", [{"seed": 0}])
+    for damaged in DAMAGED:
+        file.path.write_text(f"{json.dumps(rows(1)[0])}\n{damaged}\n{json.dumps(rows(3)[0])}\n")
+        assert file.read() == rows(1, 3)
+        (said,) = capsys.readouterr().err.splitlines()
+        assert f"{file.path}, line 2 (" in said and said.endswith("): left out")
+    file.path.write_text("".join(f"{line}\n" for line in [*DAMAGED, "no JSON", json.dumps(rows(3)[0])]))
+    assert file.truncate_after(3) == [3] and file.read() == rows(3)
+    (said,) = capsys.readouterr().err.splitlines()
+    assert f"line 1 (steps is no number) and {len(DAMAGED)} more: left out" in said
+
+
+def test_rows_are_of_the_runs_of_a_sweep(tmp_path: Path) -> None:
+    labels = run_labels([4, 5], {"lr": (0.1, 0.2), "gamma": (0.9,)})
+    assert labels == [{"run": i, "seed": 4 + i % 2, "lr": (0.1, 0.2)[i // 2]} for i in range(4)]
+    file = MetricsFile(tmp_path / "m.jsonl", labels)
+    mine = [{"steps": 1, **label, "x": 1.0} for label in labels]
+    file.log([*mine, {**mine[0], "lr": 0.3}, {**mine[0], "run": 1}, {**mine[0], "run": 9}])
+    assert file.read() == mine
 
 
 def test_errors_name_the_place(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from rl_jax.errors import RLJaxError
-from rl_jax.run.curves import fill_gaps, over_seeds
+from rl_jax.run.curves import empty_curve, fill_gaps, over_seeds
 from rl_jax.run.plots import Curve, compare_curves, curve_from_rows, learning_curve
 from rl_jax.run.sweep_plot import sweep_plot
 
@@ -88,6 +88,22 @@ def test_curve_from_rows() -> None:
     np.testing.assert_array_equal(returns, [[1, 2], [np.nan, 4]])
     with pytest.raises(RLJaxError, match="episode/return, loss"):
         curve_from_rows(rows, "eval/return")
+
+
+def test_a_run_that_failed_before_a_metric_was_measured_is_one_of_the_runs(tmp_path: Path) -> None:
+    rows = [
+        {"steps": 10, "seed": 0, "eval/return": 1.0},
+        {"steps": 10, "seed": 1, "eval/return": 3.0},
+        {"steps": 5, "seed": 2, "episode/return": 9.0},
+        {"steps": 7, "seed": 2, "failed": "NaN in loss"},
+        {"steps": 0, "seed": 3, "failed": "NaN in loss"},
+    ]
+    curve = curve_from_rows(rows, "eval/return")
+    assert curve.failed == (2, 3)
+    np.testing.assert_array_equal(curve.returns, [[1], [3], [np.nan], [np.nan]])
+    assert over_seeds(curve.returns, "mean") == [2]
+    check(learning_curve(tmp_path / "c.png", curve, "two failed"))
+    assert empty_curve(rows[3:]).failed == (0, 1) and empty_curve(rows[3:]).returns.shape == (2, 1)
 
 
 RATES = (1e-4, 3e-4, 1e-3, 1e-2)

@@ -9,7 +9,7 @@ import pytest
 from running import TINY, call, failed, rows
 
 from rl_jax.errors import RLJaxError
-from rl_jax.run import config, job
+from rl_jax.run import config, job, results
 from rl_jax.run.checkpoint import Checkpoints
 from rl_jax.run.folder import RunFolder
 from rl_jax.run.leaves import digest
@@ -156,6 +156,19 @@ def test_a_result_or_plot_that_is_missing_is_made_without_training(whole, tmp_pa
     outcome = call("train", "ppo", "--resume", folder, "--quiet")
     assert outcome.result["params_sha256"] == result(whole)["params_sha256"]
     assert "result.json is damaged: it is made again" in outcome.err and (folder / "curve.png").exists()
+    # One that does not fit is none: edited, malformed, of another run, of another length.
+    whole_result, other = json.loads((folder / "result.json").read_text()), json.loads((whole / "rate/result.json").read_text())
+    unfit = [
+        {**whole_result, name: value} for name, value in (("eval_return_mean", 123.0), ("params_sha256", "0"), ("failed", 5))
+    ]
+    whole_result.pop("sha256")
+    for content in (*unfit, other, [{}], whole_result, results.sealed({**whole_result, "env": "Acrobot-v1"}, folder)):
+        (folder / "result.json").write_text(json.dumps(content))
+        with pytest.raises(results.Unfit):
+            results.read(folder)
+    again = call("train", "ppo", "--resume", folder, "--quiet")
+    assert "is of another run (env): it is made again" in again.err and len(again.err.splitlines()) == 1
+    assert again.result["eval_return_mean"] == whole_result["eval_return_mean"]
     (folder / "curve.png").unlink()
     assert call("train", "ppo", "--resume", folder, "--quiet").err == ""
     assert (folder / "curve.png").exists()

@@ -99,11 +99,11 @@ def assert_same_run(
     folder,
     result,
     whole,
-    seconds=("seconds_compile", "seconds_train", "seconds_eval", "seconds_run", "steps_per_second", "out"),
+    own=("seconds_compile", "seconds_train", "seconds_eval", "seconds_run", "steps_per_second", "out", "id", "sha256"),
 ):
-    """The result, the metrics and the saved result are those of the whole run."""
+    """The result, the metrics and the saved result are those of the whole run, but for what each has of its own."""
     reference, wanted = whole
-    for name in wanted.keys() - set(seconds):
+    for name in wanted.keys() - set(own):
         assert result[name] == wanted[name], name
     assert rows(folder) == rows(reference)
     assert json.loads((folder / "result.json").read_text())["params_sha256"] == wanted["params_sha256"]
@@ -191,6 +191,22 @@ def test_killed_before_the_first_checkpoint(tmp_path, whole):
     assert_same_run(folder, outcome.result, whole(TINY))
 
 
+def test_killed_before_the_first_row(tmp_path, whole, monkeypatch):
+    """There is a first state, and no file of rows."""
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    folder = tmp_path / "run"
+    with monkeypatch.context() as context:
+        context.setattr("rl_jax.run.metrics.MetricsFile.log", killed)
+        assert call("train", "ppo", *TINY, "--out", folder, "--quiet").status == 128 + signal.SIGINT
+    assert Checkpoints(folder).steps() == [0] and not (folder / "metrics.jsonl").exists()
+    outcome = call("train", "ppo", "--resume", folder, "--quiet")
+    assert "warning" not in outcome.err
+    assert_same_run(folder, outcome.result, whole(TINY))
+
+
 def test_resuming_a_finished_run_changes_nothing(whole):
     folder, result = whole(TINY)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -203,10 +219,11 @@ def test_killed_between_the_last_checkpoint_and_the_result(tmp_path, whole):
     options = [*TINY, "--seed", "3"]
     folder = tmp_path / "run"
     first = call("train", "ppo", *options, "--out", folder, "--quiet").result
-    for name in ("result.json", "curve.png"):
+    for name in ("result.json", "curve.png", "metrics.jsonl"):
         (folder / name).unlink()
     outcome = call("train", "ppo", "--resume", folder, "--quiet")
     assert outcome.result["steps_per_second"] is None  # nothing was trained
+    assert "lacks 32 of the 32 rows" in outcome.err  # and the run goes on without them
     for name in ("params_sha256", "eval_return_mean", "steps"):
         assert outcome.result[name] == first[name]
     assert (folder / "result.json").exists() and (folder / "curve.png").exists()
@@ -220,6 +237,8 @@ def test_a_sweep_is_resumed(tmp_path):
     checkpoints = Checkpoints(folder)
     checkpoints.discard_after(checkpoints.steps()[-2])
     (folder / "result.json").unlink()
+    with open(folder / "metrics.jsonl", "a") as file:  # none of these is a row of it
+        file.write('{"steps": 64, "seed": 5, "failed": "NaN"}\n{"steps": [1]}\n{"failed": null}\n')
     outcome = call("sweep", "ppo", "--resume", folder, "--quiet")
     assert outcome.status == 0, outcome.err
     assert outcome.result["params_sha256"] == whole["params_sha256"]

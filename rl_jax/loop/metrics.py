@@ -9,7 +9,7 @@ from rl_jax.ops import joined
 #: What a row of metrics has besides those that parts report.
 RESERVED = (
     *("steps", "seed", "run", "wall", "steps_per_second", "failed", "eval/return", "eval/unfinished"),
-    *("nonfinite_update", "learn_calls"),
+    *("eval/nonfinite", "nonfinite_update", "learn_calls"),
 )
 
 

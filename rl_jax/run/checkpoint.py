@@ -182,8 +182,20 @@ class Checkpoints:
         """Read a checkpoint into the structure of ``like`` (shapes suffice); its files are not read twice if they were ``checked``.
 
         Raises:
-            RLJaxError: it is missing, belongs to another program, another run, or is damaged.
+            RLJaxError: it is missing, belongs to another program, another run, is damaged, or was deleted while it was read.
         """
+        try:
+            return self._restore(step, like, checked)
+        except RLJaxError:
+            raise
+        except Exception as error:  # whatever orbax raises when files go
+            if step in self.steps():
+                raise
+            raise Damaged(
+                f"checkpoint {self.path(step)} was deleted while it was read, as by its run, which goes on: repeat the command"
+            ) from error
+
+    def _restore(self, step: int, like: PyTree, checked: bool) -> PyTree:
         if step not in self.steps():
             have = ", ".join(str(s) for s in self.steps()) or "none"
             raise RLJaxError(f"{self._folder.parent} has no checkpoint {step}; it has: {have}")

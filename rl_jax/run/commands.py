@@ -17,22 +17,24 @@ from rl_jax.errors import RLJaxError, import_extra
 from rl_jax.loop import counter as streams
 from rl_jax.loop.collect import begin, collect
 from rl_jax.ops import written_out
-from rl_jax.run import config, distributed
+from rl_jax.run import config, distributed, results
 from rl_jax.run.begin import choose_devices, count_cpu_devices, run_folder, set_precision
 from rl_jax.run.budget import plan as evaluation_budget
 from rl_jax.run.evaluating import FINAL_EVALUATION
 from rl_jax.run.failures import writing
 from rl_jax.run.folder import RunFolder
+from rl_jax.run.identity import run_labels
 from rl_jax.run.job import Job
 from rl_jax.run.leaves import digest
 from rl_jax.run.loggers import TENSORBOARD, WANDB
 from rl_jax.run.memory import check_memory
 from rl_jax.run.metadata import device_text
 from rl_jax.run.options import RunOptions
-from rl_jax.run.outcome import failed_text, summarise
+from rl_jax.run.outcome import failed_run, failed_text, summarise
 from rl_jax.run.ownership import check_writable
 from rl_jax.run.parse import sweepable
 from rl_jax.run.progress import Progress
+from rl_jax.run.results import sealed
 from rl_jax.run.resuming import result_of
 from rl_jax.run.sweep import report, sweep_job
 from rl_jax.run.train import finish, plot_run
@@ -80,8 +82,8 @@ def train(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     with run_folder("train", agent, options, values) as owned, writing(owned.path):
         summary = result_of(owned, job.updates * job.trainer.steps_per_update, options)
         if summary is None:
-            summary = run_job(job, owned, options, title, [{"seed": seed} for seed in seeds], bool(options.resume))
-            summary = {"env": options.env, "agent": agent, **summary}
+            summary = run_job(job, owned, options, title, run_labels(seeds), bool(options.resume))
+            summary = sealed({"env": options.env, "agent": agent, **summary}, owned.place)
             if distributed.first():
                 finish(owned.path, summary, title, options.quiet)
         elif distributed.first() and not (owned.place / "curve.png").exists():
@@ -109,12 +111,11 @@ def sweep(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     with run_folder("sweep", agent, options, values) as owned, writing(owned.path):
         summary = result_of(owned, job.updates * job.trainer.steps_per_update, options)
         if summary is None:
-            numbered = [{"run": i, **label} for i, label in enumerate(labels)]
-            summary = run_job(job, owned, options, title, numbered, bool(options.resume))
+            summary = run_job(job, owned, options, title, labels, bool(options.resume))
             if distributed.first():
                 table = report(owned.path, varied, labels, summary["eval_returns"], title, options.quiet)
-                summary = {"env": options.env, "agent": agent, **summary, "table": table}
-                config.write_json(owned.path / "result.json", summary)
+                summary = sealed({"env": options.env, "agent": agent, **summary, "table": table}, owned.place)
+                config.write_json(owned.path / results.NAME, summary)
         elif distributed.first() and not (owned.place / "sweep.png").exists():
             report(owned.path, varied, labels, summary["eval_returns"], title, options.quiet)
     if distributed.first():
@@ -161,13 +162,18 @@ def evaluate(given: Any) -> None:
         "seconds_compile": round(job.seconds_compile, 3),
         "seconds_run": round(seconds, 3),
         "steps_per_second": round(float(scores.lengths.sum()) / seconds, 1),
-        **summarise(scores),
+        **summarise(scores, folder.failures(step)),
         "policy": "stochastic" if given.stochastic else "greedy",
         "params_sha256": digest(job.trainer.params(state)),
     }
     if summary["eval_unfinished"] and not given.quiet:
         unfinished = f"{summary['eval_unfinished']} of {summary['eval_episodes']} episodes"
         print(f"{unfinished} did not end within the limit and count with what they have earned so far", file=sys.stderr)
+    if summary["eval_nonfinite"] and not given.quiet:
+        nonfinite = f"{summary['eval_nonfinite']} of {summary['eval_episodes']} episodes"
+        print(f"{nonfinite} have a return that is NaN or infinite, and are left out: look at the environment", file=sys.stderr)
+    if summary["failed"] and not given.quiet:
+        print(failed_text(summary["failed"], len(job.seeds)), file=sys.stderr)
     print(json.dumps(summary))
 
 
@@ -184,6 +190,8 @@ def render(given: Any) -> None:
     if how.suffix != ".gif" and (given.fps is not None or given.every != 1):
         raise RLJaxError(f"--fps and --every are for GIFs, and {folder.options.env} is drawn as {how.suffix}: leave them out")
     step, state = folder.state(job, given.checkpoint)
+    if found := folder.failures(step).found.get(0):
+        print(f"{failed_run(found)}; what is drawn is as it was before", file=sys.stderr)
     if not job.single:
         state = jax.tree.map(lambda leaf: leaf[0], state)
     check_writable(out.parent)

@@ -3,12 +3,10 @@
 import json
 from typing import Any
 
-import numpy as np
-
 from rl_jax.agents import CONFIGS
 from rl_jax.errors import RLJaxError
 from rl_jax.run import config
-from rl_jax.run.curves import Curve, curve_from_rows
+from rl_jax.run.curves import Curve, curve_from_rows, empty_curve
 from rl_jax.run.failures import writing
 from rl_jax.run.folder import RunFolder
 from rl_jax.run.identity import settings_of
@@ -16,6 +14,10 @@ from rl_jax.run.metrics import Row
 from rl_jax.run.options import IDENTITY
 from rl_jax.run.ownership import check_writable
 from rl_jax.run.parse import sweepable
+from rl_jax.run.stopping import say
+
+#: What every run measures sooner or later.
+ALWAYS = ("episode/return", "eval/return")
 
 
 def plot(given: Any) -> None:
@@ -34,28 +36,58 @@ def plot(given: Any) -> None:
         raise RLJaxError("name at least one run folder")
     from rl_jax.run.plots import compare_curves
 
-    groups: dict[str, list[Row]] = {}
-    for folder in folders:
-        identity = {name: config.plain(getattr(folder.options, name)) for name in IDENTITY if name not in ("seed", "seeds")}
-        varied = sweepable(CONFIGS[folder.agent]) if folder.command == "sweep" else []
-        alone = {name: x[0] if name in varied and isinstance(x, list) else x for name, x in folder.hyperparameters.items()}
-        for row in folder.rows():
-            label = json.dumps([folder.agent, identity, {**alone, **settings_of(row, varied)}])
-            groups.setdefault(label, []).append({**row, "run": 0, "seed": f"{folder.path}/{row.get('seed')}"})
+    groups = _groups(folders)
+    everything = [row for rows in groups.values() for row in rows]
+    # A run that failed soon has none of it; where no run has it, and not every run would, it is no metric.
+    if not everything or (given.metric not in ALWAYS and not any(given.metric in row for row in everything)):
+        curve_from_rows(everything, given.metric)  # says what there is
     curves = {label: _curve(rows, given.metric) for label, rows in zip(_labels(list(groups)), groups.values(), strict=True)}
-    if not any(np.size(curve.returns) for curve in curves.values()):
-        curve_from_rows([row for rows in groups.values() for row in rows], given.metric)  # says what there is
     label = "return" if given.metric == "episode/return" else given.metric
     with writing(given.out):
         print(compare_curves(given.out, curves, given.statistic, ylabel=label))
 
 
+def _groups(folders: list[RunFolder]) -> dict[str, list[Row]]:
+    """The rows of the runs that differ in their seeds alone, by all else.
+
+    The same options with the same seed are the same run, of a copy of its folder, of another spelling or begun once more: the one
+    that is furthest counts, and that is said.
+    """
+    found: dict[str, dict[Any, tuple[RunFolder, list[Row]]]] = {}
+    twice: dict[tuple[str, str], list[Any]] = {}
+    for folder in folders:
+        identity = {name: config.plain(getattr(folder.options, name)) for name in IDENTITY if name not in ("seed", "seeds")}
+        varied = sweepable(CONFIGS[folder.agent]) if folder.command == "sweep" else []
+        alone = {name: x[0] if name in varied and isinstance(x, list) else x for name, x in folder.hyperparameters.items()}
+        runs: dict[tuple[str, Any], list[Row]] = {}
+        for row in folder.rows():
+            label = json.dumps([folder.agent, identity, {**alone, **settings_of(row, varied)}])
+            runs.setdefault((label, row.get("seed")), []).append({**row, "run": 0})
+        for (label, seed), rows in runs.items():
+            before, known = found.setdefault(label, {}).setdefault(seed, (folder, rows))
+            if before is folder:
+                continue
+            if further := _steps(rows) > _steps(known):
+                found[label][seed] = folder, rows
+            left, kept = (before, folder) if further else (folder, before)
+            twice.setdefault((str(left.path), str(kept.path)), []).append(seed)
+    for (left_out, counted), seeds in twice.items():
+        what = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} of its runs"
+        say(f"{left_out}: {what} with the same options is in {counted} too: counted once")
+    return {label: [row for _, rows in runs.values() for row in rows] for label, runs in found.items()}
+
+
+def _steps(rows: list[Row]) -> float:
+    """Environment steps of the newest row."""
+    return max((row.get("steps", 0) for row in rows), default=0)
+
+
 def _curve(rows: list[Row], metric: str) -> Curve:
-    """The curve of some runs; an empty one where all failed before their first row."""
-    if any(metric in row for row in rows) or not all("failed" in row for row in rows):
+    """The curve of some runs; an empty one where all failed before the metric was measured."""
+    if any(metric in row for row in rows):
         return curve_from_rows(rows, metric)
-    runs = len({row["seed"] for row in rows})
-    return Curve(np.zeros(1), np.full((runs, 1), np.nan), tuple(range(runs)))
+    empty = empty_curve(rows)
+    return empty if len(empty.failed) == len(empty.returns) else curve_from_rows(rows, metric)
 
 
 def _labels(groups: list[str]) -> list[str]:

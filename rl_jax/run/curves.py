@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from rl_jax.errors import RLJaxError
 from rl_jax.run.identity import COORDINATES
+from rl_jax.run.metrics import whose
 from rl_jax.run.stats import STATISTICS, bootstrap_band
 from rl_jax.values import short
 
@@ -31,25 +32,36 @@ def curve_from_rows(rows: Sequence[dict[str, Any]], key: str = "episode/return")
     """The curve of one quantity out of the rows of a metrics file, whatever their order.
 
     Args:
-        rows: with ``steps``, ``seed`` (0 if absent) and ``key``; rows without ``key`` are passed over.
+        rows: with ``steps``, ``seed`` and ``key``. A run none of whose rows has ``key`` is there, without a value.
         key: the quantity.
 
     Raises:
         RLJaxError: if ``key`` is no number of any row; the message lists what there is.
     """
     numbers = {name for row in rows for name, value in row.items() if isinstance(value, int | float)} - {*COORDINATES}
+    rows = [row for row in rows if "steps" in row]
     chosen = [row for row in rows if key in numbers and key in row]
     if not chosen:
         names = sorted(numbers)
         raise RLJaxError(f"no metric {short(key)} in this run: choose one of {', '.join(names) or '(there are none yet)'}")
     steps, column = np.unique([row["steps"] for row in chosen], return_inverse=True)
-    # By number where rows have one: the seeds of a sweep's settings are the same.
-    who = [(row.get("run", 0), row.get("seed", 0)) for row in rows]
-    runs = {each: i for i, each in enumerate(sorted({(row.get("run", 0), row.get("seed", 0)) for row in chosen}, key=str))}
+    runs, failed = _runs(rows)
     returns = np.full((len(runs), len(steps)), np.nan)
-    returns[[runs[row.get("run", 0), row.get("seed", 0)] for row in chosen], column] = [float(row[key]) for row in chosen]
-    failed = sorted({runs[each] for each, row in zip(who, rows, strict=True) if "failed" in row and each in runs})
-    return Curve(steps, returns, tuple(failed))
+    returns[[runs[whose(row)] for row in chosen], column] = [float(row[key]) for row in chosen]
+    return Curve(steps, returns, failed)
+
+
+def empty_curve(rows: Sequence[dict[str, Any]]) -> Curve:
+    """The curve of runs of which nothing was measured: one point without a value, at step 0."""
+    runs, failed = _runs(rows)
+    return Curve(np.zeros(1), np.full((max(1, len(runs)), 1), np.nan), failed)
+
+
+def _runs(rows: Sequence[dict[str, Any]]) -> tuple[dict[tuple[Any, Any], int], tuple[int, ...]]:
+    """The runs that any row is of, numbered, whatever was measured of them; and which of them failed."""
+    rows = [row for row in rows if "steps" in row]
+    runs = {each: i for i, each in enumerate(sorted({whose(row) for row in rows}, key=str))}
+    return runs, tuple(sorted({runs[whose(row)] for row in rows if "failed" in row}))
 
 
 def check_statistic(name: str) -> None:

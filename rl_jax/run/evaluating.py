@@ -68,8 +68,8 @@ class Evaluator:
 
     def make_up(self, state: PyTree, update: int, path: Path, steps: int) -> bool:
         """Evaluate after train step ``update`` if its rows, at environment step ``steps``, say that this was given up."""
-        file = MetricsFile(path)
-        rows = file.read() if distributed.first() and path.exists() else []
+        file = MetricsFile(path, self.failures.labels)
+        rows = file.rows() if distributed.first() else []
         mine = [row for row in rows if row.get("steps") == steps and "failed" not in row]
         missing = bool(mine) and not any("eval/return" in row for row in mine)
         if not distributed.largest(int(missing)) or self.evaluate(state, update) is None:

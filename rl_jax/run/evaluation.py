@@ -25,8 +25,16 @@ class Scores:
     finished: np.ndarray
 
     def per_run(self) -> np.ndarray:
-        """Mean return of each run's episodes ``[B]``, unfinished ones with what they have earned so far."""
-        return self.returns.mean(axis=1)
+        """Mean return of each run's episodes ``[B]``, unfinished ones with what they have earned so far.
+
+        It is over those whose return is a number; NaN where none is.
+        """
+        known = [returns[np.isfinite(returns)] for returns in self.returns]
+        return np.asarray([returns.mean() if returns.size else np.nan for returns in known])
+
+    def nonfinite(self) -> np.ndarray:
+        """How many episodes of each run have a return that is NaN or infinite ``[B]``."""
+        return (~np.isfinite(self.returns)).sum(axis=1)
 
     def unfinished(self) -> np.ndarray:
         """How many episodes of each run were left unfinished ``[B]``."""

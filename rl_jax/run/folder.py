@@ -1,5 +1,6 @@
 """What a run folder says about itself, and how its program is built again."""
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,15 +8,18 @@ from typing import Any
 
 from rl_jax.agents import CONFIGS
 from rl_jax.errors import RLJaxError
-from rl_jax.run import config
+from rl_jax.run import config, results
 from rl_jax.run.begin import set_precision
 from rl_jax.run.budget import plan as evaluation_budget
 from rl_jax.run.checkpoint import Checkpoints
+from rl_jax.run.identity import run_labels
 from rl_jax.run.job import Job
-from rl_jax.run.manifests import step_of
+from rl_jax.run.manifests import Damaged, step_of
 from rl_jax.run.metrics import MetricsFile, Row
 from rl_jax.run.options import RunOptions
+from rl_jax.run.outcome import Failures
 from rl_jax.run.ownership import identity, unreplaced
+from rl_jax.run.parse import sweepable
 from rl_jax.run.provenance import Provenance
 from rl_jax.types import PyTree
 from rl_jax.values import short
@@ -73,7 +77,26 @@ class RunFolder:
             RLJaxError: there is none, or a line of it cannot be read.
         """
         with unreplaced(self.path, self.identity):
-            return MetricsFile(self.path / "metrics.jsonl").read()
+            return MetricsFile(self.path / "metrics.jsonl", self.labels()).read()
+
+    def labels(self) -> list[Row]:
+        """What tells the folder's runs apart, see :func:`rl_jax.run.identity.run_labels`."""
+        o, grid = self.options, None
+        if self.command == "sweep":
+            swept = {
+                name: self.hyperparameters[name] for name in sweepable(CONFIGS[self.agent]) if name in self.hyperparameters
+            }
+            grid = {name: values if isinstance(values, list) else [values] for name, values in swept.items()}
+        return run_labels(range(o.seed, o.seed + o.seeds), grid)
+
+    def failures(self, step: int) -> Failures:
+        """Which runs had failed before the checkpoint of ``step`` environment steps: by their rows, and by the result."""
+        labels = self.labels()
+        with unreplaced(self.path, self.identity):
+            rows = MetricsFile(self.path / "metrics.jsonl", labels).rows()
+            with contextlib.suppress(FileNotFoundError, results.Unfit):  # then the rows alone say it
+                rows += [{**one, "failed": one["reason"]} for one in results.read(self.path)["failed"]]
+        return Failures(labels, [row for row in rows if "failed" in row and row["steps"] < step])
 
     def state(self, job: Job, which: str | int) -> tuple[int, PyTree]:
         """A checkpoint's steps and state; ``which`` is ``last``, ``best`` (whole ones; what is damaged is said) or a number of steps.
@@ -92,9 +115,15 @@ class RunFolder:
         if which in ("last", "best"):
             newest_first = steps[::-1]
             found = checkpoints.whole(newest_first if which == "last" else checkpoints.by_score() or newest_first)
-            if found is None:
-                raise RLJaxError(f"{self.path} has no whole checkpoint: all of {steps} are damaged")
-            return found, checkpoints.restore(found, job.state_shape(), checked=True)
+            try:
+                if found is not None:
+                    return found, checkpoints.restore(found, job.state_shape(), checked=True)
+            except Damaged:
+                if checkpoints.steps() == steps:
+                    raise
+            if checkpoints.steps() != steps:  # a run that goes on deletes what it does not keep, and has others now
+                return self._state(job, which)
+            raise RLJaxError(f"{self.path} has no whole checkpoint: all of {steps} are damaged")
         step = step_of(str(which))
         if step is None:
             raise RLJaxError(f"--checkpoint takes last, best or a number of steps, not {short(which)}; there are {steps}")

@@ -1,10 +1,24 @@
 """What tells the runs of one folder apart: their settings and their seed, the same in rows, loggers, plots and results."""
 
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 #: Where a row was measured, as opposed to what.
 COORDINATES = ("steps", "run", "seed", "wall")
+
+
+def run_labels(seeds: Sequence[int], grid: Mapping[str, Sequence[float]] | None = None) -> list[dict[str, Any]]:
+    """A label for each run of a folder, in order: its seed; in a sweep over ``grid`` its number and what is varied besides."""
+    if grid is None:
+        return [{"seed": seed} for seed in seeds]
+    points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+    each = [
+        {"seed": seed, **{name: value for name, value in point.items() if len(grid[name]) > 1}}
+        for point in points
+        for seed in seeds
+    ]
+    return [{"run": number, **label} for number, label in enumerate(each)]
 
 
 def settings_of(label: Mapping[str, Any], names: Iterable[str] | None = None) -> dict[str, Any]:

@@ -143,11 +143,14 @@ class Job:
         return self._placed
 
     def check(self) -> None:
-        """Refuse a length that cannot be counted.
+        """Refuse a length that cannot be counted, and a setting of jax that ends compiled runs.
 
         Raises:
-            RLJaxError: there are more train steps between two rows than ``int32`` has numbers.
+            RLJaxError: there are more train steps between two rows than ``int32`` has numbers, or ``jax_debug_nans`` is on.
         """
+        settings: Any = jax.config
+        if settings.jax_debug_nans:
+            raise RLJaxError("jax_debug_nans cannot be used with a compiled run, which looks for NaN itself: switch it off")
         if self.updates > MOST * self.rows:
             raise RLJaxError(f"--steps {self.steps} is more than one run can count: use larger --num-envs or fewer --steps")
 

@@ -40,7 +40,8 @@ def _left_in(group: Path) -> int:
     return int((group / "memory.max").read_text()) - current
 
 
-def _bytes(tree: PyTree) -> int:
+def tree_bytes(tree: PyTree) -> int:
+    """Bytes of all leaves, whose shapes suffice."""
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
@@ -61,7 +62,7 @@ class Need:
         agent, collector, rollout = jax.eval_shape(small._example, written_out(jax.random.key(0)))
         # Other fields of a rollout may never be written: the compiler leaves out what nobody reads.
         read = (rollout.obs, rollout.action, rollout.reward, rollout.terminated, rollout.truncated)
-        return cls(_bytes(agent), _bytes(collector) / 2, _bytes(read) / 4)
+        return cls(tree_bytes(agent), tree_bytes(collector) / 2, tree_bytes(read) / 4)
 
 
 def check_memory(trainer: Trainer, runs: int, eval_episodes: int = 0) -> None:
@@ -121,7 +122,7 @@ def _check_parts(trainer: Trainer, runs: int, need: Need, rest: float, free: int
     if isinstance(trainer.curriculum, PooledStarts):
         one = dataclasses.replace(trainer.curriculum, size=1)
         state = jax.eval_shape(lambda key: one.init(key, trainer.base), written_out(jax.random.key(0)))
-        sizes.append(("--reset-pool", trainer.curriculum.size, _bytes(state[1])))
+        sizes.append(("--reset-pool", trainer.curriculum.size, tree_bytes(state[1])))
     for name, count, each in sizes:
         if runs * count * each > free - rest:
             fits = int((free - rest) / (runs * each))

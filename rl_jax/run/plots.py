@@ -186,13 +186,15 @@ def _with_band(axes: Axes, steps: Array, returns: Array, statistic: str, **style
 
 
 def _failed_runs(axes: Axes, curve: Curve, color: str, label: str | None = None) -> None:
-    """A cross where each failed run had its last value."""
+    """A cross where each failed run had its last value; in the lower left corner if it had none."""
     steps, returns = checked(curve)
     for number, run in enumerate(curve.failed):
         known = np.flatnonzero(np.isfinite(returns[run]))
+        style: dict[str, Any] = {"markersize": 8, "mew": 2, "zorder": 6, "clip_on": False, "label": None if number else label}
         if known.size:
-            where = steps[known[-1]], returns[run, known[-1]]
-            axes.plot(*where, "x", color=color, markersize=8, mew=2, zorder=6, label=None if number else label, clip_on=False)
+            axes.plot(steps[known[-1]], returns[run, known[-1]], "x", color=color, **style)
+        else:
+            axes.plot(0, 0, "x", color=color, transform=axes.transAxes, **style)
 
 
 @contextmanager

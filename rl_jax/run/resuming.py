@@ -1,11 +1,10 @@
 """Continuing a run: from which checkpoint, whether that is the same run, and over which length."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from rl_jax.errors import RLJaxError
-from rl_jax.run import config, distributed
+from rl_jax.run import config, distributed, results
 from rl_jax.run.checkpoint import Checkpoints
 from rl_jax.run.manifests import step_of
 from rl_jax.run.options import IDENTITY, RECORD, RunOptions
@@ -53,7 +52,7 @@ def _extend(owned: Owned, saved: dict[str, Any], old: int, new: int, checkpoints
     content = {**saved, "run": {**saved["run"], "steps": new}}
     content["extended"] = [*saved.get("extended", []), {"at": at, "steps": old}]
     config.write_json(owned.place / "config.json", content)
-    result = owned.place / "result.json"
+    result = owned.place / results.NAME
     if result.exists():
         result.replace(owned.place / f"result_{old}.json")
     say(
@@ -91,22 +90,21 @@ def result_of(owned: Owned, steps: int, options: RunOptions) -> dict[str, Any] |
     """The result of a run that had come to its end of ``steps`` already; None if there is still something to do."""
     if not options.resume:
         return None
-    file = owned.place / "result.json"
     checkpoints = Checkpoints(owned.place)
     try:
         checkpoints.check(steps)
     except RLJaxError:
         return None
     try:
-        result = json.loads(file.read_text())
-        if result["steps"] != steps or "params_sha256" not in result:
-            raise ValueError
+        result = results.read(owned.place)
+        if result.get("steps") != steps:
+            raise results.Unfit(f"is of {result.get('steps')} steps, not of {steps}")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    except results.Unfit as unfit:
         if distributed.first():
-            say(f"rl-jax: warning: {owned.path / 'result.json'} is damaged: it is made again")
+            say(f"rl-jax: warning: {owned.path / results.NAME} {unfit}: it is made again")
         return None
     if distributed.first() and not options.quiet:
         say(f"{owned.path} is finished: its result")
-    return dict(result)
+    return result

@@ -16,6 +16,8 @@ from rl_jax.errors import RLJaxError
 from rl_jax.run import stats
 from rl_jax.run.budget import plan as evaluation_budget
 from rl_jax.run.config import check_learns, make_env, make_trainer
+from rl_jax.run.curves import ENOUGH, spread_name
+from rl_jax.run.identity import run_labels
 from rl_jax.run.intervals import interval_text
 from rl_jax.run.job import Job
 from rl_jax.run.memory import check_memory
@@ -64,12 +66,8 @@ def sweep_job(base: Any, grid: dict[str, tuple[float, ...]], options: RunOptions
     check_learns(first, options)
     episodes = evaluation_budget(first, options).episodes
     check_memory(first, runs, episodes)
-    trainers, seeds, labels = [], [], []
-    for point, configuration in settings(base, grid):
-        trainers.append(make_trainer(configuration, options, env))
-        for seed in range(options.seed, options.seed + options.seeds):
-            seeds.append(seed)
-            labels.append({"seed": seed, **{name: value for name, value in point.items() if len(grid[name]) > 1}})
+    trainers = [make_trainer(configuration, options, env) for _, configuration in settings(base, grid)]
+    labels = run_labels(range(options.seed, options.seed + options.seeds), grid)
 
     def stack(*leaves: Any) -> jax.Array:
         """One number or array of each setting, repeated for its seeds. Stays of a weak type if it was."""
@@ -80,6 +78,7 @@ def sweep_job(base: Any, grid: dict[str, tuple[float, ...]], options: RunOptions
 
     # Numbers only: what differs in shape or branch would be another program, and the tree structures would differ.
     stacked = jax.tree.map(stack, *trainers)
+    seeds = [label["seed"] for label in labels]
     return Job(stacked, seeds, options.steps, episodes, batched=True, prng=options.prng), labels
 
 
@@ -103,13 +102,15 @@ def report(
     drawn = sweep_plot(folder / ".sweep.png", varied, list(groups), np.asarray(list(groups.values())), title=title)
     drawn.replace(folder / "sweep.png")  # whole or not there: a resumed sweep draws what is missing
     if not quiet:
-        print("  ".join(f"{name:>16}" for name in varied) + "       IQM      mean   95% interval", file=sys.stderr)
+        measured = spread_name(max(row["runs"] - row["failed"] for row in table))
+        print("  ".join(f"{name:>16}" for name in varied) + f"       IQM      mean   {measured}", file=sys.stderr)
         for row in table:
             cells = "  ".join(f"{row[name]:>16g}" for name in varied)
-            low, high = row["ci95"]
             known = np.asarray(groups[tuple(row[name] for name in varied)])
             known = known[np.isfinite(known)]
+            low, high = row["ci95"] if known.size >= ENOUGH or known.size < 2 else (known.min(), known.max())
             interval = "" if low is None else interval_text(low, high, known.tolist(), " .. ", "{:.1f}".format)
+            interval += f" ({spread_name(known.size)})" if known.size > 1 and spread_name(known.size) != measured else ""
             interval += f"   {row['failed']} of {row['runs']} failed" if row["failed"] else ""
             middle = "  ".join(f"{np.nan if row[name] is None else row[name]:>8.1f}" for name in ("iqm", "mean"))
             print(f"{cells}  {middle}   {interval}", file=sys.stderr)

@@ -10,15 +10,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from rl_jax.errors import RLJaxError
-from rl_jax.run import distributed
+from rl_jax.run import distributed, results
 from rl_jax.run.budget import plan as evaluation_budget
+from rl_jax.run.cause import environment_faults
 from rl_jax.run.checkpoint import Checkpoints
 from rl_jax.run.config import load, write_json
-from rl_jax.run.curves import curve_from_rows
+from rl_jax.run.curves import curve_from_rows, empty_curve
 from rl_jax.run.evaluating import Evaluator
+from rl_jax.run.folder import RunFolder
 from rl_jax.run.identity import settings_of
 from rl_jax.run.job import Job
 from rl_jax.run.leaves import digest
@@ -26,9 +26,8 @@ from rl_jax.run.loggers import TensorBoardLogger, WandbLogger
 from rl_jax.run.memory import replay_text
 from rl_jax.run.metadata import device_text
 from rl_jax.run.metrics import Logger, MetricsFile
-from rl_jax.run.metrics import read as read_rows
 from rl_jax.run.options import RunOptions
-from rl_jax.run.outcome import Failures, add_scores, evaluation_text, rows_of, summarise
+from rl_jax.run.outcome import Failures, add_scores, evaluation_text, failed_run, rows_of, summarise
 from rl_jax.run.ownership import Owned
 from rl_jax.run.plan import Plan, Timer, with_length
 from rl_jax.run.progress import Progress, human_count, human_time
@@ -60,9 +59,6 @@ def train(
         RLJaxError: the folder holds no checkpoint to continue from, or is not there any more.
         Stopped: a signal came; the state was saved first.
     """
-    settings: Any = jax.config
-    if settings.jax_debug_nans:
-        raise RLJaxError("jax_debug_nans cannot be used with a compiled run, which looks for NaN itself: switch it off")
     folder, per_update, runs = owned.path, job.trainer.steps_per_update, len(job.seeds)
     provenance = Provenance.of(load(owned.place / "config.json"))
     checkpoints, plan = Checkpoints(owned.place, options.keep, provenance), Plan.of(job, options.checkpoints, provenance)
@@ -73,7 +69,7 @@ def train(
     first_update = done // per_update
     if len(plan.planned) > 1 and state is not None:
         state = with_length(job, state, plan.length(first_update))
-    loggers = _loggers(owned, options, title, done if state is not None else -1, plan, per_update, runs, labels[0])
+    loggers = _loggers(owned, options, title, done if state is not None else -1, plan, per_update, labels)
     progress = Progress(job.updates * per_update, options.quiet or not loggers, start_steps=done, runs=runs)
     budget = evaluation_budget(job.trainer, options)
     for text in filter(
@@ -84,7 +80,7 @@ def train(
         with progress.busy("compiling the training program"):
             job.compile(fresh=state is None)
     progress.note(f"compiled in {job.seconds_compile:.1f} s; run folder {folder}")
-    failures = Failures(labels, read_rows(owned.place / "metrics.jsonl") if state is not None else ())
+    failures = Failures(labels, MetricsFile(owned.place / "metrics.jsonl", labels).rows() if state is not None else ())
     start = time.perf_counter()
     with graceful() as stop, progress, _disk_errors(folder, checkpoints):
         evaluator = Evaluator(job, budget, failures, progress, stop, edges[-1])
@@ -137,6 +133,11 @@ def _loop(
     """All rows after train step ``first_update``: the last state, how often was learned, and the seconds of training."""
     per_update, runs, failures = saver.per_update, len(job.seeds), evaluator.failures
     start, seconds_train, learned = time.perf_counter(), 0.0, 0.0
+
+    def find_faults(at: dict[int, int]) -> dict[int, str]:
+        with progress.busy("a run has failed: looking for the reason"):
+            return environment_faults(job, saver.checkpoints, plan, at, failures.frozen)
+
     for begin, end in pairwise(plan.edges):
         if end <= first_update:
             continue
@@ -150,15 +151,19 @@ def _loop(
         # Asked once: a signal from here on is obeyed after the checkpoint, or after the next row. All processes end together.
         stopped_by = saver.asked()
         saving = saver.due() or end in plan.saves or stopped_by is not None
-        failed = failures.look(state, metrics, begin, per_update, saver.kept())
+        failed = failures.look(metrics, begin, per_update, find_faults)
         rate = runs * (end - begin) * per_update / seconds
         rows = rows_of(labels, metrics, end * per_update, time.perf_counter() - start, rate, failures.frozen)
-        evaluated = end in plan.saves and stopped_by is None and evaluator.evaluate(state, end) is not None
+        due = end in plan.saves and stopped_by is None and bool(rows)
+        evaluated = due and evaluator.evaluate(state, end) is not None
         if evaluated and evaluator.scores is not None:
             add_scores(rows, evaluator.scores, failures.frozen)
         saver.owned.check()
         for logger in loggers:
             logger.log([*rows, *failed])
+        failures.check(saver.kept())
+        for row in failed:
+            progress.note(f"{failed_run(row)}; the others go on")
         if saving:
             saver.save(end, state, evaluator.score() if evaluated else None, scheduled=evaluated)
             stopped_by = saver.asked()
@@ -170,14 +175,14 @@ def _loop(
 
 
 def _loggers(
-    owned: Owned, options: RunOptions, title: str, done: int, plan: Plan, per_update: int, runs: int, label: dict[str, Any]
+    owned: Owned, options: RunOptions, title: str, done: int, plan: Plan, per_update: int, labels: list[dict[str, Any]]
 ) -> list[Logger]:
     """Where rows of metrics go, from the step ``done`` on; nowhere in any process but the first. Rows that are missing are said."""
     if not distributed.first():
         return []
-    metrics_file = MetricsFile(owned.place / "metrics.jsonl")
+    metrics_file, runs = MetricsFile(owned.place / "metrics.jsonl", labels), len(labels)
     found, expected = metrics_file.truncate_after(done), plan.expected(done // per_update)
-    ends = [row["steps"] for row in metrics_file.read() if "failed" in row] if found else []
+    ends = [row["steps"] for row in metrics_file.rows() if "failed" in row]
     due = {edge * per_update: runs - sum(end < edge * per_update for end in ends) for edge in expected}
     if missing := sum(max(0, number - found.count(steps)) for steps, number in due.items()):
         total = sum(due.values())
@@ -188,7 +193,7 @@ def _loggers(
     loggers: list[Logger] = [metrics_file]
     content = load(owned.place / "config.json")
     shown = {**content["run"], **content["hyperparameters"], "agent": content["agent"], "title": title}
-    varied = list(settings_of(label))
+    varied = list(settings_of(labels[0]))
     if options.tensorboard:
         loggers.append(TensorBoardLogger(owned.place / "tensorboard", max(done, 0) or None, shown, varied))
     if options.wandb:
@@ -201,10 +206,10 @@ def plot_run(folder: str | os.PathLike[str], title: str) -> Path:
     from rl_jax.run.plots import learning_curve  # matplotlib takes as long to import as jax: not before the first step
 
     folder = Path(folder)
-    rows = MetricsFile(folder / "metrics.jsonl").read()
-    evaluated = [row for row in rows if "eval/return" in row]
-    evaluation = curve_from_rows(evaluated, "eval/return") if evaluated else None
-    drawn = learning_curve(folder / ".curve.png", curve_from_rows(rows), title, evaluation)
+    rows = MetricsFile(folder / "metrics.jsonl", RunFolder.open(folder).labels()).rows()
+    evaluation = curve_from_rows(rows, "eval/return") if any("eval/return" in row for row in rows) else None
+    training = curve_from_rows(rows) if any("episode/return" in row for row in rows) else empty_curve(rows)
+    drawn = learning_curve(folder / ".curve.png", training, title, evaluation)
     return drawn.replace(folder / "curve.png")  # whole or not there: a resumed run draws what is missing
 
 
@@ -224,7 +229,7 @@ def _disk_errors(folder: Path, checkpoints: Checkpoints) -> Iterator[None]:
 
 def finish(folder: Path, summary: dict[str, Any], title: str, quiet: bool) -> None:
     """Write the result and the curve, and say where they are."""
-    write_json(folder / "result.json", summary)
+    write_json(folder / results.NAME, summary)
     plot_run(folder, title)
     if not quiet:
         print(
