@@ -53,9 +53,9 @@ class NormalizeObsOnline(Transform):
     """Shows ``(obs - mean) / std`` with statistics of all observations up to *and including* this one.
 
     Elsayed et al. 2024, "Streaming Deep Reinforcement Learning Finally Works" (arXiv 2410.14606), section 3, as in its published code:
-    the last observation of an episode counts too, and so does the first of the next. Nothing is clipped, for an item that is
-    counted cannot lie further than ``(n - 1) / sqrt(n)`` deviations from the mean of ``n``. An evaluation counts each observation
-    for itself, and keeps nothing. Discrete observations pass unchanged.
+    the last observation of an episode counts too, and so does the first of the next. An item that is counted cannot lie further than
+    ``(n - 1) / sqrt(n)`` deviations from the mean of ``n``; one that is left out is clipped to ``sqrt(n)``. An evaluation counts each
+    observation for itself, and keeps nothing. Discrete observations pass unchanged.
 
     Attributes:
         epsilon: added to the variance.
