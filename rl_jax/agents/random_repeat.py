@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.errors import RLJaxError
+from rl_jax.ops import along
 from rl_jax.spaces import Box, Discrete, MultiDiscrete, Space, check_supported, random_action
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
 
@@ -57,7 +58,7 @@ class RandomRepeat:
         key_action, key_repeat = jax.random.split(key)
         action = random_action(self.space, key_action, carry.shape[0])  # type: ignore[arg-type]
         again = ~first & (jax.random.uniform(key_repeat, first.shape, jnp.float32) < self.repeat)
-        action = jnp.where(again.reshape(again.shape + (1,) * (carry.ndim - 1)), carry, action)
+        action = jnp.where(along(again, carry), carry, action)
         return action, action, {}
 
     def value(self, state: PyTree, carry: PyTree, obs: jax.Array, first: jax.Array) -> jax.Array:

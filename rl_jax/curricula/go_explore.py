@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.errors import RLJaxError
-from rl_jax.ops import add_bounded
+from rl_jax.ops import add_bounded, along
 from rl_jax.types import Context, Environment, Key, Metrics, PyTree, Rollout, Spec, Start
 
 EMPTY = -1
@@ -181,7 +181,7 @@ class GoExplore:
         better = found & _exceeds(jax.tree.map(lambda leaf: leaf[at], both), state, slice(None))
 
         def put(new: jax.Array, old: jax.Array) -> jax.Array:
-            return jnp.where(better.reshape(-1, *(1,) * (old.ndim - 1)), new, old)
+            return jnp.where(along(better, old), new, old)
 
         def store(rows: jax.Array, old: jax.Array) -> jax.Array:
             return put(rows.reshape(-1, *rows.shape[2:])[at % raw.reward.size], old)

@@ -9,7 +9,7 @@ from flax import struct
 from rl_jax.loop.info import chosen_numbers
 from rl_jax.loop.metrics import Means
 from rl_jax.loop.resets import DEAR, StartOne, cost_of, restart, start_all
-from rl_jax.ops import any_true, per_device
+from rl_jax.ops import along, any_true, per_device
 from rl_jax.ops.cost import operations
 from rl_jax.spaces import Space, to_env_action
 from rl_jax.types import Boundary, Curriculum, Environment, Key, PyTree, Rollout
@@ -152,8 +152,7 @@ def usable_end(obs: jax.Array, done: jax.Array) -> jax.Array:
     """
     if not jnp.issubdtype(obs.dtype, jnp.floating):
         return obs
-    ended = done.reshape(-1, *(1,) * (obs.ndim - 1))
-    return jnp.where(ended & ~jnp.isfinite(obs), 0.0, obs)
+    return jnp.where(along(done, obs) & ~jnp.isfinite(obs), 0.0, obs)
 
 
 def _costs(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from rl_jax.ops import any_true, shared
+from rl_jax.ops import along, any_true, shared
 from rl_jax.ops.cost import operations
 from rl_jax.types import PyTree, Start
 
@@ -70,6 +70,6 @@ def _gathered(start: StartOne, done: jax.Array, index: jax.Array, current: PyTre
 
 def _where(flag: jax.Array, yes: PyTree, no: PyTree) -> PyTree:
     def choose(a: jax.Array, b: jax.Array) -> jax.Array:
-        return jnp.where(flag.reshape(flag.shape + (1,) * (b.ndim - flag.ndim)), a, b)
+        return jnp.where(along(flag, b), a, b)
 
     return jax.tree.map(choose, yes, no)

@@ -20,7 +20,7 @@ from flax import struct
 from rl_jax.errors import RLJaxError
 from rl_jax.loop import Trainer, TrainState
 from rl_jax.losses.terms import standardized
-from rl_jax.ops import bounded, descend, written_out
+from rl_jax.ops import along, bounded, descend, written_out
 from rl_jax.types import Key, Metrics, PyTree, Rollout
 
 #: ``(weights, task) -> trainer``: an agent's life in a task, under a rule.
@@ -130,7 +130,7 @@ class MetaGradient:
         born = jax.vmap(lambda key: _born(weights, make, draw, key))(keys[1])
 
         def choose(new: jax.Array, old: jax.Array) -> jax.Array:
-            return jnp.where(over.reshape(-1, *(1,) * (new.ndim - 1)), new, old)
+            return jnp.where(along(over, new), new, old)
 
         tasks, lives = jax.tree.map(choose, born, (state.tasks, lives))
         metrics = {

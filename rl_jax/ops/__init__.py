@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from rl_jax._lazy import lazy
 
 if TYPE_CHECKING:
+    from rl_jax.ops.along import along
     from rl_jax.ops.branch import any_true, shared
     from rl_jax.ops.descent import bounded, descend
     from rl_jax.ops.equals import earlier_equals
@@ -31,6 +32,7 @@ __all__ = [
     "SumTree",
     "active_units",
     "add_bounded",
+    "along",
     "any_true",
     "bounded",
     "descend",

@@ -9,6 +9,7 @@ from flax import struct
 
 from rl_jax.experience import Transform
 from rl_jax.given import check_numbers
+from rl_jax.ops import along
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 from rl_jax.values import NotNegative
 
@@ -53,7 +54,7 @@ class Hindsight(Transform):
         reward, terminated = self.reward(here.next_obs, goal)
 
         def choose(new: jax.Array, old: jax.Array) -> jax.Array:
-            return jnp.where(relabel.reshape(relabel.shape + (1,) * (old.ndim - 1)), new, old).astype(old.dtype)
+            return jnp.where(along(relabel, old), new, old).astype(old.dtype)
 
         batch = here.replace(
             obs=choose(self.with_goal(here.obs, goal), here.obs),

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.ops import any_true, devices_of_envs, per_device
+from rl_jax.ops import along, any_true, devices_of_envs, per_device
 from rl_jax.replay.layout import Layout
 from rl_jax.types import PyTree, Rollout
 
@@ -114,8 +114,7 @@ def add(ring: Ring, layout: Layout, rollout: Rollout) -> Ring:
 
     def renew(obs: jax.Array, begins: jax.Array, first: jax.Array) -> jax.Array:
         there = jax.lax.dynamic_slice_in_dim(obs, head, 1, axis=1)
-        new = begins.reshape(-1, *[1] * (there.ndim - 1))
-        return _write(obs, jnp.where(new, first[:, None].astype(obs.dtype), there), head, axis=1)
+        return _write(obs, jnp.where(along(begins, there), first[:, None].astype(obs.dtype), there), head, axis=1)
 
     def renew_if_any(obs: jax.Array, begins: jax.Array, first: jax.Array) -> jax.Array:
         return jax.lax.cond(any_true(begins), renew, lambda obs, begins, first: obs, obs, begins, first)
