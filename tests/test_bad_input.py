@@ -169,9 +169,9 @@ CASES = {
     "env args twice": ("train ppo --env CartPole-v1 --env-args time_limit=5 time_limit=6", "--env-args has time_limit twice"),
     "env args of no use": (f"train ppo --env CartPole-v1 --env-args a={'[' * 10**5}", "--env-args a is nested too deep"),
     "unknown env args": ("train ppo --env CartPole-v1 --env-args gravity=3", "CartPole-v1", "gravity"),
-    "limit in words": ("train ppo --env CartPole-v1 --env-args time_limit=abc", "time_limit of CartPole-v1", "not 'abc'"),
+    "limit in words": ("train ppo --env CartPole-v1 --env-args time_limit=abc", "time_limit must be an integer from 1", "not 'abc'"),
     "limit in parts": ("train ppo --env CartPole-v1 --env-args time_limit=1.5", "an integer from 1 to 2147483647, not 1.5"),
-    "limit without end": ("train ppo --env CartPole-v1 --env-args time_limit=NaN", "time_limit of CartPole-v1", "not nan"),
+    "limit without end": ("train ppo --env CartPole-v1 --env-args time_limit=NaN", "time_limit must be an integer from 1", "not nan"),
     "args of a wrong type": (
         "train ppo --env test_bad_input:Clock --env-args length=abc",
         "made with --env-args length=abc",
@@ -357,7 +357,7 @@ def test_a_configuration_with_a_mark_of_its_encoding(run, uncompiled):
     assert RunFolder.open(run).options.steps == 4096
     (run / "config.json").unlink()
     (run / "config.json").mkdir()
-    failed(call("evaluate", run), "config.json", "Is a directory")
+    failed(call("evaluate", run), "config.json is no file", "use the config.json of a run")
 
 
 @pytest.mark.parametrize("command", ["evaluate", "render"])
@@ -386,12 +386,12 @@ def test_a_foreign_checkpoint(run, uncompiled):
 
 def test_bad_numbers_of_other_commands(trained, uncompiled, tmp_path):
     failed(call("evaluate", trained, "--episodes", "1000000000"), "free", "or fewer")
-    failed(call("render", trained, "--out", tmp_path / "x.mp4"), "drawn as .gif", "x.gif")
+    failed(call("render", trained, "--out", tmp_path / "x.mp4"), "rendered as .gif", "x.gif")
     for metric in ("episode/retrun", "seed", "steps", "wall"):
         failed(
             call("plot", trained, "--metric", metric, "--out", tmp_path / "x.png"), f"no metric '{metric}'", "episode/return"
         )
-    failed(call("render", trained, "--out", "/"), "drawn as .gif", "/episode.gif")
+    failed(call("render", trained, "--out", "/"), "rendered as .gif", "/episode.gif")
     (tmp_path / "y.png").write_text("")
     failed(call("plot", trained, "--out", tmp_path / "y.png"), "exists already", "--overwrite")
 

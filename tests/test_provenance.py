@@ -70,7 +70,7 @@ def test_edited_configurations_are_refused_by_name(run, monkeypatch, name):
     monkeypatch.setattr(job.Job, "_compile", None)
     edit(run, EDITS[name])
     word = name if " " in name else f"--{name.replace('_', '-')}"
-    word = {"steps 4096": "--steps 4096 (config.json: nothing)", "steps nothing": "--steps"}.get(name, word)
+    word = {"steps 4096": "--steps 4096 (config.json: 500000)", "steps nothing": "--steps"}.get(name, word)
     for command in (["train", "ppo", "--resume"], ["evaluate"]):
         failed(call(*command, run), word, "put back the config.json")
 
