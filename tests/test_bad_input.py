@@ -169,9 +169,17 @@ CASES = {
     "env args twice": ("train ppo --env CartPole-v1 --env-args time_limit=5 time_limit=6", "--env-args has time_limit twice"),
     "env args of no use": (f"train ppo --env CartPole-v1 --env-args a={'[' * 10**5}", "--env-args a is nested too deep"),
     "unknown env args": ("train ppo --env CartPole-v1 --env-args gravity=3", "CartPole-v1", "gravity"),
-    "limit in words": ("train ppo --env CartPole-v1 --env-args time_limit=abc", "time_limit must be an integer from 1", "not 'abc'"),
+    "limit in words": (
+        "train ppo --env CartPole-v1 --env-args time_limit=abc",
+        "time_limit must be an integer from 1",
+        "not 'abc'",
+    ),
     "limit in parts": ("train ppo --env CartPole-v1 --env-args time_limit=1.5", "an integer from 1 to 2147483647, not 1.5"),
-    "limit without end": ("train ppo --env CartPole-v1 --env-args time_limit=NaN", "time_limit must be an integer from 1", "not nan"),
+    "limit without end": (
+        "train ppo --env CartPole-v1 --env-args time_limit=NaN",
+        "time_limit must be an integer from 1",
+        "not nan",
+    ),
     "args of a wrong type": (
         "train ppo --env test_bad_input:Clock --env-args length=abc",
         "made with --env-args length=abc",

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rl_jax.agents import CONFIGS
+from rl_jax.agents.configs import sweepable
 from rl_jax.errors import RLJaxError, import_extra
 from rl_jax.loop import counter as streams
 from rl_jax.loop.collect import begin, collect
@@ -32,7 +33,6 @@ from rl_jax.run.metadata import device_text
 from rl_jax.run.options import RunOptions
 from rl_jax.run.outcome import failed_run, failed_text, summarise
 from rl_jax.run.ownership import check_writable
-from rl_jax.run.parse import sweepable
 from rl_jax.run.progress import Progress
 from rl_jax.run.results import sealed
 from rl_jax.run.resuming import result_of

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from rl_jax.agents import CONFIGS
+from rl_jax.agents.configs import sweepable
 from rl_jax.errors import RLJaxError
 from rl_jax.run import config
 from rl_jax.run.curves import Curve, curve_from_rows, empty_curve
@@ -13,7 +14,6 @@ from rl_jax.run.identity import settings_of
 from rl_jax.run.metrics import Row
 from rl_jax.run.options import IDENTITY
 from rl_jax.run.ownership import check_writable
-from rl_jax.run.parse import sweepable
 from rl_jax.run.stopping import say
 
 #: What every run measures sooner or later.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_jax.agents import CONFIGS
+from rl_jax.agents.configs import sweepable
 from rl_jax.errors import RLJaxError
 from rl_jax.run import config, results
 from rl_jax.run.begin import set_precision
@@ -19,7 +20,6 @@ from rl_jax.run.metrics import MetricsFile, Row
 from rl_jax.run.options import RunOptions
 from rl_jax.run.outcome import Failures
 from rl_jax.run.ownership import identity, unreplaced
-from rl_jax.run.parse import sweepable
 from rl_jax.run.provenance import Provenance
 from rl_jax.types import PyTree
 from rl_jax.values import short

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING
 from typing import Any
 
-from rl_jax.agents.configs import CONFIGS
+from rl_jax.agents.configs import CONFIGS, sweepable
 from rl_jax.errors import RLJaxError
 from rl_jax.run import hints
 from rl_jax.run.help import SUMMARIES, Option, documentation, help_text, shown
@@ -30,11 +30,6 @@ def run_options(command: str, agent: str) -> list[Option]:
         found = [_swept(one) if one.name in varied else one for one in found]
         found = [dataclasses.replace(one, default=4) if one.name == "seeds" else one for one in found]
     return [dataclasses.replace(one, group="options to begin with") if one.name in FIRST else one for one in found]
-
-
-def sweepable(kind: type) -> list[str]:
-    """The numeric hyperparameters of an agent's configuration: those that can differ within one program."""
-    return [name for name, takes in fields(kind).items() if takes.kind is float and not (takes.whole or takes.optional)]
 
 
 def _swept(one: Option) -> Option:

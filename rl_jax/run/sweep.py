@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rl_jax.agents.configs import sweepable
 from rl_jax.errors import RLJaxError
 from rl_jax.run import stats
 from rl_jax.run.budget import plan as evaluation_budget
@@ -22,7 +23,6 @@ from rl_jax.run.intervals import interval_text
 from rl_jax.run.job import Job
 from rl_jax.run.memory import check_memory
 from rl_jax.run.options import RunOptions
-from rl_jax.run.parse import sweepable
 from rl_jax.values import option
 
 #: Most runs of one program: thousands of them take seconds to prepare.

@@ -6,6 +6,7 @@ from rl_jax.agents.configs.on_policy import A2CConfig, MDPOConfig, PPOConfig
 from rl_jax.agents.configs.pqn import PQNConfig
 from rl_jax.agents.configs.r2d2 import R2D2Config
 from rl_jax.agents.configs.streaming import StreamACConfig, StreamQConfig
+from rl_jax.values import fields
 
 #: Agents that the command line knows, by name.
 CONFIGS = {
@@ -23,3 +24,8 @@ CONFIGS = {
     "stream-q": StreamQConfig,
     "stream-ac": StreamACConfig,
 }
+
+
+def sweepable(kind: type) -> list[str]:
+    """The numeric hyperparameters of an agent's configuration: those that can differ within one program."""
+    return [name for name, takes in fields(kind).items() if takes.kind is float and not (takes.whole or takes.optional)]
