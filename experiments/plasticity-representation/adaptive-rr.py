@@ -88,7 +88,7 @@ RECIPE = Recipe(
     "ratio lowered the fraction of active units in all of them; with returns, the order changed from one setting to the "
     "next: adaptive ahead of the high ratio in this one (246 and 170, 16 seeds), behind it after 500 steps of waiting "
     "(307 and 359) or with 5,600 steps (200 and 257), and all runs of a ratio spread from 20 to 500.",
-    seeds=tuple(range(100, 132)),
+    seeds=tuple(range(200, 328)),
     tuning_seeds=tuple(range(24)),
-    minutes=7,
+    minutes=12,
 )
