@@ -12,7 +12,7 @@ from rl_jax.envs import brax, extras
 from rl_jax.envs.adapt import adapt
 from rl_jax.envs.bandit import Bandit
 from rl_jax.envs.dtypes import single_width
-from rl_jax.envs.grid import GRIDS
+from rl_jax.envs.grid import GRIDS, NoisyTV
 from rl_jax.envs.gymnax import GymnaxEnv
 from rl_jax.envs.limits import check_time_limit
 from rl_jax.envs.nearest import nearest
@@ -36,9 +36,24 @@ def trial_of(inner: Callable[..., Environment], **usual: Any) -> Callable[..., T
     return make_trial
 
 
+def noisy_tv(
+    inner: str = "grid/multi-room",
+    action: int | None = None,
+    size: int | None = None,
+    deterministic: bool = False,
+    **options: Any,
+) -> NoisyTV:
+    """``grid/noisy-tv``: see :class:`~rl_jax.envs.grid.NoisyTV`; ``inner`` is an environment's name, and further options are for that one.
+
+    ``idle=True`` gives the grid worlds of rooms an action that does nothing else than switch the channel: ``action=4``.
+    """
+    return NoisyTV(make(inner, **options), action, size, deterministic)
+
+
 #: Environments of this library, beside the probes.
 OWN: dict[str, Callable[..., Any]] = {
     **GRIDS,
+    "grid/noisy-tv": noisy_tv,
     "trial/bandit": trial_of(Bandit, episodes=100),
     "trial/darkroom": trial_of(GRIDS["grid/darkroom"], episodes=5),
     "trial/dark-key-door": trial_of(GRIDS["grid/dark-key-door"], episodes=5),

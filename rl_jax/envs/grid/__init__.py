@@ -8,7 +8,7 @@ from rl_jax.envs.grid.darkroom import Darkroom, DarkroomParams
 from rl_jax.envs.grid.key_corridor import KeyCorridor, key_corridor
 from rl_jax.envs.grid.key_maze import KeyMaze, KeyMazeParams
 from rl_jax.envs.grid.multi_room import MultiRoom, multi_room
-from rl_jax.envs.grid.noisy_tv import NoisyTV, noisy_tv
+from rl_jax.envs.grid.noisy_tv import NoisyTV
 from rl_jax.envs.grid.objects import Objects, ObjectsParams
 from rl_jax.envs.grid.rooms import Layout, Rooms, RoomsParams
 from rl_jax.envs.grid.world import World
@@ -21,10 +21,9 @@ GRIDS: dict[str, Callable[..., Environment]] = {
     "grid/darkroom-hard": partial(Darkroom, size=17, once=True, name="grid/darkroom-hard"),
     "grid/dark-key-door": DarkKeyDoor,
     "grid/key-maze": KeyMaze,
-    "grid/noisy-tv": noisy_tv,
     "grid/objects": Objects,
 }
-"""Factories of all grid worlds, by name. Equal arguments make equal (and equally hashed) environments."""
+"""Factories of the grid worlds that stand alone, by name. Equal arguments make equal (and equally hashed) environments."""
 
 __all__ = [
     "GRIDS",
@@ -45,5 +44,4 @@ __all__ = [
     "World",
     "key_corridor",
     "multi_room",
-    "noisy_tv",
 ]

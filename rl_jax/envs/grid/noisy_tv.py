@@ -5,7 +5,7 @@ for what it has not seen, is held by a source of randomness, the more so if it c
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -112,19 +112,3 @@ class NoisyTV:
             return jax.random.uniform(key, shape, jnp.float32)
         noise = jax.random.bits(key, shape, jnp.uint8)
         return noise if obs.dtype == jnp.uint8 else noise < 128
-
-
-def noisy_tv(
-    inner: str = "grid/multi-room",
-    action: int | None = None,
-    size: int | None = None,
-    deterministic: bool = False,
-    **options: Any,
-) -> NoisyTV:
-    """``grid/noisy-tv``: see :class:`NoisyTV`; ``inner`` is an environment's name, and further options are for that one.
-
-    ``idle=True`` gives the grid worlds of rooms an action that does nothing else than switch the channel: ``action=4``.
-    """
-    from rl_jax.envs.registry import make
-
-    return NoisyTV(make(inner, **options), action, size, deterministic)
