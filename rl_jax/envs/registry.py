@@ -43,7 +43,8 @@ def noisy_tv(
     deterministic: bool = False,
     **options: Any,
 ) -> NoisyTV:
-    """``grid/noisy-tv``: see :class:`~rl_jax.envs.grid.NoisyTV`; ``inner`` is an environment's name, and further options are for that one.
+    """``grid/noisy-tv``: see :class:`~rl_jax.envs.grid.NoisyTV`; ``inner`` is an environment's name, and further
+    options are for that one.
 
     ``idle=True`` gives the grid worlds of rooms an action that does nothing else than switch the channel: ``action=4``.
     """
