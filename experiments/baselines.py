@@ -13,10 +13,10 @@ import shutil
 from datetime import date
 from pathlib import Path
 
-from rl_jax.run.cli import main
-from rl_jax.run.curves import curve_from_rows
-from rl_jax.run.metrics import MetricsFile
-from rl_jax.run.plots import compare_curves
+from rl_jax.run.cli.console import main
+from rl_jax.run.report.curves import curve_from_rows
+from rl_jax.run.report.plots import compare_curves
+from rl_jax.run.storage.metrics import MetricsFile
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "experiments" / "results"

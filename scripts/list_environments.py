@@ -1,4 +1,4 @@
-"""Writes ``rl_jax/run/environments.tsv``, what ``rl-jax list`` shows, from the environments themselves.
+"""Writes ``rl_jax/run/cli/environments.tsv``, what ``rl-jax list`` shows, from the environments themselves.
 
 python scripts/list_environments.py            # all that are installed; others keep their lines
 python scripts/list_environments.py --check    # only says what differs
@@ -11,7 +11,7 @@ import numpy as np
 
 import rl_jax as rl
 from rl_jax.envs.limits import longest_episode
-from rl_jax.run.catalogue import FILE, Environment, environments
+from rl_jax.run.cli.catalogue import FILE, Environment, environments
 
 UNKNOWN = "?"
 
@@ -40,9 +40,9 @@ def fact(name):
 
 def main():
     names = {*rl.envs.names()}
-    names |= {f"{prefix}/{short}" for prefix, extra in rl.envs.extras.EXTRAS.items() for short in extra.adapter.NAMES}
+    names |= {f"{prefix}/{short}" for prefix, extra in rl.envs.suites.extras.EXTRAS.items() for short in extra.adapter.NAMES}
     old = environments() if FILE.exists() else {}
-    missing = [f"{prefix}/" for prefix, extra in rl.envs.extras.EXTRAS.items() if not extra.installed]
+    missing = [f"{prefix}/" for prefix, extra in rl.envs.suites.extras.EXTRAS.items() if not extra.installed]
     begin = tuple(arg for arg in sys.argv[1:] if not arg.startswith("--")) or ""
     facts = {}
     for name in sorted(names):

@@ -30,7 +30,7 @@ def number(value: Any, digits: int = 1) -> str:
 
 def spread(interval: list[float] | None, values: list[float] | None) -> str:
     """An interval over seeds, in words where it has no width."""
-    from rl_jax.run.intervals import interval_text
+    from rl_jax.run.report.intervals import interval_text
 
     return interval_text(*interval, values, " … ", number) if interval and values else "–"
 
@@ -83,7 +83,7 @@ def repeated(row: dict[str, Any]) -> str:
 def used(row: dict[str, Any], name: str) -> str:
     """A setting that a row was made with: as its file says, else as its command says, with the agent's own values."""
     if name not in row:
-        from rl_jax.run.parse import parse, run_options
+        from rl_jax.run.cli.parse import parse, run_options
 
         _, _, agent, *options = str(row["command"]).split()
         row = parse(run_options("train", agent), options, f"train {agent}")
@@ -535,7 +535,7 @@ def claim(r: dict[str, Any]) -> list[str]:
 def cli() -> str:
     """The help texts of all commands."""
     os.environ.update(COLUMNS="100", NO_COLOR="1", TERM="dumb")
-    from rl_jax.run.cli import main
+    from rl_jax.run.cli.console import main
 
     parts = []
     for command in HELP:

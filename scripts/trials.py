@@ -27,7 +27,7 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
 
 def command(kind: str, agent: str, *args: object) -> list[str]:
     """``rl-jax KIND AGENT ARGS`` by this Python."""
-    return [sys.executable, "-m", "rl_jax.run.cli", kind, agent, "--quiet", *map(str, args)]
+    return [sys.executable, "-m", "rl_jax.run.cli.console", kind, agent, "--quiet", *map(str, args)]
 
 
 def run(kind: str, agent: str, *args: object) -> "subprocess.CompletedProcess[str]":
@@ -37,7 +37,7 @@ def run(kind: str, agent: str, *args: object) -> "subprocess.CompletedProcess[st
 
 def run_here(kind: str, agent: str, *args: object) -> "subprocess.CompletedProcess[str]":
     """The same within this process, which saves the start and most of compiling."""
-    from rl_jax.run.cli import main
+    from rl_jax.run.cli.console import main
 
     words, out, err, status = command(kind, agent, *args)[3:], io.StringIO(), io.StringIO(), 0
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import jax
 
-from rl_jax.run.cli import main
+from rl_jax.run.cli.console import main
 
 TINY = [
     *("--env", "CartPole-v1", "--steps", "4096", "--num-envs", "8", "--rollout-length", "16"),
@@ -52,7 +52,7 @@ def call(*args):
 
 def start(*args, first="pass", cwd=None, **variables):
     """``rl-jax ARGS`` in a process of its own, after the Python text ``first``, with environment ``variables``."""
-    code = f"{first}\nfrom rl_jax.run.cli import main\nmain()"
+    code = f"{first}\nfrom rl_jax.run.cli.console import main\nmain()"
     command = [sys.executable, "-c", code, *map(str, args)]
     # Compiled as in this process, so that results can be compared bit for bit.
     unoptimized = str(int(jax.config.read("jax_disable_most_optimizations")))

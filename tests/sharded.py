@@ -1,4 +1,4 @@
-"""Run by tests/test_devices.py with eight devices: the same job on one of them and on all; prints how far apart they end."""
+"""Run by tests/run/devices/test_devices.py with eight devices: one job on one of them and on all; prints how far apart they end."""
 
 import json
 import math
@@ -10,9 +10,9 @@ import numpy as np
 import rl_jax as rl
 from rl_jax.agents import CONFIGS
 from rl_jax.experience import chain
-from rl_jax.run.devices import Devices, on_host
-from rl_jax.run.job import Job, Wanted
-from rl_jax.run.leaves import plain
+from rl_jax.run.devices.compiled_runs import Job, Wanted
+from rl_jax.run.devices.placement import Devices, on_host
+from rl_jax.run.devices.tree_io import plain
 
 PPO = {"num_envs": 16, "rollout_length": 8, "epochs": 2, "minibatches": 2, "hidden": (8,)}
 REPLAY = {"num_envs": 8, "buffer_size": 400, "batch_size": 16, "learning_starts": 32, "hidden": (8,)}

@@ -14,7 +14,7 @@ from toy import rollout_of
 import rl_jax as rl
 from rl_jax import replay
 from rl_jax.errors import RLJaxError, UnsupportedSpace
-from rl_jax.experience.normalize import RunningMoments
+from rl_jax.experience.scaling.normalize import RunningMoments
 from rl_jax.loop.collect import usable_end
 from rl_jax.losses.c51 import Categorical51
 from rl_jax.losses.quantile import Quantiles
@@ -426,9 +426,9 @@ def test_what_is_left_out_of_running_moments_does_not_count(bad):
 
 def test_what_is_left_out_of_a_stream_does_not_count():
     moments = RunningMoments.zero((2,))
-    jax.tree.map(np.testing.assert_array_equal, rl.experience.online.push(moments, jnp.full(2, NAN)), moments)
+    jax.tree.map(np.testing.assert_array_equal, rl.experience.scaling.online.push(moments, jnp.full(2, NAN)), moments)
     for item in ([1.0, 1.0], [3.0, 3.0], [NAN, 5.0]):
-        moments = rl.experience.online.push(moments, jnp.asarray(item))
+        moments = rl.experience.scaling.online.push(moments, jnp.asarray(item))
     np.testing.assert_allclose(moments.mean, [2.0, 3.0])
     np.testing.assert_allclose(moments.var, [1.0, 8 / 3], rtol=1e-6)
 

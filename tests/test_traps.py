@@ -35,7 +35,7 @@ from rl_jax.curricula import TaskSet
 from rl_jax.envs import make
 from rl_jax.errors import RLJaxError, UnsupportedSpace
 from rl_jax.experience import GAE, chain, gae, normalize_obs, normalize_reward, standardize_advantage
-from rl_jax.experience.gae import next_values
+from rl_jax.experience.advantage.gae import next_values
 from rl_jax.loop import evaluate
 from rl_jax.loop.counter import Counter
 from rl_jax.losses import ClippedPolicy

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_jax.run import stats
+from rl_jax.run.report import stats
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "experiments" / "results" / "before_after.json"
@@ -35,7 +35,7 @@ RUNS = {
 def returns(checkout: Path, options: str, seeds: int) -> np.ndarray:
     """Final returns ``[seeds]`` of a command of one checkout."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "rl_jax.run.cli", "train", *options.split(), "--seeds", str(seeds), "--quiet"]
+        command = [sys.executable, "-m", "rl_jax.run.cli.console", "train", *options.split(), "--seeds", str(seeds), "--quiet"]
         command += ["--checkpoints", "1", "--no-compile-cache", "--out", f"{folder}/run"]
         done = subprocess.run(
             command, check=False, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(checkout)}, cwd=folder

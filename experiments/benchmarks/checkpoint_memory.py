@@ -27,8 +27,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from rl_jax.replay import Buffer
-from rl_jax.run.checkpoint import Checkpoints
-from rl_jax.run.train import device_text
+from rl_jax.run.storage.checkpoint import Checkpoints
+from rl_jax.run.training.train import device_text
 from rl_jax.spaces import Box, Discrete
 from rl_jax.types import Rollout, Spec
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from rl_jax.run.bench.report import VARIED
-from rl_jax.run.plots import COLOURS
+from rl_jax.run.report.plots import COLOURS
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS, PLOT = ROOT / "experiments" / "results" / "cost_model.json", ROOT / "docs" / "assets" / "cost_model.png"

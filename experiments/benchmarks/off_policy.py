@@ -178,8 +178,8 @@ def profile(agent: str, options: dict) -> dict:
 
 def compare(agent: str, rejax_python: str, rounds: int) -> dict:
     """Both libraries in turn; medians, and the ratio pair by pair."""
-    from rl_jax.run.compiling import compiler_options
-    from rl_jax.run.stats import bootstrap_interval, iqm
+    from rl_jax.run.devices.compiling import compiler_options
+    from rl_jax.run.report.stats import bootstrap_interval, iqm
 
     def kind(python: str, library: str, what: str, options: dict) -> tuple[str, ...]:
         return python, "--one", library, "--agent", agent, "--what", what, "--options", json.dumps(options)

@@ -25,7 +25,7 @@ def run(*arguments: str, cache: str) -> tuple[dict, float, float]:
     """``rl-jax ARGUMENTS``: its result, wall seconds, and the process's largest resident size in MB."""
     start = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "rl_jax.run.cli", *arguments],
+        [sys.executable, "-m", "rl_jax.run.cli.console", *arguments],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "RL_JAX_CACHE": cache},

@@ -7,7 +7,7 @@ import rl_jax as rl
 from rl_jax.agents import PPOConfig
 from rl_jax.envs.grid import multi_room
 from rl_jax.experience import EpisodicCount, LifetimeCount, Product, gae, intrinsic
-from rl_jax.experience.counts import observed, reported
+from rl_jax.experience.bonus.counts import observed, reported
 from rl_jax.run.claims import Axes, Prediction, Recipe, Trained
 
 SIZE, SEA_STEPS, ROOM_STEPS = 16, 150_000, 300_000

@@ -12,13 +12,13 @@ import rl_jax as rl
 from rl_jax.agents import PPOConfig, RandomRepeat
 from rl_jax.curricula import Backward, GoExplore, demonstration, pad_demonstrations
 from rl_jax.curricula.backward import Demonstration
-from rl_jax.curricula.go_explore import EMPTY, Way
 from rl_jax.envs.grid import KeyMaze, KeyMazeParams
 from rl_jax.errors import RLJaxError
 from rl_jax.experience import RND, LifetimeCount, gae, intrinsic
-from rl_jax.experience.counts import reported
+from rl_jax.experience.bonus.counts import reported
+from rl_jax.ideas.exploration.go_explore import EMPTY, Way
 from rl_jax.run.claims import Axes, Outcome, Prediction, Recipe, Trained, Work
-from rl_jax.run.job import Job
+from rl_jax.run.devices.compiled_runs import Job
 from rl_jax.types import PyTree, Start
 
 MAZE, STICKY_MAZE = KeyMaze(side=4, keys=3), KeyMaze(side=4, keys=3, sticky=0.25)

@@ -18,10 +18,10 @@ from rl_jax.loop.sharding import SEEDS
 from rl_jax.meta import Evolution, MetaGradient, in_task, lifetime, with_rule
 from rl_jax.networks import LPGRule, actor_critic
 from rl_jax.ops import shared
-from rl_jax.run.begin import devices_that_share
 from rl_jax.run.claims import Axes, Outcome, Prediction, Recipe, Work
 from rl_jax.run.claims.recipe import Curve
-from rl_jax.run.devices import Devices
+from rl_jax.run.devices.placement import Devices
+from rl_jax.run.training.setup import devices_that_share
 
 WORLD = Objects(size=5, objects=2, time_limit=20)
 OTHER = Darkroom(size=7, one_hot=True, time_limit=20)

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 from rl_jax._lazy import lazy
 
 if TYPE_CHECKING:
-    from rl_jax.agents.a2c import a2c
-    from rl_jax.agents.adaptive_replay_ratio import AdaptiveReplayRatio, RatioState
+    from rl_jax.agents.actor_critic.mdpo_off_policy import mdpo_off_policy
+    from rl_jax.agents.actor_critic.sac import sac
+    from rl_jax.agents.actor_critic.td3 import ddpg, td3
     from rl_jax.agents.configs import CONFIGS
     from rl_jax.agents.configs.actor_critic import DDPGConfig, MDPOOffPolicyConfig, SACConfig, TD3Config
     from rl_jax.agents.configs.dqn import DQNConfig, RainbowConfig
@@ -14,22 +15,21 @@ if TYPE_CHECKING:
     from rl_jax.agents.configs.pqn import PQNConfig
     from rl_jax.agents.configs.r2d2 import R2D2Config
     from rl_jax.agents.configs.streaming import StreamACConfig, StreamQConfig
-    from rl_jax.agents.lpg import LPG, LPGState
-    from rl_jax.agents.mdpo import mdpo
-    from rl_jax.agents.mdpo_off_policy import mdpo_off_policy
-    from rl_jax.agents.policy_gradient import Learner, PolicyGradient
-    from rl_jax.agents.ppo import ppo
-    from rl_jax.agents.pqn import PQN
-    from rl_jax.agents.q_learning import QLearning
-    from rl_jax.agents.q_policy import QPolicy
+    from rl_jax.agents.monitor_plasticity import Watched, WatchedState, critic_units, q_units
+    from rl_jax.agents.policy_gradient.a2c import a2c
+    from rl_jax.agents.policy_gradient.mdpo import mdpo
+    from rl_jax.agents.policy_gradient.ppo import ppo
+    from rl_jax.agents.policy_gradient.update import Learner, PolicyGradient
+    from rl_jax.agents.q_learning.pqn import PQN
+    from rl_jax.agents.q_learning.q_policy import QPolicy
+    from rl_jax.agents.q_learning.update import QLearning
     from rl_jax.agents.random_repeat import RandomRepeat
-    from rl_jax.agents.relic import ReLIC, relic
-    from rl_jax.agents.sac import sac
-    from rl_jax.agents.stream_ac import StreamAC
-    from rl_jax.agents.stream_q import StreamQ
-    from rl_jax.agents.stream_td import StreamTD
-    from rl_jax.agents.td3 import ddpg, td3
-    from rl_jax.agents.watched import Watched, WatchedState, critic_units, q_units
+    from rl_jax.agents.streaming.stream_ac import StreamAC
+    from rl_jax.agents.streaming.stream_q import StreamQ
+    from rl_jax.agents.streaming.stream_td import StreamTD
+    from rl_jax.ideas.meta_rl.relic import ReLIC, relic
+    from rl_jax.ideas.meta_rl.ta_lpg import LPG, LPGState
+    from rl_jax.ideas.plasticity_representation.adaptive_rr import AdaptiveReplayRatio, RatioState
 
 lazy(__name__)
 

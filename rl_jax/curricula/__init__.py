@@ -7,8 +7,8 @@ from rl_jax._lazy import lazy
 if TYPE_CHECKING:
     from rl_jax.curricula.backward import Backward, Demonstration, demonstration, pad_demonstrations
     from rl_jax.curricula.basic import FixedTask, TaskSet
-    from rl_jax.curricula.go_explore import Archive, GoExplore
     from rl_jax.curricula.pooled import PooledStarts
+    from rl_jax.ideas.exploration.go_explore import Archive, GoExplore
 
 lazy(__name__)
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from rl_jax.curricula.go_explore import EMPTY, Archive
 from rl_jax.errors import RLJaxError
+from rl_jax.ideas.exploration.go_explore import EMPTY, Archive
 from rl_jax.ops import ROUNDING, add_bounded
 from rl_jax.types import Context, Environment, Key, Metrics, PyTree, Rollout, Spec, Start
 

@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rl_jax.envs import extras
-from rl_jax.envs.brax import BraxEnv
 from rl_jax.envs.dtypes import cached, concrete, like, narrow, scalar, single_width, strong
-from rl_jax.envs.gymnax import GymnaxEnv, beginning, convert_space, shifted
 from rl_jax.envs.limits import check_time_limit, own_limit
 from rl_jax.envs.stateful import check_pure
+from rl_jax.envs.suites import extras
+from rl_jax.envs.suites.brax import BraxEnv
+from rl_jax.envs.suites.gymnax import GymnaxEnv, beginning, convert_space, shifted
 from rl_jax.errors import ProtocolError
 from rl_jax.spaces import Box, Space
 from rl_jax.types import Environment, Key, PyTree, Step
@@ -41,7 +41,7 @@ def adapt(
     - an environment with gymnax's functions ``reset(key, params) -> (obs, state)`` and ``step(key, state, action,
       params)`` returning five or six things: see :class:`TupleEnv`;
     - a brax environment: see :class:`BraxEnv`;
-    - one of Craftax, Jumanji, Navix, MuJoCo Playground or XLand-MiniGrid: see :mod:`rl_jax.envs.extras`.
+    - one of Craftax, Jumanji, Navix, MuJoCo Playground or XLand-MiniGrid: see :mod:`rl_jax.envs.suites.extras`.
 
     Args:
         env: the environment.

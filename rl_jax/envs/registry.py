@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
-from rl_jax.envs import brax, extras
 from rl_jax.envs.adapt import adapt
 from rl_jax.envs.bandit import Bandit
 from rl_jax.envs.dtypes import single_width
 from rl_jax.envs.grid import GRIDS, NoisyTV
-from rl_jax.envs.gymnax import GymnaxEnv
 from rl_jax.envs.limits import check_time_limit
 from rl_jax.envs.nearest import nearest
 from rl_jax.envs.probes import PROBES
+from rl_jax.envs.suites import brax, extras
+from rl_jax.envs.suites.gymnax import GymnaxEnv
 from rl_jax.envs.trial import Trial
 from rl_jax.errors import RLJaxError
 from rl_jax.types import Environment
@@ -94,7 +94,7 @@ def make(name: str, **options: Any) -> Environment:
         name: one of :func:`names`, or ``"package.module:factory"`` for a function of your own (the working directory is
             searched too) that returns anything :func:`rl_jax.envs.adapt` takes.
         options: passed to whatever makes the environment: gymnax's or brax's constructor, your factory. gymnax, brax and
-            extras' names also take ``time_limit``, brax names ``backend`` (see :func:`rl_jax.envs.brax.make_brax`).
+            extras' names also take ``time_limit``, brax names ``backend`` (see :func:`rl_jax.envs.suites.brax.make_brax`).
 
     Raises:
         MissingExtra: the name is of a library that is not installed.

@@ -5,14 +5,15 @@ from typing import TYPE_CHECKING
 from rl_jax._lazy import lazy
 
 if TYPE_CHECKING:
-    from rl_jax.experience.counts import EpisodicCount, LifetimeCount, hashed, observed, reported
-    from rl_jax.experience.e3b import E3B
-    from rl_jax.experience.gae import GAE, StandardizeAdvantage, gae, standardize_advantage
-    from rl_jax.experience.icm import ICM
-    from rl_jax.experience.intrinsic import Bonus, Intrinsic, Product, Sum, intrinsic
-    from rl_jax.experience.intrinsic_return import IntrinsicReturn, intrinsic_return
-    from rl_jax.experience.inverse_dynamics import InverseDynamics
-    from rl_jax.experience.normalize import (
+    from rl_jax.experience.advantage.gae import GAE, StandardizeAdvantage, gae, standardize_advantage
+    from rl_jax.experience.bonus.counts import EpisodicCount, LifetimeCount, hashed, observed, reported
+    from rl_jax.experience.bonus.e3b import E3B
+    from rl_jax.experience.bonus.icm import ICM
+    from rl_jax.experience.bonus.intrinsic import Bonus, Intrinsic, Product, Sum, intrinsic
+    from rl_jax.experience.bonus.intrinsic_return import IntrinsicReturn, intrinsic_return
+    from rl_jax.experience.bonus.inverse_dynamics import InverseDynamics
+    from rl_jax.experience.bonus.rnd import RND, NovelD
+    from rl_jax.experience.scaling.normalize import (
         ClipReward,
         NormalizeObs,
         NormalizeReward,
@@ -21,13 +22,12 @@ if TYPE_CHECKING:
         normalize_obs,
         normalize_reward,
     )
-    from rl_jax.experience.online import (
+    from rl_jax.experience.scaling.online import (
         NormalizeObsOnline,
         NormalizeRewardOnline,
         normalize_obs_online,
         normalize_reward_online,
     )
-    from rl_jax.experience.rnd import RND, NovelD
     from rl_jax.experience.transform import Chain, Transform, chain
     from rl_jax.experience.trial import TrialGAE, trial_gae
 

@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.experience.gae import advantages
+from rl_jax.experience.advantage.gae import advantages
 from rl_jax.experience.transform import Transform
 from rl_jax.given import check_numbers
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec

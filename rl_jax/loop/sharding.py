@@ -13,7 +13,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from rl_jax.errors import RLJaxError
 from rl_jax.loop.trainer import Trainer
-from rl_jax.ops.mesh import ENVS
+from rl_jax.ops.batch_parallel import ENVS
 from rl_jax.types import PyTree
 
 #: Name of the mesh axis over which whole runs are split.

@@ -5,9 +5,7 @@ from typing import TYPE_CHECKING
 from rl_jax._lazy import lazy
 
 if TYPE_CHECKING:
-    from rl_jax.meta.evolution import Evolution, EvolutionState, pair_ranks
-    from rl_jax.meta.lifetime import lifetime, with_rule
-    from rl_jax.meta.mbtl import (
+    from rl_jax.ideas.meta_rl.mbtl import (
         Coverage,
         GaussianProcess,
         acquisition,
@@ -21,6 +19,8 @@ if TYPE_CHECKING:
         random_order,
         transfer_matrix,
     )
+    from rl_jax.meta.evolution import Evolution, EvolutionState, pair_ranks
+    from rl_jax.meta.lifetime import lifetime, with_rule
     from rl_jax.meta.meta_gradient import MetaGradient, MetaState, later_objective, policy_objective
 
 lazy(__name__)

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 from rl_jax._lazy import lazy
 
 if TYPE_CHECKING:
+    from rl_jax.ideas.meta_rl._lpg_networks import LPGRule, Readout
     from rl_jax.networks.activations import activations
     from rl_jax.networks.actor_critic import ActorCritic, Outputs, PolicyHead, actor_critic
     from rl_jax.networks.distributions import Categorical, DiagonalGaussian, Distribution, MultiCategorical
-    from rl_jax.networks.history import History, WithHistory
     from rl_jax.networks.initializers import orthogonal, sparse
-    from rl_jax.networks.lpg import LPGRule, Readout
-    from rl_jax.networks.memory import GRU, NoMemory
+    from rl_jax.networks.memory.history import History, WithHistory
+    from rl_jax.networks.memory.recurrent import GRU, NoMemory
+    from rl_jax.networks.memory.transformer import Cache, Transformer
     from rl_jax.networks.noisy import NoisyDense
     from rl_jax.networks.q_network import QNetwork, QOutputs, q_network
     from rl_jax.networks.streaming import (
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
         stream_value,
     )
     from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Conv, Dense, Identity, to_float, to_vector
-    from rl_jax.networks.transformer import Cache, Transformer
 
 lazy(__name__)
 

@@ -9,9 +9,9 @@ from flax import struct
 
 from rl_jax.errors import chosen
 from rl_jax.networks.distributions import LOG_STD, Categorical, DiagonalGaussian, Distribution, MultiCategorical
-from rl_jax.networks.memory import GRU, NoMemory
+from rl_jax.networks.memory.recurrent import GRU, NoMemory
+from rl_jax.networks.memory.transformer import Transformer
 from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Dense, Identity, is_image
-from rl_jax.networks.transformer import Transformer
 from rl_jax.ops import within
 from rl_jax.spaces import Discrete, MultiDiscrete, Space
 from rl_jax.types import Spec
@@ -57,8 +57,8 @@ class ActorCritic(nn.Module):
 
     Attributes:
         torso: observations to features, shared by actor and critic.
-        memory: :class:`~rl_jax.networks.memory.NoMemory`, :class:`~rl_jax.networks.memory.GRU`,
-            :class:`~rl_jax.networks.transformer.Transformer`, or any module of their kind.
+        memory: :class:`~rl_jax.networks.memory.recurrent.NoMemory`, :class:`~rl_jax.networks.memory.recurrent.GRU`,
+            :class:`~rl_jax.networks.memory.transformer.Transformer`, or any module of their kind.
         actor, critic: separate layers on top (an ``MLP(())`` has none).
         action_space: what the policy head must serve.
     """

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.errors import chosen
-from rl_jax.networks.memory import GRU, NoMemory
+from rl_jax.networks.memory.recurrent import GRU, NoMemory
 from rl_jax.networks.noisy import NoisyDense
 from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Dense, Identity, LayerNorm, is_image
 from rl_jax.types import Spec

@@ -10,7 +10,7 @@ import numpy as np
 
 from rl_jax.errors import UnsupportedSpace
 from rl_jax.networks.initializers import orthogonal
-from rl_jax.ops.product import product
+from rl_jax.ops.arrays.product import product
 from rl_jax.spaces import Box, Discrete, MultiDiscrete, Space
 
 Activation = Callable[[jax.Array], jax.Array]

@@ -5,23 +5,23 @@ from typing import TYPE_CHECKING
 from rl_jax._lazy import lazy
 
 if TYPE_CHECKING:
-    from rl_jax.ops.along import along
+    from rl_jax.ops.apply_updates import bounded, descend
+    from rl_jax.ops.arrays.along import along
+    from rl_jax.ops.arrays.equals import earlier_equals
+    from rl_jax.ops.arrays.rounding import ROUNDING, add_bounded
+    from rl_jax.ops.arrays.within import within
+    from rl_jax.ops.batch_parallel import devices_of_envs, means, on_parts, per_device, spread
     from rl_jax.ops.branch import any_true, shared
-    from rl_jax.ops.descent import bounded, descend
-    from rl_jax.ops.equals import earlier_equals
-    from rl_jax.ops.mesh import devices_of_envs, means, on_parts, per_device, spread
     from rl_jax.ops.obgd import obgd
-    from rl_jax.ops.permutation import permutation
     from rl_jax.ops.plasticity import active_units, dormant_ratio, dormant_units
-    from rl_jax.ops.random_index import random_index
+    from rl_jax.ops.random.permutation import permutation
+    from rl_jax.ops.random.random_index import random_index
+    from rl_jax.ops.random.threefry import written_out
     from rl_jax.ops.reports import joined
     from rl_jax.ops.returns import discounted_sum
-    from rl_jax.ops.rounding import ROUNDING, add_bounded
     from rl_jax.ops.schedules import linear
     from rl_jax.ops.sum_tree import SumTree
     from rl_jax.ops.targets import Periodic, Polyak, polyak
-    from rl_jax.ops.threefry import written_out
-    from rl_jax.ops.within import within
 
 lazy(__name__)
 

@@ -10,7 +10,7 @@ from cases import CASES
 
 import rl_jax as rl
 from rl_jax.agents import CONFIGS
-from rl_jax.run.compiling import compiler_options
+from rl_jax.run.devices.compiling import compiler_options
 
 
 def trainer(case: str) -> rl.Trainer:

@@ -12,8 +12,8 @@ from rl_jax.agents import CONFIGS
 from rl_jax.loop import Trainer
 from rl_jax.run.bench.apart import measured_apart, report, told
 from rl_jax.run.bench.row import Row, Setup, bytes_of, finished, timed
-from rl_jax.run.devices import Devices
-from rl_jax.run.job import Job, Wanted
+from rl_jax.run.devices.compiled_runs import Job, Wanted
+from rl_jax.run.devices.placement import Devices
 from rl_jax.types import PyTree
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 from jax.extend import core
 
-from rl_jax.ops.product import product_p
+from rl_jax.ops.arrays.product import product_p
 
 
 def count(function: Callable[..., Any], *arguments: Any, loops: int = 1) -> float:

@@ -104,7 +104,7 @@ def start(setup: Setup) -> Iterator[Row]:
 
 def _until_first_steps(agent: str, env: str, folder: str) -> float:
     """Seconds until the first line of progress; the run goes on to its end, so that the next one finds all of it compiled."""
-    command = [sys.executable, "-m", "rl_jax.run.cli", "train", agent, "--env", env, "--steps", "10000", "--overwrite"]
+    command = [sys.executable, "-m", "rl_jax.run.cli.console", "train", agent, "--env", env, "--steps", "10000", "--overwrite"]
     command += ["--eval-episodes", "1", "--checkpoints", "1", "--time-limit", "32", "--out", f"{folder}/run"]
     said = ""
     begin = time.perf_counter()

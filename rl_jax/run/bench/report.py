@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from rl_jax.run.bench.row import Row
-from rl_jax.run.memory import human_bytes
-from rl_jax.run.plots import COLOURS, figure_in_style
-from rl_jax.run.progress import human_count
+from rl_jax.run.devices.device_memory import human_bytes
+from rl_jax.run.report.plots import COLOURS, figure_in_style
+from rl_jax.run.report.progress import human_count
 
 HEADINGS = (
     *("suite", "case", "env", "envs", "seeds", "width", "compile s", "run s", "steps/s", "slowest", "memory"),

@@ -9,8 +9,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rl_jax.run.compiling import compiler_options
-from rl_jax.run.metadata import device_text
+from rl_jax.run.devices.compiling import compiler_options
+from rl_jax.run.storage.metadata import device_text
 
 
 @dataclasses.dataclass

@@ -8,12 +8,12 @@ import numpy as np
 
 import rl_jax as rl
 from rl_jax.agents import CONFIGS
-from rl_jax.run.begin import cores_that_divide
 from rl_jax.run.bench.apart import measured_apart, report, told
 from rl_jax.run.bench.flops import count
 from rl_jax.run.bench.row import Row, Setup, bytes_of, finished
-from rl_jax.run.devices import Devices
-from rl_jax.run.job import Job
+from rl_jax.run.devices.compiled_runs import Job
+from rl_jax.run.devices.placement import Devices
+from rl_jax.run.training.setup import cores_that_divide
 
 #: Train steps before the clock, and under it: the same ones of every run, since what is being learned changes how much is reset.
 BEFORE, UNDER = 2, 4

@@ -10,7 +10,7 @@ from typing import Any
 
 from rl_jax.errors import RLJaxError
 from rl_jax.run.claims import library
-from rl_jax.run.config import write_json
+from rl_jax.run.storage.config import write_json
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 

@@ -14,19 +14,19 @@ from typing import Any
 import numpy as np
 
 from rl_jax.errors import RLJaxError
-from rl_jax.run.begin import cores_that_divide, make_cpu_devices
 from rl_jax.run.claims import attempts, library
 from rl_jax.run.claims.judge import judge, judge_again, summaries
 from rl_jax.run.claims.progress import ArmProgress
 from rl_jax.run.claims.recipe import Arm, Curve, Outcome, Recipe, Work
 from rl_jax.run.claims.table import table
 from rl_jax.run.claims.trained import Trained
-from rl_jax.run.config import write_json
-from rl_jax.run.curves import fill_gaps
-from rl_jax.run.kept import Kept
-from rl_jax.run.metadata import metadata
-from rl_jax.run.ownership import check_writable, own
-from rl_jax.run.stats import bootstrap_band, iqm
+from rl_jax.run.report.curves import fill_gaps
+from rl_jax.run.report.stats import bootstrap_band, iqm
+from rl_jax.run.storage.config import write_json
+from rl_jax.run.storage.kept import Kept
+from rl_jax.run.storage.metadata import metadata
+from rl_jax.run.storage.ownership import check_writable, own
+from rl_jax.run.training.setup import cores_that_divide, make_cpu_devices
 
 #: Runs of the quick slice.
 QUICK_SEEDS = 2

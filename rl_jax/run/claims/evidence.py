@@ -4,9 +4,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from rl_jax.run import binomial, stats
 from rl_jax.run.claims.recipe import Array
-from rl_jax.run.intervals import has_no_spread, no_spread
+from rl_jax.run.report import binomial, stats
+from rl_jax.run.report.intervals import has_no_spread, no_spread
 
 Verdict = Literal["holds", "does not hold", "undecided"]
 
@@ -54,10 +54,10 @@ def weigh(
     (Bonferroni; Holm's first step is the same).
 
     - *bootstrap*: the interval of the difference of interquartile means. Its lower edge must lie above the margin by more than its
-      Monte-Carlo error (:func:`rl_jax.run.binomial.edge`), or its ceiling below: the upper edge at Bonferroni's level, expanded
-      for few runs (:func:`rl_jax.run.binomial.expanded_tail`). Otherwise the prediction is undecided.
+      Monte-Carlo error (:func:`rl_jax.run.report.binomial.edge`), or its ceiling below: the upper edge at Bonferroni's level, expanded
+      for few runs (:func:`rl_jax.run.report.binomial.expanded_tail`). Otherwise the prediction is undecided.
     - *success rates* (``rates``): runs either succeed or fail. Exact bounds of the rate, against a number Clopper and Pearson's, and of
-      the difference of two rates (:func:`rl_jax.run.binomial.rate_bounds`, :func:`rl_jax.run.binomial.least_difference`).
+      the difference of two rates (:func:`rl_jax.run.report.binomial.rate_bounds`, :func:`rl_jax.run.report.binomial.least_difference`).
     - *no spread*: the interval has no width. That the interquartile means are apart from these values takes more than a quarter of
       the runs of one arm to be otherwise, and with that the chance of seeing no more than were seen is binomial; it must be at
       most the test's level. Of ten runs that are all alike it is 5.6%: a verdict needs thirteen.

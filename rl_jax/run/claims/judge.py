@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from rl_jax.errors import RLJaxError
-from rl_jax.run import stats
 from rl_jax.run.claims.evidence import Verdict, weigh
 from rl_jax.run.claims.recipe import Array, Outcome, Prediction, Recipe
+from rl_jax.run.report import stats
 
 Values = dict[str, dict[str, Array]]
 

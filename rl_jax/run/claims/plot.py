@@ -13,8 +13,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from rl_jax.run.claims.attempts import history
 from rl_jax.run.claims.table import silent_arms
-from rl_jax.run.plots import COLOURS, DASHES, STYLE
-from rl_jax.run.progress import human_count
+from rl_jax.run.report.plots import COLOURS, DASHES, STYLE
+from rl_jax.run.report.progress import human_count
 
 #: What the verdict's word is written in.
 VERDICT_COLOURS = {"holds": "#009E73", "does not hold": "#D55E00", "undecided": "#8A6D00", "not judged": "#777777"}

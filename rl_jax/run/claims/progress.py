@@ -4,7 +4,7 @@ import math
 import sys
 import time
 
-from rl_jax.run.progress import human_time
+from rl_jax.run.report.progress import human_time
 
 
 class ArmProgress:

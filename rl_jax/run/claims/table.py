@@ -3,8 +3,8 @@
 from typing import Any
 
 from rl_jax.run.claims.attempts import history
-from rl_jax.run.intervals import has_no_spread, interval_text, no_spread
-from rl_jax.run.progress import human_count, human_time
+from rl_jax.run.report.intervals import has_no_spread, interval_text, no_spread
+from rl_jax.run.report.progress import human_count, human_time
 
 
 def summary_text(summary: dict[str, Any], values: list[float]) -> str:

@@ -12,10 +12,10 @@ import numpy as np
 
 from rl_jax.errors import NonFinite
 from rl_jax.loop import Trainer
-from rl_jax.run.begin import devices_that_share
 from rl_jax.run.claims.recipe import Curve, Outcome, Work
-from rl_jax.run.devices import Devices
-from rl_jax.run.job import Job
+from rl_jax.run.devices.compiled_runs import Job
+from rl_jax.run.devices.placement import Devices
+from rl_jax.run.training.setup import devices_that_share
 from rl_jax.types import Key, PyTree
 
 #: ``(trainer, state, key) -> answers``: a scalar is a measure, a vector ``[P]`` a curve over 1, 2, ... P.

@@ -1,0 +1,150 @@
+"""The actor-critic that learns from its own fresh rollouts: PPO, A2C and their relatives are choices of its loss terms."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import optax
+from flax import struct
+
+from rl_jax.agents.optimizers import Optimizer, optimizer, step_size
+from rl_jax.agents.policy_gradient.minibatches import check_minibatches, sweep_minibatches
+from rl_jax.errors import RLJaxError
+from rl_jax.given import Bound, check_numbers
+from rl_jax.losses import weighted_sum
+from rl_jax.networks.own import first_params, made_remembering
+from rl_jax.ops import descend, joined, on_parts
+from rl_jax.spaces import Box, Discrete, MultiDiscrete, check_supported
+from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
+from rl_jax.values import Count, NotNegative
+
+
+@struct.dataclass
+class Learner:
+    """Parameters and the optimiser's state."""
+
+    params: PyTree
+    opt_state: PyTree
+
+
+@struct.dataclass
+class PolicyGradient:
+    """Acts with an actor-critic network and learns by a weighted sum of loss terms over shuffled minibatches.
+
+    A feed-forward network's minibatches are drawn from all ``T * N`` steps; a recurrent one's from the ``N`` environments,
+    whole sequences at a time, each starting from the memory stored at the rollout's beginning.
+
+    Attributes:
+        terms: loss terms by name; ``weights`` the weight of each.
+        learning_rate: the optimiser's, at the start.
+        optimizer_epsilon: the optimiser's.
+        max_grad_norm: bound on the gradient's *global* norm.
+        network: a module, or a function from :class:`~rl_jax.types.Spec` to one.
+        epochs, minibatches: passes over the rollout, and pieces per pass.
+        anneal: let the learning rate fall linearly to zero over the planned training.
+        optimizer: ``"adam"``, ``"radam"``, ``"rmsprop"``, or a transformation of optax, which then has a step size of its own.
+        anchored: put the outputs of the policy that collected the rollout into ``context.target``, for terms that compare.
+        name: what errors call this agent.
+    """
+
+    terms: dict[str, Any]
+    weights: dict[str, Any]
+    learning_rate: Any = 3e-4
+    optimizer_epsilon: Any = 1e-5
+    max_grad_norm: Any = 0.5
+    network: nn.Module | Callable[[Spec], nn.Module] | None = struct.field(pytree_node=False, default=None)
+    epochs: int = struct.field(pytree_node=False, default=4)
+    minibatches: int = struct.field(pytree_node=False, default=4)
+    anneal: bool = struct.field(pytree_node=False, default=True)
+    optimizer: Optimizer | optax.GradientTransformation = struct.field(pytree_node=False, default="adam")
+    anchored: bool = struct.field(pytree_node=False, default=False)
+    name: str = struct.field(pytree_node=False, default="PolicyGradient")
+
+    def bind(self, spec: Spec) -> "PolicyGradient":
+        """Fit the network to the spaces and check that the rollout can be cut as asked.
+
+        Raises:
+            UnsupportedSpace: no policy head serves the action space.
+            RLJaxError: the network cannot be an agent's, the minibatches do not divide the rollout, or hold a single item.
+        """
+        check_supported(self.name, spec.action_space, (Discrete, MultiDiscrete, Box))
+        agent = self.replace(network=made_remembering(self.network, spec))  # type: ignore[attr-defined]
+        if missing := set(self.terms) ^ set(self.weights):
+            raise RLJaxError(f"every loss term needs a weight and every weight a term; unmatched: {sorted(missing)}")
+        check_numbers(f"{self.name}'s", self, epochs=Count, minibatches=Count)
+        check_numbers(f"{self.name}'s", self, learning_rate=NotNegative, optimizer_epsilon=NotNegative, max_grad_norm=Bound)
+        check_minibatches(spec, self.minibatches, agent.recurrent)
+        agent._optimizer()  # refuses a name that it does not know
+        return agent
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether the network remembers."""
+        return bool(jax.tree.leaves(self.initial_carry(1)))
+
+    def _optimizer(self) -> optax.GradientTransformation:
+        return optimizer(self.optimizer, self.optimizer_epsilon, self.max_grad_norm)
+
+    def init(self, key: Key, spec: Spec) -> Learner:
+        """Fresh parameters."""
+        params = first_params(self.network, key, spec, {"policy": (), "value": (), "hidden": ()})
+        return Learner(params, self._optimizer().init(params))
+
+    def initial_carry(self, num_envs: int) -> PyTree:
+        """The memory before an episode, leading axis ``[N]``."""
+        return self.network.initial_carry(num_envs)  # type: ignore[union-attr]
+
+    def prepare(self, state: Learner, context: Context) -> Learner:
+        """Acting depends on the parameters alone."""
+        return state
+
+    def _apply(self, params: PyTree, carry: PyTree, obs: jax.Array, first: jax.Array) -> tuple[PyTree, Any]:
+        return on_parts(self.network.apply, params, (carry, obs, first), (0, 1, 1), (0, 1))  # type: ignore[union-attr]
+
+    def act(
+        self, state: Learner, carry: PyTree, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False
+    ) -> tuple[PyTree, jax.Array, dict[str, jax.Array]]:
+        """Sample actions ``[N, ...]`` (the mode if ``greedy``); extras: ``log_prob``, ``value``, ``hidden`` features."""
+        carry, out = self._apply(state.params, carry, obs[None], first[None])
+        policy = jax.tree.map(lambda x: x[0], out.policy)
+        action = policy.mode() if greedy else policy.sample(key)
+        extras = {"log_prob": policy.log_prob(action), "value": out.value[0], "hidden": out.hidden[0]}
+        return carry, action, extras
+
+    def value(self, state: Learner, carry: PyTree, obs: jax.Array, first: jax.Array) -> jax.Array:
+        """``V`` of ``obs`` ``[N, ...]``; ``[N]``."""
+        return self._apply(state.params, carry, obs[None], first[None])[1].value[0]
+
+    def loss(self, params: PyTree, batch: Rollout, context: Context) -> tuple[jax.Array, Metrics]:
+        """The weighted sum of the terms on a minibatch ``[T, B]``; its ``carry`` ``[1, B, ...]`` is that of its first step."""
+        carry = jax.tree.map(lambda c: c[0], batch.carry)
+        _, outputs = self._apply(params, carry, batch.obs, batch.first)
+        target = self._apply(context.agent_state.params, carry, batch.obs, batch.first)[1] if self.anchored else None
+        context = context.replace(outputs=outputs, target=target)  # type: ignore[attr-defined]
+        return weighted_sum(self.terms, self.weights, params, batch, context)
+
+    def learn(self, state: Learner, sample: Sample, context: Context) -> tuple[Learner, Metrics, None]:
+        """``epochs`` passes over the rollout in ``minibatches`` pieces, one step each; metrics are means over them."""
+        rate = self.learning_rate * (1.0 - context.progress) if self.anneal else self.learning_rate
+        rate = step_size(self.optimizer, rate)
+        context = context.replace(agent_state=state)  # type: ignore[attr-defined]
+
+        def step(learner: Learner, batch: Rollout, key: Key) -> tuple[Learner, Metrics]:
+            mine = context.replace(key=key)  # type: ignore[attr-defined]
+            grads, metrics = jax.grad(self.loss, has_aux=True)(learner.params, batch, mine)
+            metrics = joined(metrics, {"policy/grad_norm": optax.tree.norm(grads)})
+            updates, opt_state = self._optimizer().update(grads, learner.opt_state, learner.params)
+            return Learner(descend(learner.params, updates, rate), opt_state), metrics
+
+        pieces = (self.epochs, self.minibatches, self.recurrent)
+        state, metrics = sweep_minibatches(step, state, sample.batch, context.key, *pieces)
+        return state, metrics, None
+
+    def refresh(self, state: Learner, carry: PyTree) -> PyTree:
+        """Memories are kept as they are: recomputing them would need the whole episode."""
+        return carry
+
+    def params(self, state: Learner) -> PyTree:
+        """The network's parameters."""
+        return state.params

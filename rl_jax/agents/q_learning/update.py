@@ -1,0 +1,143 @@
+"""Q-learning from replay: DQN and everything that is a choice of its parts, up to Rainbow and R2D2."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from rl_jax.agents.optimizers import optimizer
+from rl_jax.agents.q_learning.q_policy import ActsByValue, QPolicy, pick
+from rl_jax.given import Bound, check_numbers
+from rl_jax.losses import bootstrap_discount
+from rl_jax.ops import Periodic, descend
+from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
+from rl_jax.values import CountOrZero, NotNegative, Share
+
+
+@struct.dataclass
+class QState:
+    """Parameters, their slow copy, the optimiser's state, learning steps done, and the exploration rate of this rollout."""
+
+    params: PyTree
+    target: PyTree
+    opt_state: PyTree
+    count: jax.Array
+    epsilon: jax.Array
+
+
+@struct.dataclass
+class QLearning(ActsByValue):
+    """Acts epsilon-greedily on a Q-network and learns it from replayed trajectories ``[L, B]``.
+
+    Mnih et al. 2015 (DQN); ``double``: van Hasselt et al. 2016; C51 and QR-DQN are the policy's ``head``; a dueling or noisy
+    network, n-step targets and prioritised replay are choices of the network and of the buffer. A network that remembers is
+    run over the whole trajectory from its stored memory, the first ``burn_in`` steps of it without learning (Kapturowski et
+    al. 2019, R2D2).
+
+    Attributes:
+        policy: the network, what its outputs mean, and exploration.
+        target: how the target parameters follow: :class:`~rl_jax.ops.Periodic` or :class:`~rl_jax.ops.Polyak`.
+        learning_rate, adam_epsilon, max_grad_norm: of Adam, and the bound on the gradient's global norm.
+        priority_max: weight of the largest against the mean TD error of a trajectory in its new priority.
+        double: choose the next action by the online network.
+        burn_in: steps of a trajectory that only warm up the memory.
+        anneal: let the learning rate fall linearly to zero over the planned training.
+        name: what errors call this agent.
+    """
+
+    policy: QPolicy = QPolicy()
+    target: Any = Periodic()
+    learning_rate: Any = 1e-3
+    adam_epsilon: Any = 1e-8
+    max_grad_norm: Any = 10.0
+    priority_max: Any = 0.9
+    double: bool = struct.field(pytree_node=False, default=False)
+    burn_in: int = struct.field(pytree_node=False, default=0)
+    anneal: bool = struct.field(pytree_node=False, default=False)
+    name: str = struct.field(pytree_node=False, default="DQN")
+
+    def bind(self, spec: Spec) -> "QLearning":
+        """Fit the network to the spaces.
+
+        Raises:
+            UnsupportedSpace: the action space is not discrete.
+        """
+        check_numbers(f"{self.name}'s", self, learning_rate=NotNegative, adam_epsilon=NotNegative, max_grad_norm=Bound)
+        check_numbers(f"{self.name}'s", self, priority_max=Share, burn_in=CountOrZero)
+        return self.replace(policy=self.policy.bind(spec, self.name))  # type: ignore[attr-defined]
+
+    def _optimizer(self, params: PyTree) -> optax.GradientTransformation:
+        return optimizer("adam", self.adam_epsilon, self.max_grad_norm, pack=params)
+
+    def init(self, key: Key, spec: Spec) -> QState:
+        """Fresh parameters; the target is a copy of them."""
+        params = self.policy.init(key, spec)
+        # A copy: donated states must not hold one array twice.
+        target = jax.tree.map(jnp.copy, params)
+        start = jnp.asarray(self.policy.epsilon_start, jnp.float32)
+        return QState(params, target, self._optimizer(params).init(params), jnp.zeros((), jnp.int32), start)
+
+    def _unroll(self, params: PyTree, batch: Rollout, key: Key) -> tuple[jax.Array, jax.Array]:
+        """Outputs on ``obs`` and on ``next_obs``, both ``[L - burn_in, B, A, K]``, of a network that remembers.
+
+        A trajectory is of one episode, so ``next_obs`` of each step is ``obs`` of the following one, or the final observation.
+        """
+        carry, cut = jax.tree.map(lambda c: c[0], batch.carry), self.burn_in
+        key_warm, key_learn = jax.random.split(key)
+        obs = jnp.concatenate([batch.obs[:1], batch.next_obs])
+        first = jnp.concatenate([batch.first, jnp.zeros_like(batch.first[:1])])
+        if cut:
+            carry = jax.lax.stop_gradient(self.policy.apply(params, carry, obs[:cut], first[:cut], key_warm)[0])
+        _, raw = self.policy.apply(params, carry, obs[cut:], first[cut:], key_learn)
+        return raw[:-1], raw[1:]
+
+    def _outputs(self, params: PyTree, state: QState, batch: Rollout, key: Key) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """``[L, B, A, K]`` of: ``obs`` under ``params``, ``next_obs`` under the target, and what chooses the next action."""
+        keys = jax.random.split(key, 3)
+        if self.policy.recurrent:
+            online, chooser = self._unroll(params, batch, keys[0])
+            following = self._unroll(state.target, batch, keys[1])[1]
+            return online, following, chooser if self.double else following
+        online = self.policy.apply(params, (), batch.obs, batch.first, keys[0])[1]
+        following = self.policy.apply(state.target, (), batch.next_obs, batch.first, keys[1])[1]
+        if not self.double:
+            return online, following, following
+        return online, following, self.policy.apply(state.params, (), batch.next_obs, batch.first, keys[2])[1]
+
+    def learn(self, state: QState, sample: Sample, context: Context) -> tuple[QState, Metrics, jax.Array]:
+        """One Adam step; priorities are absolute TD errors (of distributions: the divergence) ``[B]``."""
+        batch, cut, head = sample.batch, self.burn_in, self.policy.head
+        weights = jnp.ones(()) if sample.weights is None else sample.weights
+        mask = batch.extras["mask"][cut:].astype(jnp.float32)
+
+        def loss(params: PyTree) -> tuple[jax.Array, tuple]:
+            online, following, chooser = self._outputs(params, state, batch, context.key)
+            action = jnp.argmax(head.values(jax.lax.stop_gradient(chooser)), axis=-1)
+            following = pick(jax.lax.stop_gradient(following), action)
+            if "offset" in batch.extras:
+                ahead = jnp.arange(following.shape[0])[:, None] + batch.extras["offset"][cut:]
+                ahead = jnp.minimum(ahead, following.shape[0] - 1)
+                following = jnp.take_along_axis(following, ahead[..., None], axis=0)
+            chosen = pick(online, batch.action[cut:])
+            error, td = head.loss(chosen, following, batch.reward[cut:], bootstrap_discount(batch)[cut:])
+            value = jnp.mean(jnp.max(head.values(jax.lax.stop_gradient(online)), axis=-1))
+            return jnp.sum(error * mask * weights) / jnp.maximum(jnp.sum(mask), 1.0), (td * mask, value)
+
+        (error, (td, value)), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
+        updates, opt_state = self._optimizer(state.params).update(grads, state.opt_state, state.params)
+        rate = self.learning_rate * (1.0 - context.progress) if self.anneal else self.learning_rate
+        params = descend(state.params, updates, rate)
+        count = state.count + 1
+        target = self.target.update(state.target, params, count)
+        after = QState(params, target, opt_state, count, state.epsilon)
+        mean_td = jnp.sum(td, axis=0) / jnp.maximum(jnp.sum(mask, axis=0), 1.0)
+        priority = self.priority_max * jnp.max(td, axis=0) + (1.0 - self.priority_max) * mean_td
+        metrics = {
+            "loss/q": error,
+            "value/mean": value,
+            "value/td_error": jnp.mean(priority),
+            "explore/epsilon": state.epsilon,
+        }
+        return after, metrics, priority

@@ -1,0 +1,127 @@
+"""Stream AC(lambda): actor-critic from one stream of experience, without replay or batches."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from rl_jax.agents.streaming.update import Memoryless, StepRule, Traced, TraceStep, check_stream, one_step, td_step
+from rl_jax.given import check_numbers
+from rl_jax.networks.distributions import Distribution
+from rl_jax.networks.streaming import stream_actor, stream_value
+from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
+from rl_jax.values import NotNegative, Share
+
+
+@struct.dataclass
+class StreamACState:
+    """``params`` has ``actor`` and ``critic``; each has a trace."""
+
+    params: dict[str, PyTree]
+    actor: Traced
+    critic: Traced
+
+
+@struct.dataclass
+class StreamAC(Memoryless):
+    """Actor and critic on traces of their own, with bounded steps and one TD error ``delta`` for both.
+
+    Elsayed et al. 2024, "Streaming Deep Reinforcement Learning Finally Works" (arXiv 2410.14606), stream AC(lambda). The actor's trace
+    accumulates ``grad(log pi(a|s) + tau sign(delta) H(pi(.|s)))``: times ``delta``, entropy is always climbed. Both traces are
+    cleared after the update of a step that ends an episode, for whichever reason.
+    Needs ``Trainer.create(num_envs=1, rollout_length=1)``; many independent streams are a vmap over keys.
+
+    Attributes:
+        learning_rate: ``alpha`` of both networks.
+        actor_kappa, critic_kappa: of :func:`rl_jax.ops.obgd`.
+        gamma, lam: discount, and decay of the traces besides it.
+        entropy_weight: ``tau``.
+        step_rule: ``obgd``, ``sgd`` or ``adam``; see :class:`~rl_jax.agents.streaming.update.TraceStep`.
+        overshoot: report the share of updates after which the TD error has the other sign.
+        actor, critic: modules from observations ``[B, ...]`` to a distribution and to values, or functions from
+            :class:`~rl_jax.types.Spec` to them.
+        name: what errors call this agent.
+    """
+
+    learning_rate: Any = 1.0
+    actor_kappa: Any = 3.0
+    critic_kappa: Any = 2.0
+    gamma: Any = 0.99
+    lam: Any = 0.8
+    entropy_weight: Any = 0.01
+    step_rule: StepRule = struct.field(pytree_node=False, default="obgd")
+    overshoot: bool = struct.field(pytree_node=False, default=False)
+    actor: nn.Module | Callable[[Spec], nn.Module] = struct.field(pytree_node=False, default=stream_actor)
+    critic: nn.Module | Callable[[Spec], nn.Module] = struct.field(pytree_node=False, default=stream_value)
+    name: str = struct.field(pytree_node=False, default="stream AC")
+
+    def bind(self, spec: Spec) -> "StreamAC":
+        """Fit the networks to the spaces.
+
+        Raises:
+            RLJaxError: more than one environment or step.
+        """
+        check_stream(self.name, spec)
+        check_numbers(f"{self.name}'s", self, learning_rate=NotNegative, gamma=Share, lam=Share)
+        actor = self.actor if isinstance(self.actor, nn.Module) else self.actor(spec)
+        critic = self.critic if isinstance(self.critic, nn.Module) else self.critic(spec)
+        return self.replace(actor=actor, critic=critic)  # type: ignore[attr-defined]
+
+    def _steps(self) -> tuple[TraceStep, TraceStep]:
+        """Of actor and critic."""
+        kappas = self.actor_kappa, self.critic_kappa
+        actor, critic = (TraceStep(self.learning_rate, kappa, self.step_rule) for kappa in kappas)
+        return actor, critic
+
+    def init(self, key: Key, spec: Spec) -> StreamACState:
+        """Fresh parameters and empty traces."""
+        keys = jax.random.split(key)
+        obs = jnp.zeros((1, *spec.obs_space.shape), spec.obs_space.dtype)
+        params = {"actor": self.actor.init(keys[0], obs), "critic": self.critic.init(keys[1], obs)}  # type: ignore[union-attr]
+        actor, critic = self._steps()
+        return StreamACState(params, actor.init(params["actor"]), critic.init(params["critic"]))
+
+    def _policy(self, params: PyTree, obs: jax.Array) -> Distribution:
+        return self.actor.apply(params, obs)  # type: ignore[union-attr, return-value]
+
+    def _value(self, params: PyTree, obs: jax.Array) -> jax.Array:
+        return self.critic.apply(params, obs)  # type: ignore[union-attr, return-value]
+
+    def act(
+        self, state: StreamACState, carry: PyTree, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False
+    ) -> tuple[PyTree, jax.Array, dict[str, jax.Array]]:
+        """Actions ``[N, ...]`` of the policy; its mode if ``greedy``."""
+        policy = self._policy(state.params["actor"], obs)
+        return carry, policy.mode() if greedy else policy.sample(key), {}
+
+    def value(self, state: StreamACState, carry: PyTree, obs: jax.Array, first: jax.Array) -> jax.Array:
+        """State values ``[N]`` of ``obs`` ``[N, ...]``."""
+        return self._value(state.params["critic"], obs)
+
+    def learn(self, state: StreamACState, sample: Sample, context: Context) -> tuple[StreamACState, Metrics, None]:
+        """One update of both networks from the step just taken."""
+        now = one_step(self.name, sample)
+        for_actor, for_critic = self._steps()
+
+        def value(critic: PyTree) -> tuple[jax.Array, jax.Array]:
+            return self._value(critic, now.obs)[0], jnp.zeros((), bool)
+
+        def following(critic: PyTree) -> jax.Array:
+            return self._value(critic, now.next_obs)
+
+        whole = (value, following, self.gamma, self.lam, self.overshoot)
+        critic, of_critic, delta, metrics = td_step(for_critic, state.params["critic"], state.critic, now, *whole)
+
+        def preference(actor: PyTree) -> tuple[jax.Array, jax.Array]:
+            policy = self._policy(actor, now.obs)
+            entropy = policy.entropy()[0]
+            return policy.log_prob(now.action)[0] + self.entropy_weight * jnp.sign(delta) * entropy, entropy
+
+        actor = state.params["actor"]
+        grads, entropy = jax.grad(preference, has_aux=True)(actor)
+        actor, of_actor, size = for_actor.step(actor, state.actor, grads, delta, self.gamma * self.lam, now.done[0])
+        metrics |= {"policy/entropy": entropy, "stream/actor_step_size": size}
+        return StreamACState({"actor": actor, "critic": critic}, of_actor, of_critic), metrics, None

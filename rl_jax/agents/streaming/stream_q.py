@@ -1,0 +1,95 @@
+"""Stream Q(lambda): Q-learning from one stream of experience, without replay, batches or slow networks."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from rl_jax.agents.q_learning.q_policy import ActsByValue, QPolicy, pick
+from rl_jax.agents.streaming.update import StepRule, Traced, TraceStep, check_stream, one_step, td_step
+from rl_jax.errors import RLJaxError
+from rl_jax.given import check_numbers
+from rl_jax.networks.streaming import stream_q_network
+from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
+from rl_jax.values import NotNegative, Share
+
+
+@struct.dataclass
+class StreamQState:
+    """Parameters, their trace, and the exploration rate of this step."""
+
+    params: PyTree
+    traced: Traced
+    epsilon: jax.Array
+
+
+@struct.dataclass
+class StreamQ(ActsByValue):
+    """Watkins's Q(lambda) with bounded steps: ``Trainer.create(num_envs=1, rollout_length=1)``, many streams by vmap over keys.
+
+    Elsayed et al. 2024, "Streaming Deep Reinforcement Learning Finally Works" (arXiv 2410.14606), stream Q(lambda). The trace of
+    ``Q(s, a)`` is cleared where an episode ends, for whichever reason, and after an action that was not greedy (Watkins 1989),
+    each *after* the update with it, as in the published code. An action whose value is the largest counts as greedy, whichever way
+    it was drawn.
+
+    Attributes:
+        policy: the network, without memory, and exploration; its head must be an expected value.
+        learning_rate, kappa: of :func:`rl_jax.ops.obgd`.
+        gamma, lam: discount, and decay of the trace besides it.
+        step_rule: ``obgd``, ``sgd`` or ``adam``; see :class:`~rl_jax.agents.streaming.update.TraceStep`.
+        overshoot: report the share of updates after which the TD error has the other sign.
+        name: what errors call this agent.
+    """
+
+    policy: QPolicy = QPolicy(epsilon_end=0.01, network=stream_q_network)
+    learning_rate: Any = 1.0
+    kappa: Any = 2.0
+    gamma: Any = 0.99
+    lam: Any = 0.8
+    step_rule: StepRule = struct.field(pytree_node=False, default="obgd")
+    overshoot: bool = struct.field(pytree_node=False, default=False)
+    name: str = struct.field(pytree_node=False, default="stream Q")
+
+    def bind(self, spec: Spec) -> "StreamQ":
+        """Fit the network to the spaces.
+
+        Raises:
+            UnsupportedSpace: the action space is not discrete.
+            RLJaxError: more than one environment or step, or a network with a memory.
+        """
+        check_stream(self.name, spec)
+        check_numbers(f"{self.name}'s", self, learning_rate=NotNegative, gamma=Share, lam=Share)
+        policy = self.policy.bind(spec, self.name)
+        if policy.recurrent:
+            raise RLJaxError(f"{self.name} has no traces through a memory: use a network without one")
+        return self.replace(policy=policy)  # type: ignore[attr-defined]
+
+    def _step(self) -> TraceStep:
+        return TraceStep(self.learning_rate, self.kappa, self.step_rule)
+
+    def init(self, key: Key, spec: Spec) -> StreamQState:
+        """Fresh parameters and an empty trace."""
+        params = self.policy.init(key, spec)
+        return StreamQState(params, self._step().init(params), jnp.asarray(self.policy.epsilon_start, jnp.float32))
+
+    def _q(self, params: PyTree, obs: jax.Array) -> jax.Array:
+        """Values ``[1, A]`` of ``obs`` ``[1, ...]``."""
+        _, raw = self.policy.apply(params, (), obs[None], jnp.zeros((1, 1), bool), None)
+        return self.policy.head.values(raw[0])
+
+    def learn(self, state: StreamQState, sample: Sample, context: Context) -> tuple[StreamQState, Metrics, None]:
+        """One update from the step just taken."""
+        now = one_step(self.name, sample)
+
+        def value(params: PyTree) -> tuple[jax.Array, jax.Array]:
+            q = self._q(params, now.obs)[0]
+            taken = pick(q[:, None], now.action[0])[0]
+            return taken, taken < jnp.max(q)
+
+        def following(params: PyTree) -> jax.Array:
+            return jnp.max(self._q(params, now.next_obs), axis=-1)
+
+        whole = (value, following, self.gamma, self.lam, self.overshoot)
+        params, traced, _, metrics = td_step(self._step(), state.params, state.traced, now, *whole)
+        return StreamQState(params, traced, state.epsilon), metrics | {"explore/epsilon": state.epsilon}, None

@@ -1,0 +1,1 @@
+"""Adapters of other libraries: each is imported when one of its environments is made."""

@@ -1,0 +1,1 @@
+"""Transforms that say how much better than expected a step was."""

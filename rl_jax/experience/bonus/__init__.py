@@ -1,0 +1,1 @@
+"""Intrinsic rewards, and how they are mixed in."""

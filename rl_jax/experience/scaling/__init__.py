@@ -1,0 +1,1 @@
+"""Transforms that bring observations and rewards to a common scale."""

@@ -1,0 +1,1 @@
+"""Papers on learning to learn."""

@@ -1,0 +1,1 @@
+"""Papers on networks that go on learning."""

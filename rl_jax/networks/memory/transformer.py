@@ -1,0 +1,207 @@
+"""A transformer as a memory: causal attention over a cache of keys and values of fixed length."""
+
+import math
+from typing import Literal, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rl_jax.errors import RLJaxError
+from rl_jax.networks.torsos import Dense, LayerNorm
+
+
+class Cache(NamedTuple):
+    """What a transformer remembers: a ring of the last ``L`` steps of the running episode.
+
+    ``keys`` and ``values`` ``[N, layers, heads, L, D]``: step ``t`` of an episode lies at ``t % L``, its key already rotated.
+    ``time`` ``int32 [N]``: steps of the episode so far. What lies where no step was written is never looked at.
+    """
+
+    keys: jax.Array
+    values: jax.Array
+    time: jax.Array
+
+
+def attend(
+    query: jax.Array,
+    keys: tuple[jax.Array, ...],
+    values: tuple[jax.Array, ...],
+    visible: jax.Array,
+    sink: tuple[jax.Array, jax.Array] | None = None,
+) -> jax.Array:
+    """Scaled dot-product attention (Vaswani et al. 2017, eq. 1), with an optional key and value of its own.
+
+    With a sink, ``o = (exp(q.k0) v0 + sum_j exp(q.k_j) v_j) / (exp(q.k0) + sum_j exp(q.k_j))`` (Elawady et al. 2024, "ReLIC",
+    sink-KV), so that with ``k0 = v0 = 0`` a head may attend to nothing. All products are divided by ``sqrt(D)``, as in its code.
+
+    Args:
+        query: ``[N, H, T, D]``.
+        keys, values: pieces ``[N, H, S_i, D]`` of what is looked at, one after the other; they are not joined.
+        visible: ``[N, T, sum of S_i]``, what each step may look at: at least one item, if there is no sink.
+        sink: key and value ``[H, D]``.
+
+    Returns:
+        ``[N, H, T, D]``.
+    """
+    scale = 1.0 / math.sqrt(query.shape[-1])
+    scores = jnp.concatenate([jnp.einsum("nhtd,nhsd->nhts", query, piece) for piece in keys], axis=-1) * scale
+    scores = jnp.where(visible[:, None], scores, jnp.finfo(scores.dtype).min)
+    top = jnp.max(scores, axis=-1, keepdims=True)
+    if sink is not None:
+        of_sink = jnp.einsum("nhtd,hd->nht", query, sink[0])[..., None] * scale
+        top = jnp.maximum(top, of_sink)
+    top = jax.lax.stop_gradient(top)
+    weights = jnp.where(visible[:, None], jnp.exp(scores - top), 0.0)
+    total = jnp.sum(weights, axis=-1, keepdims=True)
+    edges = np.cumsum([piece.shape[2] for piece in keys])[:-1].tolist()
+    found = sum(jnp.einsum("nhts,nhsd->nhtd", w, v) for w, v in zip(jnp.split(weights, edges, axis=-1), values, strict=True))
+    if sink is not None:
+        weight = jnp.exp(of_sink - top)
+        found, total = found + weight * sink[1][:, None, :], total + weight
+    return found / total
+
+
+def rotate(x: jax.Array, place: jax.Array, base: float = 10_000.0) -> jax.Array:
+    """Rotary positions (Su et al. 2021, "RoFormer", eq. 34): products of rotated vectors know only the distance of their places.
+
+    Args:
+        x: ``[N, H, T, D]``, ``D`` even; coordinate ``i`` is paired with ``i + D / 2``.
+        place: ``int32 [N, T]``.
+        base: the slowest pair turns once in about ``2 pi base`` steps.
+    """
+    half = x.shape[-1] // 2
+    speed = jnp.asarray(base ** (-np.arange(half) / half), jnp.float32)
+    angle = place[:, None, :, None].astype(jnp.float32) * speed
+    sin, cos = jnp.sin(angle), jnp.cos(angle)
+    a, b = x[..., :half], x[..., half:]
+    return jnp.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)
+
+
+def write(ring: jax.Array, new: jax.Array, last: jax.Array) -> jax.Array:
+    """Put the newest steps of the running episode into a ring.
+
+    Args:
+        ring: ``[N, layers, heads, L, D]``.
+        new: ``[N, layers, heads, T, D]``, one item per step.
+        last: ``int32 [N]``, the place of the newest in its episode.
+    """
+    length, steps = ring.shape[3], new.shape[3]
+    if steps == 1:
+        return ring.at[jnp.arange(len(ring), dtype=jnp.int32), :, :, last % length].set(new[:, :, :, 0])
+    back = (last[:, None] - jnp.arange(length, dtype=jnp.int32)) % length  # how many steps ago each slot was last written
+    index = jnp.maximum(steps - 1 - back, 0)[:, None, None, :, None]
+    fresh = (back < steps) & (back <= last[:, None])
+    return jnp.where(fresh[:, None, None, :, None], jnp.take_along_axis(new, index, axis=3), ring)
+
+
+class Block(nn.Module):
+    """Attention, then two layers of which the inner is four times as wide; each after a normalisation, added to what came in."""
+
+    heads: int
+    sink: bool
+    scale: float
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, place: jax.Array, keys: jax.Array, values: jax.Array, visible: jax.Array
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """``x`` ``[N, T, width]``, the layer's cache ``[N, H, L, D]``; returns ``x``, and the new keys and values ``[N, H, T, D]``."""
+        envs, steps, width = x.shape
+        mixed = Dense(3 * width, 1.0, name="mix")(LayerNorm()(x)).reshape(envs, steps, 3, self.heads, -1)
+        query, key, value = jnp.moveaxis(mixed, (2, 3), (0, 2))
+        query, key = rotate(query, place), rotate(key, place)
+        sink = None
+        if self.sink:
+            shape = (self.heads, width // self.heads)
+            zeros = nn.initializers.zeros
+            sink = self.param("sink_key", zeros, shape, jnp.float32), self.param("sink_value", zeros, shape, jnp.float32)
+        found = attend(query, (keys, key), (values, value), visible, sink)
+        x = x + Dense(width, self.scale, name="out")(jnp.moveaxis(found, 1, 2).reshape(envs, steps, width))
+        inner = nn.gelu(Dense(4 * width, name="wide")(LayerNorm()(x)))
+        return x + Dense(width, self.scale, name="narrow")(inner), key, value
+
+
+class Transformer(nn.Module):
+    """A transformer with pre-norm blocks, in place of :class:`~rl_jax.networks.memory.recurrent.GRU`.
+
+    Each step attends to itself and to the ``length - 1`` steps of its episode before it. The cache is a ring: an episode of at
+    most ``length`` steps is seen whole, of a longer one the last ``length``; deeper layers know indirectly of what fell out.
+    Acting step by step and learning from the whole give the same.
+
+    Positions are rotary and count from the beginning of the episode, so they are relative, and there is no longest one. ReLIC has
+    two indices, one within the inner episode (learned) and the inner episode's (rotary); here there is one, and that an inner
+    episode began must be seen in the observation, as :class:`rl_jax.envs.Trial` shows it.
+
+    The memory is ``2 * layers * length * width`` floats per environment, read whole in every step. A loop keeps it once per
+    rollout, as long as nobody reads ``rollout.carry``.
+
+    Attributes:
+        width: of the features, in and between the blocks.
+        length: ``L``.
+        layers, heads: blocks, and heads of each.
+        sink: ``"kv"``: a learned key and value per head, zero at first, that every step sees; ``"none"``: plain softmax.
+    """
+
+    width: int = 64
+    length: int = 256
+    layers: int = 2
+    heads: int = 2
+    sink: Literal["none", "kv"] = "none"
+
+    @nn.nowrap
+    def initial_carry(self, num_envs: int) -> Cache:
+        """An empty cache.
+
+        Raises:
+            RLJaxError: sizes that cannot be.
+        """
+        if self.width % (2 * self.heads):
+            raise RLJaxError(f"a transformer's width must be a multiple of twice its {self.heads} heads, not {self.width}")
+        if self.length < 1 or self.layers < 1:
+            raise RLJaxError(f"a transformer has at least one layer and one step, not {self.layers} and {self.length}")
+        if self.sink not in ("none", "kv"):
+            raise RLJaxError(f"the sink of a transformer is 'none' or 'kv', not {self.sink!r}")
+        empty = jnp.zeros((num_envs, self.layers, self.heads, self.length, self.width // self.heads), jnp.float32)
+        return Cache(empty, empty, jnp.zeros((num_envs,), jnp.int32))
+
+    @nn.compact
+    def __call__(self, carry: Cache, x: jax.Array, first: jax.Array) -> tuple[Cache, jax.Array]:
+        """Run over time.
+
+        Args:
+            carry: memory before the first step, leading axis ``[N]``.
+            x: features ``[T, N, features]``.
+            first: ``[T, N]``, where an episode begins; nothing before it is seen.
+
+        Returns:
+            The memory after the last step, and features ``[T, N, width]``.
+        """
+        place, visible = _sight(carry.time, first.T, self.length)
+        x = jnp.swapaxes(Dense(self.width, 1.0, name="embed")(x), 0, 1)
+        keys, values = [], []
+        for layer in range(self.layers):
+            block = Block(self.heads, self.sink == "kv", 1.0 / math.sqrt(2 * self.layers), name=f"block_{layer}")
+            x, key, value = block(x, place, carry.keys[:, layer], carry.values[:, layer], visible)
+            keys.append(key)
+            values.append(value)
+        last = place[:, -1]
+        after = Cache(
+            write(carry.keys, jnp.stack(keys, axis=1), last), write(carry.values, jnp.stack(values, axis=1), last), last + 1
+        )
+        return after, jnp.swapaxes(LayerNorm()(x), 0, 1)
+
+
+def _sight(time: jax.Array, first: jax.Array, length: int) -> tuple[jax.Array, jax.Array]:
+    """Each step's place in its episode ``int32 [N, T]``, and what it may look at: the ring, then the steps; ``[N, T, L + T]``."""
+    time, steps = time[:, None], first.shape[1]
+    now = jnp.arange(steps, dtype=jnp.int32)
+    began = jax.lax.cummax(jnp.where(first, now, -1), axis=1)  # the step at which the running episode began; -1: before
+    place = jnp.where(began < 0, time + now, now - began)
+    held = time - 1 - (time - 1 - jnp.arange(length, dtype=jnp.int32)) % length  # the place of what lies in each slot
+    oldest = place[:, :, None] - length
+    ring = (began < 0)[:, :, None] & (held >= 0)[:, None, :] & (held[:, None, :] > oldest)
+    ago = now[:, None] - now[None, :]
+    among = (ago >= 0) & (ago < length) & (began[:, :, None] == began[:, None, :])
+    return place, jnp.concatenate([ring, among], axis=2)

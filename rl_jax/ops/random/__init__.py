@@ -1,0 +1,1 @@
+"""Random bits, permutations and indices."""

@@ -1,0 +1,1 @@
+"""The command line: options, help, and what each command does."""

@@ -1,0 +1,1 @@
+"""From agents and seeds to compiled programs on devices."""

@@ -1,0 +1,172 @@
+"""Many devices and several processes give what one gives."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from running import TINY, call, failed, rows, start, wait, wait_for
+
+from rl_jax.agents import PPOConfig
+from rl_jax.envs import make
+from rl_jax.errors import RLJaxError
+from rl_jax.loop.sharding import check_divides, env_axes
+from rl_jax.ops import per_device, spread
+from rl_jax.run.devices import distributed
+from rl_jax.run.storage.checkpoint import Checkpoints
+
+#: Floats of a state, relative to the largest of its array, after the few train steps of tests/sharded.py.
+TOLERANCE = 1e-5
+
+
+# -------------------------------------------------------------------------------------------------- eight devices
+
+
+@pytest.fixture(scope="module")
+def eight():
+    """What tests/sharded.py finds; eight devices must be there before jax starts, so it has a process of its own."""
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
+    env = {
+        **os.environ,
+        "XLA_FLAGS": flags,
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+        "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    command = [sys.executable, str(Path(__file__).parents[2] / "sharded.py")]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("agent", ["ppo envs", "ppo envs of two seeds", "ppo seeds", "ppo gru", "sac envs", "sac seeds"])
+def test_eight_devices_end_where_one_does(eight, agent):
+    found = eight[agent]
+    assert found["devices"] == 8
+    assert found["integers"], "keys, counters, marks and actions are the same bit for bit"
+    assert found["worst"] < TOLERANCE, found["where"]
+
+
+def test_every_device_has_its_share(eight):
+    """Runs are split in whole; of a run's state, replay and environments are, and parameters are not."""
+    assert eight["ppo seeds"]["share"] == eight["sac seeds"]["share"] == 1 / 8
+    assert eight["sac envs"]["share"] < 0.3
+
+
+def test_devices_do_not_talk_while_acting(eight):
+    """A rollout, with its resets and bootstraps, is each device's own; of a replay buffer, batches travel and nothing else."""
+    assert eight["traffic"]["rollout"] == []
+    assert eight["traffic"]["replay"]
+    assert max(eight["traffic"]["replay"]) <= 128
+
+
+@pytest.mark.parametrize("agent", ["ppo", "pqn", "sac"])
+def test_a_gradient_crosses_as_one_array(eight, agent):
+    """Each network's gradient is one sum over the devices, and none of its kernels' is another."""
+    sums, kernels, networks = (eight["gradients"][agent][name] for name in ("sums", "kernels", "networks"))
+    assert [sums.count(size) for size in networks] == [1] * len(networks)
+    assert not set(sums) & set(kernels)
+
+
+# ------------------------------------------------------------------------------------------------ several processes
+
+
+TWO = [*TINY, "--steps", "16384", "--epochs", "1", "--minibatches", "2"]
+
+
+def two(*args):
+    """Two processes of one run."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    same = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": "2"}
+    return [start("train", "ppo", *args, "--distributed", **same, JAX_PROCESS_ID=str(i)) for i in range(2)]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """One process with two devices."""
+    folder = tmp_path_factory.mktemp("alone") / "run"
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
+    outcome = wait(start("train", "ppo", *TWO, "--devices", "2", "--out", folder, XLA_FLAGS=flags))
+    return outcome.result, rows(folder)
+
+
+def test_two_processes_train_to_the_same_parameters(alone, tmp_path):
+    outcomes = [wait(process) for process in two(*TWO, "--out", tmp_path / "run")]
+    assert [outcome.status for outcome in outcomes] == [0, 0], outcomes
+    assert outcomes[0].result["params_sha256"] == alone[0]["params_sha256"]
+    assert rows(tmp_path / "run") == alone[1]
+    assert "{" not in outcomes[1].out, "the first process alone reports"
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_lost_process_ends_the_other_and_the_run_resumes(alone, tmp_path, lost):
+    folder = tmp_path / "run"
+    processes = two(*TWO, "--out", folder)
+    wait_for(lambda: len(Checkpoints(folder).steps()) > 1, processes[0])
+    processes[lost].kill()
+    wait(processes[lost])
+    left = wait(processes[1 - lost], 90)
+    assert left.status == distributed.LOST, left
+    assert "another process of this run is gone" in left.err.splitlines()[-1]
+    assert "--resume" in left.err
+    outcomes = [wait(process) for process in two(*TWO, "--resume", folder)]
+    assert [outcome.status for outcome in outcomes] == [0, 0], outcomes
+    assert outcomes[0].result["params_sha256"] == alone[0]["params_sha256"]
+    assert rows(folder) == alone[1]
+
+
+def test_what_the_first_process_refuses_nobody_waits_for(tmp_path):
+    (tmp_path / "file").write_text("not a run")
+    first, second = [wait(process, 120) for process in two(*TWO, "--out", tmp_path)]
+    failed_line = [line for line in first.err.splitlines() if "error" in line]
+    assert first.status == second.status == 2, (first, second)
+    assert "exists already" in failed_line[0]
+    assert "first process has refused" in second.err
+
+
+# ------------------------------------------------------------------------------------------------------ mistakes
+
+
+def test_more_devices_than_there_are(tmp_path):
+    jax.devices()  # a process that has not looked yet could still make as many of its CPU
+    failed(
+        call("train", "ppo", *TINY, "--devices", 64, "--out", tmp_path / "r"), "64", "--devices", "host_platform_device_count"
+    )
+
+
+@pytest.mark.parametrize(("number", "near"), [(10, "8 or 16"), (3, "use 8"), (17, "16 or 24")])
+def test_what_devices_cannot_share(number, near):
+    with pytest.raises(RLJaxError, match=near):
+        check_divides(8, number, "environments")
+
+
+def test_half_a_meeting_place(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAX_NUM_PROCESSES", "2")
+    failed(call("train", "ppo", *TINY, "--distributed", "--out", tmp_path / "r"), "JAX_COORDINATOR_ADDRESS", "JAX_PROCESS_ID")
+
+
+# --------------------------------------------------------------------------------------------------------- parts
+
+
+def test_axes_of_environments_are_found():
+    trainer = PPOConfig(num_envs=6, rollout_length=6, minibatches=2, hidden=(6,), memory="gru", memory_width=6).trainer(
+        make("CartPole-v1")
+    )
+    axes = env_axes(trainer, 3)
+    assert set(jax.tree.leaves(axes.agent)) == {-1}
+    assert set(jax.tree.leaves(axes.collector)) == {0}
+    assert axes.key == axes.horizon == -1
+
+
+def test_without_a_mesh_nothing_is_split():
+    x = jnp.arange(8.0)
+    np.testing.assert_array_equal(per_device(lambda a, b: a + b, x, x), 2 * x)
+    assert spread(x, 0) is x
