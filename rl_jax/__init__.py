@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from rl_jax._lazy import lazy
 
 if TYPE_CHECKING:
-    from rl_jax import agents, curricula, envs, experience, losses, meta, networks, ops, replay
+    from rl_jax import agents, curricula, envs, experience, ideas, losses, meta, networks, ops, replay
     from rl_jax.envs import make
     from rl_jax.errors import MissingExtra, NonFinite, ProtocolError, RLJaxError, UnsupportedSpace
     from rl_jax.experience import chain
@@ -36,6 +36,7 @@ __all__ = [
     "envs",
     "evaluate",
     "experience",
+    "ideas",
     "losses",
     "make",
     "meta",

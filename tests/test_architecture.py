@@ -1,6 +1,9 @@
 """Rules about the code as a whole."""
 
 import ast
+import collections
+import graphlib
+import importlib
 import re
 import subprocess
 import sys
@@ -38,29 +41,111 @@ def imports(path):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def test_only_the_run_room_imports_the_run_room():
-    guilty = [name(p) for p in FILES if not name(p).startswith("run/") and any(m.startswith("rl_jax.run") for m in imports(p))]
-    assert not guilty
+#: Every room, from the ground up: each imports those before it, and none of those after it.
+ROOMS = ("ops", "networks", "losses", "envs", "experience", "replay", "curricula", "agents", "loop", "meta", "ideas", "run")
+#: The same within the room that runs things; three files of it are on the ground.
+RUN = ("options", "failures", "stopping", "devices", "storage", "report", "pictures", "training", "bench", "claims", "cli")
+GROUND = ("_lazy", "errors", "values", "given", "types", "spaces", "action_map")
+SIBLINGS, NAMES = 14, 30
+#: Rooms that list more names than they should.
+MANY_NAMES = {"agents": 36, "networks": 37, "experience": 37}
+#: Names that two files may have, since their folders say which is which.
+SAME_NAMES = {"actor_critic", "command", "metrics", "on_policy", "parts", "pqn", "progress", "streaming", "trial", "update"}
 
 
-def test_rooms_below_do_not_look_up():
-    """Ingredients know nothing of agents, agents nothing of each other's assembly line."""
-    lower = ("ops", "losses", "networks", "experience", "replay", "curricula", "envs")
-    lower += ("types.py", "spaces.py", "errors.py", "values.py")
-    upper = ("rl_jax.agents", "rl_jax.loop")
+def room(module, depth=1):
+    """The room of ``rl_jax.room.file``, or at depth 2 that of ``rl_jax.run.room.file``; empty for the package itself."""
+    return (*module.split("."), "", "")[depth]
+
+
+def module_of(path):
+    return "rl_jax." + name(path).removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+
+
+def arrows(depth=1):
+    """``(file, room, room that it imports)``."""
+    for path in FILES:
+        mine = module_of(path)
+        for module in imports(path):
+            if module.startswith("rl_jax.") and room(module, depth) != room(mine, depth):
+                yield name(path), room(mine, depth), room(module, depth)
+
+
+def test_arrows_between_rooms_run_one_way():
+    """Ingredients know nothing of agents, agents nothing of the loop, and nothing knows the ideas but who asks for one by name."""
+    order = (*GROUND, *ROOMS)
+    top = [path for path in FILES if path.parent == ROOT]
+    rooms = {room(module_of(path)) for path in FILES if path not in top}
+    assert rooms == set(ROOMS) and {path.stem for path in top} == {*GROUND, "__init__"}
     guilty = [
-        f"{name(p)}: {module}" for p in FILES if name(p).startswith(lower) for module in imports(p) if module.startswith(upper)
+        f"{file}: {there}"
+        for file, here, there in arrows()
+        if here and here in ROOMS and there in ROOMS and order.index(there) > order.index(here)
     ]
     assert not guilty
+    assert not [file for file, here, there in arrows() if here in GROUND and there in ROOMS]
 
 
-def test_only_the_top_imports_outer_loops():
+def test_arrows_within_the_run_room_run_one_way():
+    files = [(file, here, there) for file, here, there in arrows(2) if file.startswith("run/")]
     guilty = [
-        name(p)
-        for p in FILES
-        if not name(p).startswith(("meta/", "run/", "__init__.py")) and any(m.startswith("rl_jax.meta") for m in imports(p))
+        f"{file}: {there}" for file, here, there in files if here in RUN and there in RUN and RUN.index(there) > RUN.index(here)
     ]
     assert not guilty
+    assert {path.relative_to(ROOT / "run").parts[0].removesuffix(".py") for path in (ROOT / "run").rglob("*.py")} == {
+        *RUN,
+        "__init__",
+    }
+
+
+def test_no_file_is_imported_by_what_it_imports():
+    """Nor at a distance: a circle of files means that two of them are one."""
+    exported = {}
+    for path in FILES:
+        if path.name == "__init__.py":
+            package = importlib.import_module(module_of(path))
+            for export, (module, attribute) in getattr(package, "_exports", {}).items():
+                exported[f"{module_of(path)}.{export}"] = module if module != module_of(path) else f"{module}.{attribute}"
+    known = {module_of(path) for path in FILES if path.name != "__init__.py"}
+    graph = {}
+    for path in FILES:
+        if path.name != "__init__.py":
+            found = {exported.get(module, module) for module in imports(path)}
+            graph[module_of(path)] = (found & known) - {module_of(path)}
+    try:
+        tuple(graphlib.TopologicalSorter(graph).static_order())
+    except graphlib.CycleError as circle:
+        pytest.fail(" <- ".join(circle.args[1]))
+
+
+def test_no_idea_imports_another():
+    """When a second paper needs a part, the part moves into its room."""
+    for path in (ROOT / "ideas").rglob("*.py"):
+        for module in imports(path):
+            mine = module.startswith(f"rl_jax.ideas.{path.parent.name}._")
+            assert mine or not module.startswith("rl_jax.ideas"), f"{name(path)} imports {module}"
+
+
+def test_rooms_are_small():
+    """A reader sees at once what is in a folder, and what a room offers."""
+    folders = {path.parent for path in FILES}
+    crowded = {
+        name(folder): many for folder in folders if (many := len({*folder.glob("*.py")} - {folder / "__init__.py"})) > SIBLINGS
+    }
+    assert not crowded
+    for package in ("", *ROOMS):
+        offered = getattr(importlib.import_module(f"rl_jax.{package}".rstrip(".")), "__all__", ())
+        assert len(offered) <= MANY_NAMES.get(package, NAMES), f"{package} lists {len(offered)} names"
+
+
+def test_no_name_occurs_twice():
+    counts = collections.Counter(path.stem for path in FILES if path.name != "__init__.py")
+    assert {stem for stem, count in counts.items() if count > 1} <= SAME_NAMES
+
+
+def test_tests_mirror_the_tree():
+    folders = {path.parent.relative_to(ROOT.parent / "tests") for path in (ROOT.parent / "tests").rglob("test_*.py")}
+    assert all((ROOT / folder).is_dir() for folder in folders)
 
 
 def test_files_are_short():

@@ -165,7 +165,7 @@ def test_defaults_in_tables_come_from_the_configurations():
 def test_traps_are_all_there_with_tests_that_exist():
     page = (ROOT / "docs" / "traps.md").read_text()
     assert re.findall(r"(?m)^\| (T\d+) \|", page) == [f"T{i}" for i in range(1, 32)]
-    tests = "".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py"))
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     for test in re.findall(r"`(test_\w+)`", page):
         assert f"def {test}(" in tests, test
 

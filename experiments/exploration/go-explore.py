@@ -10,13 +10,13 @@ from flax import struct
 
 import rl_jax as rl
 from rl_jax.agents import PPOConfig, RandomRepeat
-from rl_jax.curricula import Backward, GoExplore, demonstration, pad_demonstrations
+from rl_jax.curricula import Backward, demonstration, pad_demonstrations
 from rl_jax.curricula.backward import Demonstration
 from rl_jax.envs.grid import KeyMaze, KeyMazeParams
 from rl_jax.errors import RLJaxError
 from rl_jax.experience import RND, LifetimeCount, gae, intrinsic
 from rl_jax.experience.bonus.counts import reported
-from rl_jax.ideas.exploration.go_explore import EMPTY, Way
+from rl_jax.ideas.exploration.go_explore import EMPTY, GoExplore, Way
 from rl_jax.run.claims import Axes, Outcome, Prediction, Recipe, Trained, Work
 from rl_jax.run.devices.compiled_runs import Job
 from rl_jax.types import PyTree, Start

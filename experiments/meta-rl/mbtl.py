@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 import rl_jax as rl
 from rl_jax.agents import PPOConfig
-from rl_jax.meta import coverage, equidistant, greedy_oracle, independent, mbtl, normalized, random_order, transfer_matrix
+from rl_jax.ideas.meta_rl.mbtl import (
+    coverage,
+    equidistant,
+    greedy_oracle,
+    independent,
+    mbtl,
+    normalized,
+    random_order,
+    transfer_matrix,
+)
 from rl_jax.run.claims import Axes, Outcome, Prediction, Recipe, Work
 from rl_jax.run.claims.recipe import Curve
 

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 import rl_jax as rl
-from rl_jax.agents import relic
 from rl_jax.curricula import FixedTask
 from rl_jax.envs import Trial
 from rl_jax.envs.grid import Darkroom
+from rl_jax.ideas.meta_rl.relic import relic
 from rl_jax.networks import GRU, Transformer, actor_critic
 from rl_jax.run.claims import Axes, Outcome, Prediction, Recipe, Trained, Work
 

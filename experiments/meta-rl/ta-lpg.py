@@ -12,11 +12,12 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 import rl_jax as rl
-from rl_jax.agents import LPG, a2c
+from rl_jax.agents import a2c
 from rl_jax.envs.grid import Darkroom, Objects
+from rl_jax.ideas.meta_rl.ta_lpg import LPG, LPGRule
 from rl_jax.loop.sharding import SEEDS
 from rl_jax.meta import Evolution, MetaGradient, in_task, lifetime, with_rule
-from rl_jax.networks import LPGRule, actor_critic
+from rl_jax.networks import actor_critic
 from rl_jax.ops import shared
 from rl_jax.run.claims import Axes, Outcome, Prediction, Recipe, Work
 from rl_jax.run.claims.recipe import Curve

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 from rl_jax._lazy import lazy
 
 if TYPE_CHECKING:
+    from rl_jax.agents.actor_critic.deterministic_actor_critic import DeterministicActorCritic
     from rl_jax.agents.actor_critic.mdpo_off_policy import mdpo_off_policy
     from rl_jax.agents.actor_critic.sac import sac
+    from rl_jax.agents.actor_critic.soft_actor_critic import SoftActorCritic
     from rl_jax.agents.actor_critic.td3 import ddpg, td3
     from rl_jax.agents.configs import CONFIGS
     from rl_jax.agents.configs.actor_critic import DDPGConfig, MDPOOffPolicyConfig, SACConfig, TD3Config
@@ -27,21 +29,16 @@ if TYPE_CHECKING:
     from rl_jax.agents.streaming.stream_ac import StreamAC
     from rl_jax.agents.streaming.stream_q import StreamQ
     from rl_jax.agents.streaming.stream_td import StreamTD
-    from rl_jax.ideas.meta_rl.relic import ReLIC, relic
-    from rl_jax.ideas.meta_rl.ta_lpg import LPG, LPGState
-    from rl_jax.ideas.plasticity_representation.adaptive_rr import AdaptiveReplayRatio, RatioState
 
 lazy(__name__)
 
 __all__ = [
     "CONFIGS",
-    "LPG",
     "PQN",
     "A2CConfig",
-    "AdaptiveReplayRatio",
     "DDPGConfig",
     "DQNConfig",
-    "LPGState",
+    "DeterministicActorCritic",
     "Learner",
     "MDPOConfig",
     "MDPOOffPolicyConfig",
@@ -53,9 +50,8 @@ __all__ = [
     "R2D2Config",
     "RainbowConfig",
     "RandomRepeat",
-    "RatioState",
-    "ReLIC",
     "SACConfig",
+    "SoftActorCritic",
     "StreamAC",
     "StreamACConfig",
     "StreamQ",
@@ -71,7 +67,6 @@ __all__ = [
     "mdpo_off_policy",
     "ppo",
     "q_units",
-    "relic",
     "sac",
     "td3",
 ]

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+from rl_jax.curricula.archive import EMPTY, Archive
 from rl_jax.errors import RLJaxError
-from rl_jax.ideas.exploration.go_explore import EMPTY, Archive
 from rl_jax.ops import ROUNDING, add_bounded
 from rl_jax.types import Context, Environment, Key, Metrics, PyTree, Rollout, Spec, Start
 
@@ -34,7 +34,7 @@ def demonstration(archive: Archive, goal: int | None = None) -> Demonstration:
     certain as that the cell tells what matters.
 
     Args:
-        archive: of :class:`~rl_jax.curricula.GoExplore`.
+        archive: of :class:`~rl_jax.ideas.exploration.go_explore.GoExplore`.
         goal: a cell; default: the end, that is the best way that the environment ended.
 
     Returns:

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 
+from rl_jax.curricula import FixedTask
 from rl_jax.loop import Trainer, TrainState, evaluate
 from rl_jax.types import Key, PyTree
 
@@ -13,13 +14,18 @@ def with_rule(trainer: Trainer, rule: PyTree) -> Trainer:
     return trainer.replace(agent=trainer.agent.replace(rule=rule))  # type: ignore[attr-defined]
 
 
+def in_task(trainer: Trainer, task: PyTree) -> Trainer:
+    """The same run in another task."""
+    return trainer.replace(curriculum=FixedTask(trainer.env, task))  # type: ignore[attr-defined]
+
+
 def lifetime(
     trainer: Trainer, key: Key, num_updates: int | jax.Array, episodes: int = 32, greedy: bool = False
 ) -> tuple[TrainState, jax.Array]:
     """A fresh agent, ``num_updates`` train steps planned and done, and what it earns then.
 
-    Pure; ``vmap`` goes through it, over keys, rules (:func:`with_rule`) and tasks (:func:`rl_jax.meta.in_task`). With the same
-    number for all of a batch, the loop is one of that length; with different ones all take as long as the longest.
+    Pure; ``vmap`` goes through it, over keys, rules (:func:`with_rule`) and tasks (:func:`in_task`). With the same number
+     for all of a batch, the loop is one of that length; with different ones all take as long as the longest.
 
     Args:
         trainer: whose life.

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from rl_jax._lazy import lazy
 
 if TYPE_CHECKING:
-    from rl_jax.ideas.meta_rl._lpg_networks import LPGRule, Readout
     from rl_jax.networks.activations import activations
     from rl_jax.networks.actor_critic import ActorCritic, Outputs, PolicyHead, actor_critic
     from rl_jax.networks.distributions import Categorical, DiagonalGaussian, Distribution, MultiCategorical
@@ -43,7 +42,6 @@ __all__ = [
     "Distribution",
     "History",
     "Identity",
-    "LPGRule",
     "MultiCategorical",
     "NoMemory",
     "NoisyDense",
@@ -51,7 +49,6 @@ __all__ = [
     "PolicyHead",
     "QNetwork",
     "QOutputs",
-    "Readout",
     "StreamActor",
     "StreamBody",
     "StreamQNetwork",

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from toy import Clock, context, leaves_equal, rollout_of, unchecked
 
 import rl_jax as rl
-from rl_jax.agents import AdaptiveReplayRatio, DQNConfig, TD3Config, Watched, critic_units
+from rl_jax.agents import DQNConfig, TD3Config, Watched, critic_units
 from rl_jax.errors import RLJaxError
+from rl_jax.ideas.plasticity_representation.adaptive_rr import AdaptiveReplayRatio
 from rl_jax.networks import activations, q_network
 from rl_jax.ops import active_units, dormant_ratio, dormant_units
 from rl_jax.spaces import Box, Discrete

@@ -10,20 +10,10 @@ import pytest
 from toy import leaves_equal, rollout_of, unchecked
 
 import rl_jax as rl
-from rl_jax.agents import LPG
 from rl_jax.envs.grid import Objects
 from rl_jax.errors import RLJaxError
-from rl_jax.meta import (
-    Evolution,
-    MetaGradient,
-    in_task,
-    later_objective,
-    lifetime,
-    pair_ranks,
-    policy_objective,
-    with_rule,
-)
-from rl_jax.networks import LPGRule
+from rl_jax.ideas.meta_rl.ta_lpg import LPG, LPGRule
+from rl_jax.meta import Evolution, MetaGradient, in_task, later_objective, lifetime, pair_ranks, policy_objective, with_rule
 
 FORM = LPGRule(width=4, bins=3, embedding=4)
 WORLD = Objects(size=3, objects=1, time_limit=6)

@@ -2,15 +2,10 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import rl_jax as rl
 from rl_jax.agents.configs.replayed import ActorCriticConfig
 from rl_jax.values import Count, NotNegative, Number, Positive, Share
-
-if TYPE_CHECKING:
-    from rl_jax.agents.actor_critic.deterministic_actor_critic import DeterministicActorCritic
-    from rl_jax.agents.actor_critic.soft_actor_critic import SoftActorCritic
 
 
 @dataclass(frozen=True)
@@ -24,7 +19,7 @@ class SACConfig(ActorCriticConfig):
     target_entropy: Number | None = None
     """What a learned temperature aims at, in nats; none: minus the number of action elements, or log(A) / 2."""
 
-    def agent(self) -> "SoftActorCritic":
+    def agent(self) -> "rl.agents.SoftActorCritic":
         """The agent alone."""
         return rl.agents.sac(
             actor=partial(rl.networks.critics.stochastic_actor, **self.layers()),
@@ -49,7 +44,7 @@ class MDPOOffPolicyConfig(ActorCriticConfig):
     refresh_period: Count = 1000
     """Gradient steps of one mirror descent step (the paper's m)."""
 
-    def agent(self) -> "SoftActorCritic":
+    def agent(self) -> "rl.agents.SoftActorCritic":
         """The agent alone."""
         return rl.agents.mdpo_off_policy(
             actor=partial(rl.networks.critics.stochastic_actor, **self.layers()),
@@ -76,7 +71,7 @@ class DDPGConfig(ActorCriticConfig):
     exploration_noise: NotNegative = 0.1
     """Standard deviation of the noise when acting, in units of half the action's range."""
 
-    def agent(self) -> "DeterministicActorCritic":
+    def agent(self) -> "rl.agents.DeterministicActorCritic":
         """The agent alone."""
         return rl.agents.ddpg(
             actor=partial(rl.networks.critics.deterministic_actor, **self.layers()),
@@ -100,7 +95,7 @@ class TD3Config(DDPGConfig):
     policy_delay: Count = 2
     """Learning steps of the critics for one of the policy."""
 
-    def agent(self) -> "DeterministicActorCritic":
+    def agent(self) -> "rl.agents.DeterministicActorCritic":
         """The agent alone."""
         return rl.agents.td3(
             actor=partial(rl.networks.critics.deterministic_actor, **self.layers()),

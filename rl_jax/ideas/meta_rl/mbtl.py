@@ -18,9 +18,9 @@ import jax
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rl_jax.curricula import FixedTask
 from rl_jax.errors import RLJaxError
 from rl_jax.loop import Trainer, evaluate
+from rl_jax.meta.lifetime import in_task
 from rl_jax.types import Key, PyTree
 
 Array = NDArray[np.float64]
@@ -39,11 +39,6 @@ class Coverage(NamedTuple):
     chosen: Indices
     transfer: Array
     score: Array
-
-
-def in_task(trainer: Trainer, task: PyTree) -> Trainer:
-    """The same run in another task."""
-    return trainer.replace(curriculum=FixedTask(trainer.env, task))  # type: ignore[attr-defined]
 
 
 def transfer_matrix(

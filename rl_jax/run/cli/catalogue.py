@@ -46,10 +46,12 @@ AGENTS = {
 
 LIBRARY = {
     "stream-td": Agent("the value of a fixed policy, from one stream", "any", "rl_jax.agents.StreamTD"),
-    "relic": Agent("a transformer over whole trials: learning within its context", "any", "rl_jax.agents.relic(...)"),
-    "lpg": Agent("a learned update rule, for meta-learning", "discrete", "rl_jax.agents.LPG"),
+    "relic": Agent("a transformer over whole trials: learning within its context", "any", "rl_jax.ideas.relic.relic(...)"),
+    "lpg": Agent("a learned update rule, for meta-learning", "discrete", "rl_jax.ideas.ta_lpg.LPG"),
     "adaptive-rr": Agent(
-        "around a watched agent: learn seldom at first, then often", "the agent's", "rl_jax.agents.AdaptiveReplayRatio"
+        "around a watched agent: learn seldom at first, then often",
+        "the agent's",
+        "rl_jax.ideas.adaptive_rr.AdaptiveReplayRatio",
     ),
     "random-repeat": Agent("acts at random and learns nothing", "any", "rl_jax.agents.RandomRepeat"),
 }

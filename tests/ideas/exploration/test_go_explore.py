@@ -10,10 +10,10 @@ from toy import context, leaves_equal, rollout_of, unchecked
 
 import rl_jax as rl
 from rl_jax.agents import RandomRepeat
-from rl_jax.curricula import Backward, GoExplore, demonstration, pad_demonstrations
+from rl_jax.curricula import Backward, demonstration, pad_demonstrations
 from rl_jax.curricula.backward import Stage
 from rl_jax.envs.grid.key_maze import KeyMaze
-from rl_jax.ideas.exploration.go_explore import Way
+from rl_jax.ideas.exploration.go_explore import GoExplore, Way
 from rl_jax.ops import add_bounded
 from rl_jax.spaces import Box, Discrete
 from rl_jax.types import Spec, Step

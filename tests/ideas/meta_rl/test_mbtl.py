@@ -13,21 +13,21 @@ from hypothesis import strategies as st
 from toy import Clock
 
 from rl_jax.errors import RLJaxError
-from rl_jax.ideas.meta_rl.mbtl import log_beta
-from rl_jax.loop import evaluate
-from rl_jax.meta import (
+from rl_jax.ideas.meta_rl.mbtl import (
     GaussianProcess,
     acquisition,
     coverage,
     equidistant,
     greedy_oracle,
-    in_task,
     independent,
+    log_beta,
     mbtl,
     normalized,
     random_order,
     transfer_matrix,
 )
+from rl_jax.loop import evaluate
+from rl_jax.meta import in_task
 
 
 def linear(own, slope):

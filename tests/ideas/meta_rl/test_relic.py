@@ -9,10 +9,9 @@ from flax import struct
 from toy import equations, unchecked
 
 import rl_jax as rl
-from rl_jax.agents import relic
 from rl_jax.envs import Bandit, Trial
 from rl_jax.errors import RLJaxError
-from rl_jax.ideas.meta_rl.relic import ReLIC
+from rl_jax.ideas.meta_rl.relic import ReLIC, relic
 from rl_jax.networks import GRU, Transformer, WithHistory, actor_critic
 from rl_jax.spaces import Box, Discrete
 from rl_jax.types import Context, Spec

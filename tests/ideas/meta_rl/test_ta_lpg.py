@@ -7,12 +7,11 @@ import pytest
 from toy import border, context, rollout_of
 
 import rl_jax as rl
-from rl_jax.agents import LPG
 from rl_jax.envs.grid import Objects, ObjectsParams
 from rl_jax.errors import RLJaxError, UnsupportedSpace
-from rl_jax.ideas.meta_rl._lpg_networks import Experienced
+from rl_jax.ideas.meta_rl._lpg_networks import Experienced, LPGRule, Readout
+from rl_jax.ideas.meta_rl.ta_lpg import LPG
 from rl_jax.meta.meta_gradient import PENALTIES
-from rl_jax.networks import LPGRule, Readout
 from rl_jax.spaces import Box, Discrete
 from rl_jax.types import Sample, Spec
 
