@@ -10,9 +10,9 @@ import numpy as np
 import rl_jax as rl
 from rl_jax.agents import CONFIGS
 from rl_jax.experience import chain
-from rl_jax.run.devices.compiled_runs import Job, Wanted
-from rl_jax.run.devices.placement import Devices, on_host
-from rl_jax.run.devices.tree_io import plain
+from rl_jax.run.devices.compiled_runs import CompiledRuns, ProgramSpec
+from rl_jax.run.devices.placement import Devices, Layout, on_host
+from rl_jax.run.devices.tree_io import key_to_words
 
 PPO = {"num_envs": 16, "rollout_length": 8, "epochs": 2, "minibatches": 2, "hidden": (8,)}
 REPLAY = {"num_envs": 8, "buffer_size": 400, "batch_size": 16, "learning_starts": 32, "hidden": (8,)}
@@ -32,12 +32,14 @@ def end(case, devices):
     """All leaves of the state, the metrics and the evaluation of a job that was trained on ``devices`` devices."""
     agent, env, options, shard, seeds, updates = CASES[case]
     trainer = CONFIGS[agent](**options).trainer(rl.make(env), time_limit=20)
-    job = Job(trainer, list(range(seeds)), 100_000, 8, devices=Devices.choose(devices, shard))
+    job = CompiledRuns(trainer, list(range(seeds)), 100_000, 8, devices=Devices.choose(devices, shard))
     job.compile()
     state, metrics = job.advance(job.init(), updates)
     where = {len(leaf.sharding.device_set) for leaf in jax.tree.leaves(state)}
-    leaves = {jax.tree_util.keystr(path): on_host(plain(leaf)) for path, leaf in jax.tree_util.tree_leaves_with_path(state)}
-    bytes_here = sum(leaf.addressable_shards[0].data.nbytes for leaf in map(plain, jax.tree.leaves(state)))
+    leaves = {
+        jax.tree_util.keystr(path): on_host(key_to_words(leaf)) for path, leaf in jax.tree_util.tree_leaves_with_path(state)
+    }
+    bytes_here = sum(leaf.addressable_shards[0].data.nbytes for leaf in map(key_to_words, jax.tree.leaves(state)))
     return {**leaves, **metrics, "evaluation": job.evaluate(state, 1).returns}, where, bytes_here
 
 
@@ -84,7 +86,7 @@ def gradients():
     """What is summed over devices in a train step of each agent that learns from batches, and how many parameters it has."""
     found = {}
     for agent, env, options in (("ppo", "CartPole-v1", PPO), ("pqn", "CartPole-v1", PPO), ("sac", "Pendulum-v1", SAC)):
-        job = Job(CONFIGS[agent](**options).trainer(rl.make(env)), [0], 1000, 8, devices=Devices.choose(8, "envs"))
+        job = CompiledRuns(CONFIGS[agent](**options).trainer(rl.make(env)), [0], 1000, 8, devices=Devices.choose(8, "envs"))
         job.compile()
         params = job.state_shape().agent.params
         parts = [params] if agent != "sac" else [params["actor"], params["critics"]]
@@ -98,11 +100,19 @@ def traffic():
     """What is sent between the devices: in a whole rollout, and in train steps with a replay buffer of 4096 transitions."""
     devices = Devices.choose(8, "envs")
     trainer = CONFIGS["ppo"](**PPO, normalize_obs=False, normalize_reward=False).trainer(rl.make("CartPole-v1"), time_limit=20)
-    job = Job(trainer.replace(experience=chain()), [0], 1000, 8, devices=devices)
-    job._compile(Wanted("rollout", lambda trainer, state: trainer.collect(state)[0], ("state",), "state", (job.state_shape(),)))
+    job = CompiledRuns(trainer.replace(experience=chain()), [0], 1000, 8, devices=devices)
+    job._compile(
+        ProgramSpec(
+            "rollout",
+            lambda trainer, state: trainer.collect(state)[0],
+            (Layout.TRAIN_STATE,),
+            Layout.TRAIN_STATE,
+            (job.state_shape(),),
+        )
+    )
     rollout = job._programs["rollout"]
     trainer = CONFIGS["dqn"](**REPLAY | {"buffer_size": 4096}).trainer(rl.make("CartPole-v1"))
-    job = Job(trainer, [0], 1000, 8, devices=devices)
+    job = CompiledRuns(trainer, [0], 1000, 8, devices=devices)
     job.compile()
     return {"rollout": collectives(rollout), "replay": collectives(job._programs["advance"])}
 

@@ -18,7 +18,7 @@ from rl_jax.experience import RND, LifetimeCount, gae, intrinsic
 from rl_jax.experience.bonus.counts import reported
 from rl_jax.ideas.exploration.go_explore import EMPTY, GoExplore, Way
 from rl_jax.run.claims import Axes, Outcome, Prediction, Recipe, Trained, Work
-from rl_jax.run.devices.compiled_runs import Job
+from rl_jax.run.devices.compiled_runs import CompiledRuns
 from rl_jax.types import PyTree, Start
 
 MAZE, STICKY_MAZE = KeyMaze(side=4, keys=3), KeyMaze(side=4, keys=3, sticky=0.25)
@@ -100,7 +100,7 @@ def actions_of(way: Demonstration) -> list[int]:
 @cache
 def demonstrations(seeds: tuple[int, ...], quick: bool) -> tuple[Demonstration, ...]:
     """The way to the goal that Go-Explore found from each seed; without one, the longest way to anywhere."""
-    job = Job(explorer(quick, archive()), list(seeds), 2048 if quick else STEPS, 1)
+    job = CompiledRuns(explorer(quick, archive()), list(seeds), 2048 if quick else STEPS, 1)
     job.compile()
     kept, found = job.advance(job.init(), job.updates)[0].curriculum, []
     for i in range(len(seeds)):

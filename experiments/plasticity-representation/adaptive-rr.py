@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 import rl_jax as rl
-from rl_jax.agents import DQNConfig, Watched
+from rl_jax.agents import DQNConfig, MonitorPlasticity
 from rl_jax.ideas.plasticity_representation.adaptive_rr import AdaptiveReplayRatio
 from rl_jax.loop import PerStep
 from rl_jax.run.claims import Axes, Outcome, Prediction, Recipe, Trained, Work
@@ -33,7 +33,7 @@ ADAPTIVE = AdaptiveReplayRatio(LOW, HIGH, threshold=5e-3, interval=1_000, window
 def trainer(quick: bool, updates: Any) -> rl.Trainer:
     """Q-learning with a ReLU network that is read at every learning step."""
     made = DQN.trainer(rl.make("CartPole-v1"))
-    return made.replace(agent=Watched(made.agent), updates=updates)
+    return made.replace(agent=MonitorPlasticity(made.agent), updates=updates)
 
 
 def look(trainer: rl.Trainer, state: rl.TrainState, key: jax.Array) -> dict[str, jax.Array]:

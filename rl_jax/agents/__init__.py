@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rl_jax.agents.configs.pqn import PQNConfig
     from rl_jax.agents.configs.r2d2 import R2D2Config
     from rl_jax.agents.configs.streaming import StreamACConfig, StreamQConfig
-    from rl_jax.agents.monitor_plasticity import Watched, WatchedState, critic_units, q_units
+    from rl_jax.agents.monitor_plasticity import MonitorPlasticity, MonitorState, critic_units, q_units
     from rl_jax.agents.policy_gradient.a2c import a2c
     from rl_jax.agents.policy_gradient.mdpo import mdpo
     from rl_jax.agents.policy_gradient.ppo import ppo
@@ -42,6 +42,8 @@ __all__ = [
     "Learner",
     "MDPOConfig",
     "MDPOOffPolicyConfig",
+    "MonitorPlasticity",
+    "MonitorState",
     "PPOConfig",
     "PQNConfig",
     "PolicyGradient",
@@ -58,8 +60,6 @@ __all__ = [
     "StreamQConfig",
     "StreamTD",
     "TD3Config",
-    "Watched",
-    "WatchedState",
     "a2c",
     "critic_units",
     "ddpg",

@@ -30,8 +30,8 @@ def critic_units(agent: Any, state: PyTree, sample: Sample) -> tuple[jax.Array, 
 
 
 @struct.dataclass
-class WatchedState:
-    """The state of :class:`Watched`.
+class MonitorState:
+    """The state of :class:`MonitorPlasticity`.
 
     Attributes:
         agent: the watched agent's.
@@ -47,7 +47,7 @@ class WatchedState:
 
 
 @struct.dataclass
-class Watched:
+class MonitorPlasticity:
     """Acts and learns as ``agent`` does, and reads the fraction of active units and the dormant ratio of every batch it learns from.
 
     The readings are metrics, ``plasticity/active`` and ``plasticity/dormant``, and stand in the state, where a rule of
@@ -64,49 +64,49 @@ class Watched:
     tau: Any = 0.025
     units: Units = struct.field(pytree_node=False, default=q_units)
 
-    def bind(self, spec: Spec) -> "Watched":
+    def bind(self, spec: Spec) -> "MonitorPlasticity":
         """Fit the agent to the spaces."""
         return self.replace(agent=self.agent.bind(spec))  # type: ignore[attr-defined]
 
-    def init(self, key: Key, spec: Spec) -> WatchedState:
+    def init(self, key: Key, spec: Spec) -> MonitorState:
         """The agent's, with nothing read."""
         nothing = jnp.zeros((), jnp.float32)
-        return WatchedState(self.agent.init(key, spec), nothing, nothing, jnp.zeros((), bool))
+        return MonitorState(self.agent.init(key, spec), nothing, nothing, jnp.zeros((), bool))
 
     def initial_carry(self, num_envs: int) -> PyTree:
         """The agent's."""
         return self.agent.initial_carry(num_envs)
 
-    def _context(self, state: WatchedState, context: Context) -> Context:
+    def _context(self, state: MonitorState, context: Context) -> Context:
         return context.replace(agent=self.agent, agent_state=state.agent)  # type: ignore[attr-defined]
 
-    def prepare(self, state: WatchedState, context: Context) -> WatchedState:
+    def prepare(self, state: MonitorState, context: Context) -> MonitorState:
         """As the agent does."""
         return state.replace(agent=self.agent.prepare(state.agent, self._context(state, context)))  # type: ignore[attr-defined]
 
     def act(
-        self, state: WatchedState, carry: PyTree, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False
+        self, state: MonitorState, carry: PyTree, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False
     ) -> tuple[PyTree, jax.Array, dict[str, jax.Array]]:
         """As the agent does."""
         return self.agent.act(state.agent, carry, obs, first, key, greedy)
 
-    def value(self, state: WatchedState, carry: PyTree, obs: jax.Array, first: jax.Array) -> jax.Array:
+    def value(self, state: MonitorState, carry: PyTree, obs: jax.Array, first: jax.Array) -> jax.Array:
         """The agent's."""
         return self.agent.value(state.agent, carry, obs, first)
 
-    def learn(self, state: WatchedState, sample: Sample, context: Context) -> tuple[WatchedState, Metrics, jax.Array | None]:
+    def learn(self, state: MonitorState, sample: Sample, context: Context) -> tuple[MonitorState, Metrics, jax.Array | None]:
         """As the agent does, with two more metrics."""
         layers = self.units(self.agent, state.agent, sample)
         active = active_units(layers)
         dormant = jnp.mean(jax.vmap(lambda layers: dormant_ratio(layers, self.tau))(layers))
         agent, metrics, priorities = self.agent.learn(state.agent, sample, self._context(state, context))
-        after = WatchedState(agent, active, dormant, jnp.ones((), bool))
+        after = MonitorState(agent, active, dormant, jnp.ones((), bool))
         return after, joined(metrics, {"plasticity/active": active, "plasticity/dormant": dormant}), priorities
 
-    def refresh(self, state: WatchedState, carry: PyTree) -> PyTree:
+    def refresh(self, state: MonitorState, carry: PyTree) -> PyTree:
         """As the agent does."""
         return self.agent.refresh(state.agent, carry)
 
-    def params(self, state: WatchedState) -> PyTree:
+    def params(self, state: MonitorState) -> PyTree:
         """The agent's."""
         return self.agent.params(state.agent)

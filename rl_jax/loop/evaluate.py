@@ -11,7 +11,7 @@ from rl_jax.loop import counter as streams
 from rl_jax.loop.collect import begin
 from rl_jax.loop.parts import check_params
 from rl_jax.loop.trainer import Trainer, TrainState
-from rl_jax.ops import written_out
+from rl_jax.ops import unrolled_threefry
 from rl_jax.spaces import to_env_action
 from rl_jax.types import Boundary, Key, PyTree
 from rl_jax.values import Count
@@ -70,7 +70,7 @@ class Playing:
 
 def start_episodes(trainer: Trainer, state: TrainState, key: Key, num_episodes: int) -> Playing:
     """The first half of :func:`evaluate`: ``num_episodes`` episodes at their beginning."""
-    key_start, key_steps = jax.random.split(jax.random.fold_in(written_out(key), streams.EVALUATE))
+    key_start, key_steps = jax.random.split(jax.random.fold_in(unrolled_threefry(key), streams.EVALUATE))
     carry = trainer.agent.initial_carry(num_episodes)
     first = begin(trainer.curriculum, state.curriculum, carry, key_start, num_episodes)
     running = jnp.ones((num_episodes,), bool)

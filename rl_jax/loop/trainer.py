@@ -21,7 +21,7 @@ from rl_jax.loop.metrics import Means
 from rl_jax.loop.parts import distinct, naming_environment, reported
 from rl_jax.loop.state import TrainState
 from rl_jax.loop.updates import Constant
-from rl_jax.ops import any_true, spread, written_out
+from rl_jax.ops import any_true, unrolled_threefry, with_sharding
 from rl_jax.replay import OnPolicy
 from rl_jax.types import Agent, Context, Environment, Key, Metrics, PyTree, Rollout, Sample, Spec
 
@@ -127,7 +127,7 @@ class Trainer:
         Args:
             key: the run's, whose kind of generator is the type of all keys in environment states; default JAX's default.
         """
-        key = written_out(jax.random.key(0)) if key is None else key
+        key = unrolled_threefry(jax.random.key(0)) if key is None else key
         with naming_environment(self.env, getattr(self.curriculum, "task", None)):
             return dataclasses.replace(self.base, rollout=jax.eval_shape(self._example, key)[2])
 
@@ -171,7 +171,7 @@ class Trainer:
             num_steps: environment steps planned; schedules run over this length.
         """
         parts.check_steps(num_steps)
-        key = written_out(key)
+        key = unrolled_threefry(key)
         spec = self.spec(key)
         keys = jax.random.split(jax.random.fold_in(key, streams.INIT), 6)
         curriculum = self.curriculum.init(keys[0], self.base)
@@ -240,7 +240,7 @@ class Trainer:
             key_sample, key_learn = jax.random.split(key)
             before = context.replace(key=key_sample, agent_state=agent)  # type: ignore[attr-defined]
             sample: Sample = self.replay.sample(replay, before)
-            sample = sample._replace(batch=spread(sample.batch, axis=1))
+            sample = sample._replace(batch=with_sharding(sample.batch, axis=1))
             mine = context.replace(key=key_learn, agent_state=agent)  # type: ignore[attr-defined]
             with naming_what_lacks(self.agent, sample.batch.extras):
                 result = self.agent.learn(agent, sample, mine)

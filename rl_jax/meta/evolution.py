@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from rl_jax.ops import descend, written_out
+from rl_jax.ops import apply_updates, unrolled_threefry
 from rl_jax.types import Key, Metrics, PyTree
 
 #: ``(candidate, key) -> score``, a scalar, larger is better. The task and all else that is random come from the key.
@@ -86,11 +86,11 @@ class Evolution:
 
         rate = self._at(state.generation, self.learning_rate, self.learning_rate_decay, self.learning_rate_limit)
         updates, opt_state = optax.scale_by_adam().update(jax.tree.map(climb, noise), state.opt_state)
-        return EvolutionState(descend(state.mean, updates, rate), opt_state, state.generation + 1)
+        return EvolutionState(apply_updates(state.mean, updates, rate), opt_state, state.generation + 1)
 
     def step(self, state: EvolutionState, fitness: Fitness, key: Key) -> tuple[EvolutionState, Metrics]:
         """One generation, all candidates side by side."""
-        key_noise, key_tasks = jax.random.split(written_out(key))
+        key_noise, key_tasks = jax.random.split(unrolled_threefry(key))
         noise, candidates = self.ask(state, key_noise)
         keys = jax.random.split(key_tasks, self.pairs)
         scores = jax.vmap(jax.vmap(fitness, (0, None)))(candidates, keys)

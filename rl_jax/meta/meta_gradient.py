@@ -20,7 +20,7 @@ from flax import struct
 from rl_jax.errors import RLJaxError
 from rl_jax.loop import Trainer, TrainState
 from rl_jax.losses.terms import standardized
-from rl_jax.ops import along, bounded, descend, written_out
+from rl_jax.ops import along, apply_updates, clip_by_global_norm, unrolled_threefry
 from rl_jax.types import Key, Metrics, PyTree, Rollout
 
 #: ``(weights, task) -> trainer``: an agent's life in a task, under a rule.
@@ -72,7 +72,7 @@ def later_objective(
         return kept, (alive.astype(jnp.float32), {name: metrics[name] for name in weights})
 
     state, (alive, metrics) = jax.lax.scan(lambda state, _: step(state), state, length=num_updates)
-    _, rollout, _ = trainer.collect(state.replace(key=written_out(key)))  # type: ignore[attr-defined]
+    _, rollout, _ = trainer.collect(state.replace(key=unrolled_threefry(key)))  # type: ignore[attr-defined]
     loss = policy_objective(rollout)
     for name, weight in weights.items():
         loss = loss + weight * jnp.sum(alive * metrics[name]) / jnp.maximum(jnp.sum(alive), 1.0)
@@ -123,8 +123,8 @@ class MetaGradient:
         gradient = jax.vmap(jax.value_and_grad(objective, has_aux=True), (None, 0, 0, 0))
         (losses, lives), grads = gradient(state.weights, state.tasks, state.lives, keys[0])
         mean = jax.tree.map(lambda g: jnp.mean(g, axis=0), grads)
-        updates, opt_state = optax.scale_by_adam().update(bounded(mean, self.max_grad_norm), state.opt_state)
-        weights = descend(state.weights, updates, self.learning_rate)
+        updates, opt_state = optax.scale_by_adam().update(clip_by_global_norm(mean, self.max_grad_norm), state.opt_state)
+        weights = apply_updates(state.weights, updates, self.learning_rate)
 
         over = lives.updates.as_float() >= lives.horizon
         born = jax.vmap(lambda key: _born(weights, make, draw, key))(keys[1])

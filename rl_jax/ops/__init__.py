@@ -5,18 +5,18 @@ from typing import TYPE_CHECKING
 from rl_jax._lazy import lazy
 
 if TYPE_CHECKING:
-    from rl_jax.ops.apply_updates import bounded, descend
+    from rl_jax.ops.apply_updates import apply_updates, clip_by_global_norm
     from rl_jax.ops.arrays.along import along
     from rl_jax.ops.arrays.equals import earlier_equals
     from rl_jax.ops.arrays.rounding import ROUNDING, add_bounded
     from rl_jax.ops.arrays.within import within
-    from rl_jax.ops.batch_parallel import devices_of_envs, means, on_parts, per_device, spread
+    from rl_jax.ops.batch_parallel import batch_parallel, devices_of_envs, means, per_device, with_sharding
     from rl_jax.ops.branch import any_true, shared
     from rl_jax.ops.obgd import obgd
     from rl_jax.ops.plasticity import active_units, dormant_ratio, dormant_units
     from rl_jax.ops.random.permutation import permutation
     from rl_jax.ops.random.random_index import random_index
-    from rl_jax.ops.random.threefry import written_out
+    from rl_jax.ops.random.threefry import unrolled_threefry
     from rl_jax.ops.reports import joined
     from rl_jax.ops.returns import discounted_sum
     from rl_jax.ops.schedules import linear
@@ -34,8 +34,9 @@ __all__ = [
     "add_bounded",
     "along",
     "any_true",
-    "bounded",
-    "descend",
+    "apply_updates",
+    "batch_parallel",
+    "clip_by_global_norm",
     "devices_of_envs",
     "discounted_sum",
     "dormant_ratio",
@@ -45,13 +46,12 @@ __all__ = [
     "linear",
     "means",
     "obgd",
-    "on_parts",
     "per_device",
     "permutation",
     "polyak",
     "random_index",
     "shared",
-    "spread",
+    "unrolled_threefry",
+    "with_sharding",
     "within",
-    "written_out",
 ]

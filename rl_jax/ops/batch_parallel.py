@@ -40,7 +40,9 @@ def per_device(function: Callable[..., PyTree], *operands: PyTree, axis: int = 0
     return jax.shard_map(function, in_specs=split, out_specs=split, axis_names={ENVS}, check_vma=False)(*operands)
 
 
-def on_parts(function: Callable[..., PyTree], params: PyTree, operands: tuple[PyTree, ...], axes: Any, out_axes: Any) -> PyTree:
+def batch_parallel(
+    function: Callable[..., PyTree], params: PyTree, operands: tuple[PyTree, ...], axes: Any, out_axes: Any
+) -> PyTree:
     """``function(params, *operands)``, each device on its part of a batch, if the devices divide it.
 
     What comes out, and its derivatives, are what ``function`` gives. But the derivative for ``params``, a sum over the batch and
@@ -90,7 +92,7 @@ def means(values: dict[str, Any]) -> dict[str, jax.Array]:
     return {name: found[name] for name in values}
 
 
-def spread(tree: PyTree, axis: int) -> PyTree:
+def with_sharding(tree: PyTree, axis: int) -> PyTree:
     """Split a batch over the devices, where they divide it: each then computes its part of the gradient."""
     devices = devices_of_envs()
     if devices == 1:

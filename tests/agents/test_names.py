@@ -10,7 +10,7 @@ from rl_jax.agents.optimizers import optimizer, step_size
 from rl_jax.agents.streaming.update import TraceStep
 from rl_jax.errors import RLJaxError
 from rl_jax.networks import actor_critic, q_network
-from rl_jax.ops import descend
+from rl_jax.ops import apply_updates
 from rl_jax.types import Spec
 
 ENV = rl.make("CartPole-v1")
@@ -42,7 +42,7 @@ def test_a_transformation_of_optax_is_taken_as_it_is():
     velocity = jnp.zeros(2)
     for grads in ({"w": jnp.asarray([3.0, 0.02])},) * 3:
         updates, state = taken.update(grads, state, params)
-        params = descend(params, updates, step_size(mine, 7.0))
+        params = apply_updates(params, updates, step_size(mine, 7.0))
         velocity = 0.9 * velocity + jnp.clip(grads["w"], -0.1, 0.1)
         expected = {"w": expected["w"] - 0.5 * velocity}
     assert jnp.allclose(params["w"], expected["w"], rtol=1e-6)

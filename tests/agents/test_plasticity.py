@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from toy import Clock, context, leaves_equal, rollout_of, unchecked
 
 import rl_jax as rl
-from rl_jax.agents import DQNConfig, TD3Config, Watched, critic_units
+from rl_jax.agents import DQNConfig, MonitorPlasticity, TD3Config, critic_units
 from rl_jax.errors import RLJaxError
 from rl_jax.ideas.plasticity_representation.adaptive_rr import AdaptiveReplayRatio
 from rl_jax.networks import activations, q_network
@@ -135,7 +135,7 @@ DQN = DQNConfig(
 
 def watched(config, env, **options):
     trainer = config.trainer(env)
-    return trainer.replace(agent=Watched(trainer.agent, **options))
+    return trainer.replace(agent=MonitorPlasticity(trainer.agent, **options))
 
 
 def test_watching_changes_nothing():
@@ -303,7 +303,7 @@ def test_numbers_that_cannot_be_are_refused(wrong):
 
 def test_an_agent_without_a_reading_is_refused():
     trainer = DQN.trainer(Clock(5)).replace(updates=AdaptiveReplayRatio())
-    with pytest.raises(RLJaxError, match="Watched"):
+    with pytest.raises(RLJaxError, match="MonitorPlasticity"):
         jax.eval_shape(lambda key: trainer.train(key, 12, 1), jax.random.key(0))
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from toy import places
 
 from rl_jax.loop.counter import Counter
-from rl_jax.ops import any_true, discounted_sum, permutation, random_index, written_out
+from rl_jax.ops import any_true, discounted_sum, permutation, random_index, unrolled_threefry
 from rl_jax.ops.arrays.product import product
 
 # ---------------------------------------------------------------------------------------------------- permutation
@@ -163,7 +163,7 @@ def test_written_out_random_numbers_are_those_of_jax(seed):
         )
 
     def ours(seed, data):
-        return numbers(written_out(jax.random.key(seed)), data)
+        return numbers(unrolled_threefry(jax.random.key(seed)), data)
 
     def jaxs(seed, data):
         return numbers(jax.random.key(seed), data)
@@ -176,18 +176,21 @@ def test_written_out_random_numbers_are_those_of_jax(seed):
         many = jnp.arange(4, dtype=jnp.uint32)
         chex.assert_trees_all_equal(jax.jit(jax.vmap(ours))(many, many), jax.jit(jax.vmap(jaxs))(many, many))
         with jax.enable_x64(True):
-            wide = [jax.random.bits(key, (5,), jnp.uint64) for key in (written_out(jax.random.key(seed)), jax.random.key(seed))]
+            wide = [
+                jax.random.bits(key, (5,), jnp.uint64)
+                for key in (unrolled_threefry(jax.random.key(seed)), jax.random.key(seed))
+            ]
         np.testing.assert_array_equal(*wide)
 
 
 def test_other_generators_are_left_to_jax():
     """Keys of other kinds keep their meaning, and the checker for reused keys sees what happens."""
     key = jax.random.key(3, impl="rbg")
-    assert written_out(key) is key
-    once = written_out(jax.random.key(3))
-    assert jax.random.key_impl(written_out(once)) == jax.random.key_impl(once)
+    assert unrolled_threefry(key) is key
+    once = unrolled_threefry(jax.random.key(3))
+    assert jax.random.key_impl(unrolled_threefry(once)) == jax.random.key_impl(once)
     with jax.debug_key_reuse(True), pytest.raises(jax.errors.KeyReuseError):
-        jax.jit(lambda key: jax.random.bits(key, (2,)) + jax.random.bits(key, (2,)))(written_out(jax.random.key(0)))
+        jax.jit(lambda key: jax.random.bits(key, (2,)) + jax.random.bits(key, (2,)))(unrolled_threefry(jax.random.key(0)))
     # More than the low word of a counter has numbers (not computed, 16 GiB): JAX's own loop.
     assert "while" in jax.jit(lambda key: jax.random.bits(key, (2**32 + 1,))).lower(once).as_text()
 

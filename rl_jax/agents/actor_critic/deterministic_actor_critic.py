@@ -13,7 +13,7 @@ from rl_jax.agents.continuous import check_bounded, single_steps, uniform_of_nor
 from rl_jax.given import check_numbers
 from rl_jax.losses.td import td_target
 from rl_jax.networks.critics import critics, deterministic_actor
-from rl_jax.ops import any_true, descend, on_parts, polyak
+from rl_jax.ops import any_true, apply_updates, batch_parallel, polyak
 from rl_jax.spaces import Box, check_supported
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
 from rl_jax.values import Count, NotNegative, Share
@@ -122,11 +122,11 @@ class DeterministicActorCritic:
         return state.replace(random=context.steps < self.random_steps)  # type: ignore[attr-defined]
 
     def _action(self, params: dict[str, PyTree], obs: jax.Array) -> Any:
-        return on_parts(self.actor.apply, params["actor"], (obs,), (0,), 0)  # type: ignore[union-attr]
+        return batch_parallel(self.actor.apply, params["actor"], (obs,), (0,), 0)  # type: ignore[union-attr]
 
     def _q(self, params: dict[str, PyTree], obs: jax.Array, action: jax.Array) -> Any:
         """``[members, B]``."""
-        return on_parts(self.critics.apply, params["critics"], (obs, action), (0, 0), 1)  # type: ignore[union-attr]
+        return batch_parallel(self.critics.apply, params["critics"], (obs, action), (0, 0), 1)  # type: ignore[union-attr]
 
     def act(
         self, state: DeterministicState, carry: PyTree, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False
@@ -173,13 +173,13 @@ class DeterministicActorCritic:
         target = td_target(batch, jnp.min(self._q(state.target, batch.next_obs, following), axis=0))
         (error, q), grads = jax.value_and_grad(self.critic_loss, has_aux=True)(state.params["critics"], batch, target, weights)
         updates, critic_opt = adam.update(grads, state.critic_opt)
-        critics = descend(state.params["critics"], updates, self.learning_rate)
+        critics = apply_updates(state.params["critics"], updates, self.learning_rate)
 
         def improve(slow: tuple) -> tuple:
             actor, target, actor_opt, _ = slow
             loss, grads = jax.value_and_grad(self.actor_loss)(actor, critics, batch.obs)
             updates, actor_opt = adam.update(grads, actor_opt)
-            actor = descend(actor, updates, self.actor_learning_rate)
+            actor = apply_updates(actor, updates, self.actor_learning_rate)
             return actor, polyak(target, {"actor": actor, "critics": critics}, self.tau), actor_opt, loss
 
         count = state.count + 1

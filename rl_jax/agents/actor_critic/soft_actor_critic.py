@@ -16,7 +16,7 @@ from rl_jax.losses.soft import Choice, choose, policy_cost, smallest, soft_value
 from rl_jax.losses.td import td_target
 from rl_jax.networks.critics import critics, stochastic_actor
 from rl_jax.networks.distributions import Categorical
-from rl_jax.ops import Periodic, descend, on_parts, polyak
+from rl_jax.ops import Periodic, apply_updates, batch_parallel, polyak
 from rl_jax.spaces import Box, Discrete, Space, check_supported
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
 from rl_jax.values import Count, NotNegative, Share
@@ -164,12 +164,12 @@ class SoftActorCritic:
         return jnp.exp(params["log_alpha"]) if self.temperature is None else self.temperature
 
     def _policy(self, params: PyTree, obs: jax.Array) -> Any:
-        return on_parts(self.actor.apply, params, (obs,), (0,), 0)  # type: ignore[union-attr]
+        return batch_parallel(self.actor.apply, params, (obs,), (0,), 0)  # type: ignore[union-attr]
 
     def _q(self, params: PyTree, obs: jax.Array, action: jax.Array | None) -> Any:
         """``[members, B]``, or of all actions ``[members, B, A]``."""
         seen = (obs,) if action is None else (obs, action)
-        return on_parts(self.critics.apply, params, seen, (0,) * len(seen), 1)  # type: ignore[union-attr]
+        return batch_parallel(self.critics.apply, params, seen, (0,) * len(seen), 1)  # type: ignore[union-attr]
 
     def _min_q(self, params: PyTree, obs: jax.Array, choice: Choice) -> jax.Array:
         return smallest(self._q(params, obs, choice.action))
@@ -204,7 +204,7 @@ class SoftActorCritic:
         target = td_target(batch, next_value)
         (error, q), grads = jax.value_and_grad(self.critic_loss, has_aux=True)(params["critics"], batch, target, weights)
         updates, critic_opt = adam.update(grads, state.critic_opt)
-        params["critics"] = descend(params["critics"], updates, self.learning_rate)
+        params["critics"] = apply_updates(params["critics"], updates, self.learning_rate)
 
         now = state.replace(params=params)  # type: ignore[attr-defined]
         (loss, entropy), actor = jax.value_and_grad(self.actor_loss, has_aux=True)(
@@ -215,7 +215,7 @@ class SoftActorCritic:
             # The derivative of alpha * (entropy - goal) by log alpha: Haarnoja et al. 2018, eq. 18.
             policy_grads["log_alpha"] = alpha * (entropy - self.entropy_goal)
         updates, policy_opt = adam.update(policy_grads, state.policy_opt)
-        params |= descend({name: params[name] for name in policy_grads}, updates, self.learning_rate)
+        params |= apply_updates({name: params[name] for name in policy_grads}, updates, self.learning_rate)
 
         count, reference = state.count + 1, Periodic(self.refresh_period)
         after = SoftState(

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rl_jax.errors import RLJaxError
-from rl_jax.ops import permutation, spread
+from rl_jax.ops import permutation, with_sharding
 from rl_jax.types import Key, Metrics, Rollout, Spec
 
 
@@ -75,7 +75,7 @@ def sweep_minibatches(
     def piece(state: Any, now: tuple[jax.Array, Key]) -> tuple[Any, Metrics]:
         rows, key = now
         # One permutation for all leaves: a step's fields must travel together.
-        return step(state, spread(jax.tree.map(lambda x: jnp.take(x, rows, axis=1), rollout), axis=1), key)
+        return step(state, with_sharding(jax.tree.map(lambda x: jnp.take(x, rows, axis=1), rollout), axis=1), key)
 
     def epoch(state: Any, key: Key) -> tuple[Any, Metrics]:
         key_rows, key_steps = jax.random.split(key)

@@ -14,7 +14,7 @@ from rl_jax.errors import RLJaxError
 from rl_jax.given import Bound, check_numbers
 from rl_jax.losses import weighted_sum
 from rl_jax.networks.own import first_params, made_remembering
-from rl_jax.ops import descend, joined, on_parts
+from rl_jax.ops import apply_updates, batch_parallel, joined
 from rl_jax.spaces import Box, Discrete, MultiDiscrete, check_supported
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
 from rl_jax.values import Count, NotNegative
@@ -100,7 +100,7 @@ class PolicyGradient:
         return state
 
     def _apply(self, params: PyTree, carry: PyTree, obs: jax.Array, first: jax.Array) -> tuple[PyTree, Any]:
-        return on_parts(self.network.apply, params, (carry, obs, first), (0, 1, 1), (0, 1))  # type: ignore[union-attr]
+        return batch_parallel(self.network.apply, params, (carry, obs, first), (0, 1, 1), (0, 1))  # type: ignore[union-attr]
 
     def act(
         self, state: Learner, carry: PyTree, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False
@@ -135,7 +135,7 @@ class PolicyGradient:
             grads, metrics = jax.grad(self.loss, has_aux=True)(learner.params, batch, mine)
             metrics = joined(metrics, {"policy/grad_norm": optax.tree.norm(grads)})
             updates, opt_state = self._optimizer().update(grads, learner.opt_state, learner.params)
-            return Learner(descend(learner.params, updates, rate), opt_state), metrics
+            return Learner(apply_updates(learner.params, updates, rate), opt_state), metrics
 
         pieces = (self.epochs, self.minibatches, self.recurrent)
         state, metrics = sweep_minibatches(step, state, sample.batch, context.key, *pieces)

@@ -10,10 +10,10 @@ from flax import struct
 
 from rl_jax.agents.optimizers import Optimizer, optimizer, step_size
 from rl_jax.agents.policy_gradient.minibatches import check_minibatches, sweep_minibatches
-from rl_jax.agents.q_learning.q_policy import ActsByValue, QPolicy, pick
+from rl_jax.agents.q_learning.q_policy import ActsByValue, QPolicy, take_along_axis
 from rl_jax.given import Bound, check_numbers
 from rl_jax.networks import q_network
-from rl_jax.ops import descend, joined
+from rl_jax.ops import apply_updates, joined
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
 from rl_jax.values import Count, NotNegative
 
@@ -83,7 +83,7 @@ class PQN(ActsByValue):
         def loss(params: PyTree, batch: Rollout, key: Key) -> tuple[jax.Array, Metrics]:
             carry = jax.tree.map(lambda c: c[0], batch.carry)
             _, raw = self.policy.apply(params, carry, batch.obs, batch.first, key)
-            q = pick(raw, batch.action)[..., 0]
+            q = take_along_axis(raw, batch.action)[..., 0]
             error = 0.5 * jnp.mean((q - batch.extras["value_target"]) ** 2)
             return error, {"loss/q": error, "value/chosen": jnp.mean(q), "explore/epsilon": state.epsilon}
 
@@ -91,7 +91,7 @@ class PQN(ActsByValue):
             grads, metrics = jax.grad(loss, has_aux=True)(now.params, batch, key)
             updates, opt_state = self._optimizer().update(grads, now.opt_state, now.params)
             metrics = joined(metrics, {"policy/grad_norm": optax.tree.norm(grads)})
-            return PQNState(descend(now.params, updates, rate), opt_state, now.epsilon), metrics
+            return PQNState(apply_updates(now.params, updates, rate), opt_state, now.epsilon), metrics
 
         pieces = (self.epochs, self.minibatches, self.policy.recurrent)
         state, metrics = sweep_minibatches(step, state, sample.batch, context.key, *pieces)

@@ -11,7 +11,7 @@ from flax import struct
 from rl_jax.losses import ExpectedValue
 from rl_jax.networks import q_network
 from rl_jax.networks.own import first_params, made_remembering
-from rl_jax.ops import linear, on_parts
+from rl_jax.ops import batch_parallel, linear
 from rl_jax.spaces import Discrete, check_supported
 from rl_jax.types import Context, Key, PyTree, Spec
 
@@ -26,7 +26,7 @@ def epsilon_greedy(key: jax.Array, q: jax.Array, epsilon: Any) -> jax.Array:
     return jnp.where(u < epsilon, any_action, jnp.argmax(q, axis=-1).astype(jnp.int32))
 
 
-def pick(raw: jax.Array, action: jax.Array) -> jax.Array:
+def take_along_axis(raw: jax.Array, action: jax.Array) -> jax.Array:
     """Outputs ``[..., K]`` of the actions ``[...]`` among ``[..., A, K]``; as a product, whose gradient is no scatter."""
     chosen = jax.nn.one_hot(action, raw.shape[-2], dtype=raw.dtype)
     return jnp.sum(raw * chosen[..., None], axis=-2)
@@ -85,7 +85,7 @@ class QPolicy:
             carry, out = self.network.apply(params, *seen, rngs=rngs)  # type: ignore[union-attr]
             return carry, out.raw  # type: ignore[union-attr]
 
-        return on_parts(part, params, (carry, obs, first), (0, 1, 1), (0, 1))
+        return batch_parallel(part, params, (carry, obs, first), (0, 1, 1), (0, 1))
 
     def act(
         self, params: PyTree, epsilon: jax.Array, carry: PyTree, obs: jax.Array, first: jax.Array, key: Key, greedy: bool

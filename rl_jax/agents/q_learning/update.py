@@ -8,10 +8,10 @@ import optax
 from flax import struct
 
 from rl_jax.agents.optimizers import optimizer
-from rl_jax.agents.q_learning.q_policy import ActsByValue, QPolicy, pick
+from rl_jax.agents.q_learning.q_policy import ActsByValue, QPolicy, take_along_axis
 from rl_jax.given import Bound, check_numbers
 from rl_jax.losses import bootstrap_discount
-from rl_jax.ops import Periodic, descend
+from rl_jax.ops import Periodic, apply_updates
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
 from rl_jax.values import CountOrZero, NotNegative, Share
 
@@ -115,12 +115,12 @@ class QLearning(ActsByValue):
         def loss(params: PyTree) -> tuple[jax.Array, tuple]:
             online, following, chooser = self._outputs(params, state, batch, context.key)
             action = jnp.argmax(head.values(jax.lax.stop_gradient(chooser)), axis=-1)
-            following = pick(jax.lax.stop_gradient(following), action)
+            following = take_along_axis(jax.lax.stop_gradient(following), action)
             if "offset" in batch.extras:
                 ahead = jnp.arange(following.shape[0])[:, None] + batch.extras["offset"][cut:]
                 ahead = jnp.minimum(ahead, following.shape[0] - 1)
                 following = jnp.take_along_axis(following, ahead[..., None], axis=0)
-            chosen = pick(online, batch.action[cut:])
+            chosen = take_along_axis(online, batch.action[cut:])
             error, td = head.loss(chosen, following, batch.reward[cut:], bootstrap_discount(batch)[cut:])
             value = jnp.mean(jnp.max(head.values(jax.lax.stop_gradient(online)), axis=-1))
             return jnp.sum(error * mask * weights) / jnp.maximum(jnp.sum(mask), 1.0), (td * mask, value)
@@ -128,7 +128,7 @@ class QLearning(ActsByValue):
         (error, (td, value)), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
         updates, opt_state = self._optimizer(state.params).update(grads, state.opt_state, state.params)
         rate = self.learning_rate * (1.0 - context.progress) if self.anneal else self.learning_rate
-        params = descend(state.params, updates, rate)
+        params = apply_updates(state.params, updates, rate)
         count = state.count + 1
         target = self.target.update(state.target, params, count)
         after = QState(params, target, opt_state, count, state.epsilon)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.agents.streaming.update import Memoryless, StepRule, Traced, TraceStep, check_stream, one_step, td_step
+from rl_jax.agents.streaming.update import Memoryless, StepRule, Traced, TraceStep, check_stream, one_step, td_lambda_update
 from rl_jax.given import check_numbers
 from rl_jax.networks.distributions import Distribution
 from rl_jax.networks.streaming import stream_actor, stream_value
@@ -113,7 +113,7 @@ class StreamAC(Memoryless):
             return self._value(critic, now.next_obs)
 
         whole = (value, following, self.gamma, self.lam, self.overshoot)
-        critic, of_critic, delta, metrics = td_step(for_critic, state.params["critic"], state.critic, now, *whole)
+        critic, of_critic, delta, metrics = td_lambda_update(for_critic, state.params["critic"], state.critic, now, *whole)
 
         def preference(actor: PyTree) -> tuple[jax.Array, jax.Array]:
             policy = self._policy(actor, now.obs)

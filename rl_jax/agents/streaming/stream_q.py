@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.agents.q_learning.q_policy import ActsByValue, QPolicy, pick
-from rl_jax.agents.streaming.update import StepRule, Traced, TraceStep, check_stream, one_step, td_step
+from rl_jax.agents.q_learning.q_policy import ActsByValue, QPolicy, take_along_axis
+from rl_jax.agents.streaming.update import StepRule, Traced, TraceStep, check_stream, one_step, td_lambda_update
 from rl_jax.errors import RLJaxError
 from rl_jax.given import check_numbers
 from rl_jax.networks.streaming import stream_q_network
@@ -84,12 +84,12 @@ class StreamQ(ActsByValue):
 
         def value(params: PyTree) -> tuple[jax.Array, jax.Array]:
             q = self._q(params, now.obs)[0]
-            taken = pick(q[:, None], now.action[0])[0]
+            taken = take_along_axis(q[:, None], now.action[0])[0]
             return taken, taken < jnp.max(q)
 
         def following(params: PyTree) -> jax.Array:
             return jnp.max(self._q(params, now.next_obs), axis=-1)
 
         whole = (value, following, self.gamma, self.lam, self.overshoot)
-        params, traced, _, metrics = td_step(self._step(), state.params, state.traced, now, *whole)
+        params, traced, _, metrics = td_lambda_update(self._step(), state.params, state.traced, now, *whole)
         return StreamQState(params, traced, state.epsilon), metrics | {"explore/epsilon": state.epsilon}, None

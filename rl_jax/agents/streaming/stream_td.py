@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.agents.continuous import check_bounded
-from rl_jax.agents.streaming.update import Memoryless, StepRule, Traced, TraceStep, check_stream, one_step, td_step
+from rl_jax.agents.streaming.update import Memoryless, StepRule, Traced, TraceStep, check_stream, one_step, td_lambda_update
 from rl_jax.given import check_numbers
 from rl_jax.networks.own import made
 from rl_jax.networks.streaming import stream_value
@@ -108,5 +108,5 @@ class StreamTD(Memoryless):
             return self._value(params, now.next_obs)
 
         whole = (value, following, self.gamma, self.lam, self.overshoot)
-        params, traced, _, metrics = td_step(self._step(), state.params, state.traced, now, *whole)
+        params, traced, _, metrics = td_lambda_update(self._step(), state.params, state.traced, now, *whole)
         return StreamTDState(params, traced), metrics, None

@@ -112,7 +112,7 @@ class TraceStep:
         return params, Traced(trace, 1.0 - end.astype(jnp.float32), adam), size
 
 
-def td_step(
+def td_lambda_update(
     rule: TraceStep,
     params: PyTree,
     state: Traced,

@@ -9,7 +9,7 @@ import optax
 from flax import struct
 
 from rl_jax.networks.torsos import CNN, MLP, Dense, Identity, is_image
-from rl_jax.ops import descend, permutation
+from rl_jax.ops import apply_updates, permutation
 from rl_jax.spaces import Space
 from rl_jax.types import Key, PyTree, Rollout
 
@@ -65,7 +65,7 @@ class Model:
             batch = jax.tree.map(lambda x: x[rows], data)
             value, grads = jax.value_and_grad(loss)(model.params, batch)
             updates, opt_state = optax.scale_by_adam().update(grads, model.opt_state)
-            return Model(descend(model.params, updates, learning_rate), opt_state), value
+            return Model(apply_updates(model.params, updates, learning_rate), opt_state), value
 
         model, losses = jax.lax.scan(step, self, order)
         return model, losses.mean()

@@ -11,7 +11,7 @@ from rl_jax.errors import RLJaxError
 from rl_jax.given import check_numbers
 from rl_jax.ideas.meta_rl._lpg_networks import Experienced, LPGRule, Readout
 from rl_jax.networks.distributions import Categorical
-from rl_jax.ops import bounded, descend
+from rl_jax.ops import apply_updates, clip_by_global_norm
 from rl_jax.spaces import Discrete, Space, check_supported
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
 from rl_jax.values import NotNegative
@@ -150,7 +150,8 @@ class LPG(Memoryless):
         grads, policy = jax.grad(self.loss, has_aux=True)(state.params, pi_hat, y_hat, batch)
         rates = {"policy": self.policy_rate, "prediction": self.prediction_rate, "critic": self.critic_rate}
         after = {
-            name: descend(state.params[name], bounded(grad, self.max_grad_norm), rates[name]) for name, grad in grads.items()
+            name: apply_updates(state.params[name], clip_by_global_norm(grad, self.max_grad_norm), rates[name])
+            for name, grad in grads.items()
         }
         moved, prediction = (Categorical(self._read(after, part, batch.obs)) for part in ("policy", "prediction"))
         metrics = {

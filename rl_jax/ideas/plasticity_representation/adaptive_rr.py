@@ -40,7 +40,7 @@ class AdaptiveReplayRatio:
     Ma et al. 2024, "Revisiting Plasticity in Visual Reinforcement Learning" (arXiv 2310.07418), section 6, with the constants of the
     authors' code (DrQ-v2). At every check, ``interval`` episodes apart, the mean reading is compared with that of the check before,
     the first time with the very first reading; if they differ by ``threshold`` or less, the ratio is raised. The agent must
-    be a :class:`~rl_jax.agents.Watched`, whose state has the reading; one is taken at every train step.
+    be a :class:`~rl_jax.agents.MonitorPlasticity`, whose state has the reading; one is taken at every train step.
 
     The paper averages over the interval, the code over its last episode (``window=1``).
 
@@ -91,7 +91,9 @@ class AdaptiveReplayRatio:
         """
         watched = context.agent_state
         if not hasattr(watched, "active"):
-            raise RLJaxError("AdaptiveReplayRatio reads the agent's plasticity: give the trainer rl_jax.agents.Watched(agent)")
+            raise RLJaxError(
+                "AdaptiveReplayRatio reads the agent's plasticity: give the trainer rl_jax.agents.MonitorPlasticity(agent)"
+            )
         known, reading = watched.read, watched.active
         last = jnp.where(known & jnp.isnan(state.last), reading, state.last)
         passed = rollout.reward.size if self.unit == "step" else jnp.sum(rollout.done, dtype=jnp.int32)

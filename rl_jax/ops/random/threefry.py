@@ -20,7 +20,7 @@ ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 NAME = "threefry2x32"
 
 
-def written_out(key: Key) -> Key:
+def unrolled_threefry(key: Key) -> Key:
     """The same key for a CPU's programs; other generators, and other devices, keep theirs."""
     ours = str(jax.random.key_impl(key)) == NAME and jax.config.jax_threefry_partitionable  # type: ignore[attr-defined]
     if not ours or jax.default_backend() != "cpu":

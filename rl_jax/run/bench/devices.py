@@ -12,8 +12,8 @@ from rl_jax.agents import CONFIGS
 from rl_jax.loop import Trainer
 from rl_jax.run.bench.apart import measured_apart, report, told
 from rl_jax.run.bench.row import Row, Setup, bytes_of, finished, timed
-from rl_jax.run.devices.compiled_runs import Job, Wanted
-from rl_jax.run.devices.placement import Devices
+from rl_jax.run.devices.compiled_runs import CompiledRuns, ProgramSpec
+from rl_jax.run.devices.placement import Devices, Layout
 from rl_jax.types import PyTree
 
 
@@ -40,7 +40,7 @@ def measure(number: int, case: str, setup: Setup) -> Row:
     trainer = CONFIGS["ppo"](num_envs=num_envs, rollout_length=length).trainer(rl.make("CartPole-v1"))
     devices = Devices.choose(number, "envs" if case == "envs" else "seeds")
     jax.clear_caches()
-    job = Job(trainer, list(range(seeds)), 10**7, 8, devices=devices)
+    job = CompiledRuns(trainer, list(range(seeds)), 10**7, 8, devices=devices)
     job.compile()
     state, metrics = job.advance(job.init(), 4)
     repeats = 2
@@ -51,7 +51,7 @@ def measure(number: int, case: str, setup: Setup) -> Row:
 
         return jax.lax.fori_loop(0, repeats, once, state)
 
-    job._compile(Wanted("collect", collecting, ("state",), "state", (job.state_shape(),)))
+    job._compile(ProgramSpec("collect", collecting, (Layout.TRAIN_STATE,), Layout.TRAIN_STATE, (job.state_shape(),)))
     collect = job.program("collect")
     seconds_collect = min(timed(lambda: collect(job._trainer(), state), setup.seconds / 2)) / repeats
     times: list[float] = []

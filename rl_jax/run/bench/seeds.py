@@ -11,7 +11,7 @@ from rl_jax.agents import CONFIGS
 from rl_jax.run.bench.apart import measured_apart, report, told
 from rl_jax.run.bench.flops import count
 from rl_jax.run.bench.row import Row, Setup, bytes_of, finished
-from rl_jax.run.devices.compiled_runs import Job
+from rl_jax.run.devices.compiled_runs import CompiledRuns
 from rl_jax.run.devices.placement import Devices
 from rl_jax.run.training.setup import cores_that_divide
 
@@ -34,7 +34,7 @@ def measure(seeds: int, devices: int, setup: Setup) -> Row:
     envs, length = (8, 8) if setup.small else (64, 128)
     trainer = CONFIGS["ppo"](num_envs=envs, rollout_length=length).trainer(rl.make("CartPole-v1"))
     jax.clear_caches()
-    job = Job(trainer, list(range(seeds)), 10**7, 8, devices=Devices.choose(devices, "seeds"))
+    job = CompiledRuns(trainer, list(range(seeds)), 10**7, 8, devices=Devices.choose(devices, "seeds"))
     job.compile()
     where = "one device" if devices == 1 else f"{devices} devices"
     row = Row("scale-seeds", where, "CartPole-v1", "ppo", envs, seeds, 64, seeds * trainer.steps_per_update, length=length)

@@ -15,7 +15,7 @@ from rl_jax.run.bench.flops import count
 from rl_jax.run.bench.parts import envs, replay, scale_replay, start
 from rl_jax.run.bench.row import Row, Setup, bytes_of, compiled, finished, timed
 from rl_jax.run.bench.seeds import scale_seeds
-from rl_jax.run.devices.compiled_runs import Job
+from rl_jax.run.devices.compiled_runs import CompiledRuns
 
 #: The settings that are compared everywhere: environment and hyperparameters of each agent.
 SETTINGS: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -91,9 +91,9 @@ def _learns(trainer: Trainer) -> int:
     return 1 if ratio is None else max(1, round(float(ratio) * trainer.steps_per_update))
 
 
-def _job(trainer: Trainer) -> Job:
+def _job(trainer: Trainer) -> CompiledRuns:
     jax.clear_caches()
-    job = Job(trainer, [0], 10**7, 8)
+    job = CompiledRuns(trainer, [0], 10**7, 8)
     job.compile()
     return job
 

@@ -13,7 +13,7 @@ import numpy as np
 from rl_jax.errors import NonFinite
 from rl_jax.loop import Trainer
 from rl_jax.run.claims.recipe import Curve, Outcome, Work
-from rl_jax.run.devices.compiled_runs import Job
+from rl_jax.run.devices.compiled_runs import CompiledRuns
 from rl_jax.run.devices.placement import Devices
 from rl_jax.run.training.setup import devices_that_share
 from rl_jax.types import Key, PyTree
@@ -59,7 +59,7 @@ class Trained:
         runs = len(work.seeds)
         devices = Devices.choose(devices_that_share(runs), "seeds")
         rows_wanted = 4 if work.quick else self.rows
-        job = Job(trainer, list(work.seeds), steps, 64, self.batched, rows_wanted, devices=devices)
+        job = CompiledRuns(trainer, list(work.seeds), steps, 64, self.batched, rows_wanted, devices=devices)
         job.compile()
         state, rows, edges, good = job.init(), [], job.edges(), np.ones(runs, bool)
         for begin, end in pairwise(edges):

@@ -17,9 +17,9 @@ from rl_jax.agents.configs import sweepable
 from rl_jax.errors import RLJaxError, import_extra
 from rl_jax.loop import counter as streams
 from rl_jax.loop.collect import begin, collect
-from rl_jax.ops import written_out
+from rl_jax.ops import unrolled_threefry
 from rl_jax.run.devices import distributed
-from rl_jax.run.devices.compiled_runs import Job
+from rl_jax.run.devices.compiled_runs import CompiledRuns
 from rl_jax.run.devices.device_memory import check_memory
 from rl_jax.run.devices.tree_io import digest
 from rl_jax.run.failures import writing
@@ -77,7 +77,7 @@ def train(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     episodes = evaluation_budget(trainer, options).episodes
     check_memory(trainer, options.seeds, episodes)
     seeds = list(range(options.seed, options.seed + options.seeds))
-    job = Job(trainer, seeds, options.steps, episodes, devices=devices, prng=options.prng)
+    job = CompiledRuns(trainer, seeds, options.steps, episodes, devices=devices, prng=options.prng)
     job.check()
     title = f"{agent.upper()} on {options.env}"
     with run_folder("train", agent, options, values) as owned, writing(owned.path):
@@ -197,7 +197,10 @@ def render(given: Any) -> None:
         state = jax.tree.map(lambda leaf: leaf[0], state)
     check_writable(out.parent)
     _compilation_cache(folder.options.compile_cache)
-    trainer, key = job.trainer, jax.random.fold_in(written_out(jax.random.key(given.seed, impl=job.prng)), streams.EVALUATE)
+    trainer, key = (
+        job.trainer,
+        jax.random.fold_in(unrolled_threefry(jax.random.key(given.seed, impl=job.prng)), streams.EVALUATE),
+    )
     limit = min(given.max_steps, trainer.time_limit or given.max_steps)
 
     @jax.jit

@@ -13,27 +13,27 @@ import numpy as np
 from rl_jax.errors import RLJaxError
 from rl_jax.loop import Trainer
 from rl_jax.loop.evaluate import longest, play_episodes, start_episodes
-from rl_jax.run.devices import vmap_in_chunks as lanes
 from rl_jax.run.devices.compiling import compiler_options
 from rl_jax.run.devices.device_memory import MOST, check_compiled
 from rl_jax.run.devices.evaluation import Scores, Watch, play_out
-from rl_jax.run.devices.placement import Devices, Kind, on_host
+from rl_jax.run.devices.placement import Devices, Layout, on_host
+from rl_jax.run.devices.vmap_in_chunks import vmap_in_chunks
 from rl_jax.types import PyTree
 
 
-class Wanted(NamedTuple):
+class ProgramSpec(NamedTuple):
     """A program to be compiled: of what, where its arguments and results lie, the arguments' shapes, and which are consumed."""
 
     name: str
     function: Any
-    takes: tuple[Kind, ...]
-    gives: PyTree
+    in_layout: tuple[Layout, ...]
+    out_layout: PyTree
     shapes: tuple[Any, ...]
     donate: tuple[int, ...] = ()
 
 
 @dataclass
-class Job:
+class CompiledRuns:
     """One or many runs of one program, side by side.
 
     Attributes:
@@ -83,40 +83,42 @@ class Job:
         keys = jax.vmap(partial(jax.random.key, impl=self.prng))(jnp.asarray(self.seeds, jnp.uint32))
         if stream is not None:
             keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, stream)
-        return self.devices.put(keys[0] if self.single else keys, self._place("runs"))
+        return self.devices.put(keys[0] if self.single else keys, self._place(Layout.PER_RUN))
 
     def _lift(self, function: Any, axes: tuple[int | None, ...], in_place: bool = False) -> Any:
         if self.single:
             return function
         runs = self.devices.runs_each(len(self.seeds))
-        return lanes.batch(function, (0 if self.batched else None, *axes), runs, in_place)
+        return vmap_in_chunks(function, (0 if self.batched else None, *axes), runs, in_place)
 
-    def _place(self, kind: Kind) -> Any:
+    def _place(self, kind: Layout) -> Any:
         """Where on the devices something lies."""
         if self.devices.mesh is None:
             return None
         one = jax.tree.map(lambda leaf: leaf[0], self.trainer) if self.batched else self.trainer
         return self.devices.sharding(kind, one, self.batched, not self.single)
 
-    def _jit(self, name: str, function: Any, takes: tuple[Kind, ...], gives: PyTree, donate: tuple[int, ...] = ()) -> Any:
+    def _jit(
+        self, name: str, function: Any, in_layout: tuple[Layout, ...], out_layout: PyTree, donate: tuple[int, ...] = ()
+    ) -> Any:
         """The function under ``jax.jit``; the same object each time, which jax traces once for all that is asked of it."""
         if name not in self._jitted:
-            axes = tuple(None if kind == "whole" else 0 for kind in takes)
-            places = tuple(map(self._place, ("trainer", *takes))), jax.tree.map(self._place, gives)
+            axes = tuple(None if layout is Layout.REPLICATED else 0 for layout in in_layout)
+            places = tuple(map(self._place, (Layout.TRAINER, *in_layout))), jax.tree.map(self._place, out_layout)
             self._jitted[name] = self.devices.jit(self._lift(function, axes, bool(donate)), *places, donate)
         return self._jitted[name]
 
-    def _compile(self, *wanted: Wanted) -> None:
+    def _compile(self, *wanted: ProgramSpec) -> None:
         """Make the programs that are not there yet: traced one after the other, compiled side by side."""
         self._start(*wanted)
         self._finish(*(one.name for one in wanted))
 
-    def _start(self, *wanted: Wanted) -> None:
+    def _start(self, *wanted: ProgramSpec) -> None:
         """Trace the programs that are not there yet, and leave them to be compiled by other threads."""
         start = time.perf_counter()
-        for name, function, takes, gives, shapes, donate in wanted:
+        for name, function, in_layout, out_layout, shapes, donate in wanted:
             if name not in self._programs and name not in self._coming:
-                jitted = self._jit(name, function, takes, gives, donate)
+                jitted = self._jit(name, function, in_layout, out_layout, donate)
                 with self.devices.tracing():
                     lowered = jitted.lower(self._trainer(), *shapes)
                 self._coming[name] = self._threads.submit(lowered.compile, compiler_options())
@@ -139,7 +141,7 @@ class Job:
     def _trainer(self) -> Trainer:
         """The hyperparameters on all devices."""
         if self._placed is None:
-            self._placed = self.devices.put(self.trainer, self._place("trainer"))
+            self._placed = self.devices.put(self.trainer, self._place(Layout.TRAINER))
         return self._placed
 
     def check(self) -> None:
@@ -173,29 +175,36 @@ class Job:
         return state, {**metrics, "failed": failed}
 
     def _frozen(self, frozen: np.ndarray | None) -> jax.Array:
-        """Which runs have failed before ``[B]``, where the program takes it."""
+        """Which runs have failed before ``[B]``, where the program in_layout it."""
         flags = jnp.asarray(np.zeros(len(self.seeds), bool) if frozen is None else frozen)
-        return self.devices.put(flags[0] if self.single else flags, self._place("runs"))
+        return self.devices.put(flags[0] if self.single else flags, self._place(Layout.PER_RUN))
 
     def _first(self) -> tuple[jax.Array, jax.Array]:
         """What a first state is made of: keys, and the planned length, which is no part of the program."""
-        return self.keys(), self.devices.put(jnp.asarray(self.steps, jnp.float32), self._place("whole"))
+        return self.keys(), self.devices.put(jnp.asarray(self.steps, jnp.float32), self._place(Layout.REPLICATED))
 
     def state_shape(self) -> PyTree:
         """The training state's shapes, dtypes and places."""
         if self._shape is None:
-            begin = self._jit("init", self._begin, ("runs", "whole"), "state")
+            begin = self._jit("init", self._begin, (Layout.PER_RUN, Layout.REPLICATED), Layout.TRAIN_STATE)
             with self.devices.tracing():
                 shape = begin.eval_shape(self._trainer(), *self._first())
-            self._shape = self.devices.placed_shape(shape, self._place("state"))
+            self._shape = self.devices.placed_shape(shape, self._place(Layout.TRAIN_STATE))
         return self._shape
 
     def compile(self, fresh: bool = True) -> float:
         """Compile what trains; seconds it took. A resumed run (not ``fresh``) needs no first state, and may have no room for one."""
         state, number = self.state_shape(), jax.ShapeDtypeStruct((), jnp.int32)
         shapes = (state, number, self._frozen(None))
-        advance = Wanted("advance", self._advance, ("state", "whole", "runs"), ("state", "whole"), shapes, (1,))
-        begin = Wanted("init", self._begin, ("runs", "whole"), "state", self._first())
+        advance = ProgramSpec(
+            "advance",
+            self._advance,
+            (Layout.TRAIN_STATE, Layout.REPLICATED, Layout.PER_RUN),
+            (Layout.TRAIN_STATE, Layout.REPLICATED),
+            shapes,
+            (1,),
+        )
+        begin = ProgramSpec("init", self._begin, (Layout.PER_RUN, Layout.REPLICATED), Layout.TRAIN_STATE, self._first())
         self._compile(*([begin] if fresh else []), advance)  # the small one is made while the large one is traced
         return self.seconds_compile
 
@@ -217,12 +226,12 @@ class Job:
             num_updates: train steps.
             frozen: runs ``[B]`` that have failed before: they learn nothing any more.
         """
-        number = self.devices.put(jnp.asarray(num_updates, jnp.int32), self._place("whole"))
+        number = self.devices.put(jnp.asarray(num_updates, jnp.int32), self._place(Layout.REPLICATED))
         state, metrics = self._programs["advance"](self._trainer(), state, number, self._frozen(frozen))
         self._finish(*(name for name, program in self._coming.items() if program.done()))  # what has failed shall say so now
         return state, {name: np.atleast_1d(np.asarray(value)) for name, value in metrics.items()}
 
-    def _evaluation(self, greedy: bool) -> tuple[Wanted, Wanted]:
+    def _evaluation(self, greedy: bool) -> tuple[ProgramSpec, ProgramSpec]:
         """The beginning of an evaluation, and playing on."""
         episodes = self.eval_episodes
 
@@ -232,13 +241,25 @@ class Job:
         def play(trainer: Trainer, state: PyTree, playing: Any, until: jax.Array) -> Any:
             return play_episodes(trainer, state, playing, until, greedy)
 
-        first = Wanted(f"evaluate {episodes}", start, ("state", "runs"), "runs", (self.state_shape(), self.keys()))
-        jitted = self._jit(first.name, first.function, first.takes, first.gives)
+        first = ProgramSpec(
+            f"evaluate {episodes}",
+            start,
+            (Layout.TRAIN_STATE, Layout.PER_RUN),
+            Layout.PER_RUN,
+            (self.state_shape(), self.keys()),
+        )
+        jitted = self._jit(first.name, first.function, first.in_layout, first.out_layout)
         with self.devices.tracing():
             playing = jitted.eval_shape(self._trainer(), *first.shapes)
-        playing = self.devices.placed_shape(playing, self._place("runs"))
+        playing = self.devices.placed_shape(playing, self._place(Layout.PER_RUN))
         shapes = (self.state_shape(), playing, jax.ShapeDtypeStruct((), jnp.int32))
-        on = Wanted(f"evaluate on {episodes} {greedy}", play, ("state", "runs", "whole"), "runs", shapes)
+        on = ProgramSpec(
+            f"evaluate on {episodes} {greedy}",
+            play,
+            (Layout.TRAIN_STATE, Layout.PER_RUN, Layout.REPLICATED),
+            Layout.PER_RUN,
+            shapes,
+        )
         return first, on
 
     def start_evaluation(self) -> None:
@@ -268,7 +289,7 @@ class Job:
         start, play = self.compile_evaluation(greedy)
 
         def on(playing: Any, until: int) -> Any:
-            steps = self.devices.put(jnp.asarray(until, jnp.int32), self._place("whole"))
+            steps = self.devices.put(jnp.asarray(until, jnp.int32), self._place(Layout.REPLICATED))
             return play(self._trainer(), state, playing, steps)
 
         playing = start(self._trainer(), state, self.keys(stream))
@@ -277,7 +298,11 @@ class Job:
     def ask(self, question: Any, state: PyTree, stream: int = 2**31 - 2) -> dict[str, np.ndarray]:
         """What ``question(trainer, state, key)`` answers of every run, compiled: arrays ``[B, ...]`` on the host."""
         name = f"ask {question}"
-        self._compile(Wanted(name, question, ("state", "runs"), "whole", (self.state_shape(), self.keys())))
+        self._compile(
+            ProgramSpec(
+                name, question, (Layout.TRAIN_STATE, Layout.PER_RUN), Layout.REPLICATED, (self.state_shape(), self.keys())
+            )
+        )
         answers = self._programs[name](self._trainer(), state, self.keys(stream))
         return {
             name: np.asarray(x, np.float64).reshape(len(self.seeds), *x.shape[not self.single :]) for name, x in answers.items()

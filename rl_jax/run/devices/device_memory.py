@@ -10,7 +10,7 @@ import jax
 from rl_jax.curricula import PooledStarts
 from rl_jax.errors import RLJaxError
 from rl_jax.loop import Trainer
-from rl_jax.ops import written_out
+from rl_jax.ops import unrolled_threefry
 from rl_jax.replay import OnPolicy
 from rl_jax.types import PyTree
 
@@ -59,7 +59,7 @@ class Need:
         base = dataclasses.replace(trainer.base, num_envs=2, rollout_length=2)
         # A buffer is counted apart, at its true size: it may refuse this one.
         small = trainer.replace(base=base, replay=OnPolicy())  # type: ignore[attr-defined]
-        agent, collector, rollout = jax.eval_shape(small._example, written_out(jax.random.key(0)))
+        agent, collector, rollout = jax.eval_shape(small._example, unrolled_threefry(jax.random.key(0)))
         # Other fields of a rollout may never be written: the compiler leaves out what nobody reads.
         read = (rollout.obs, rollout.action, rollout.reward, rollout.terminated, rollout.truncated)
         return cls(tree_bytes(agent), tree_bytes(collector) / 2, tree_bytes(read) / 4)
@@ -121,7 +121,7 @@ def _check_parts(trainer: Trainer, runs: int, need: Need, rest: float, free: int
         sizes.append(("--batch-size", trainer.replay.batch_size, getattr(trainer.replay, "length", 1) * need.step))
     if isinstance(trainer.curriculum, PooledStarts):
         one = dataclasses.replace(trainer.curriculum, size=1)
-        state = jax.eval_shape(lambda key: one.init(key, trainer.base), written_out(jax.random.key(0)))
+        state = jax.eval_shape(lambda key: one.init(key, trainer.base), unrolled_threefry(jax.random.key(0)))
         sizes.append(("--reset-pool", trainer.curriculum.size, tree_bytes(state[1])))
     for name, count, each in sizes:
         if runs * count * each > free - rest:

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal
+from enum import Enum, auto
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +16,18 @@ from rl_jax.ops.batch_parallel import ENVS
 from rl_jax.run.devices.tree_io import is_key
 from rl_jax.types import PyTree
 
-#: What an argument or a result of a job's programs is: hyperparameters, something per run, a training state, or one for all.
-Kind = Literal["trainer", "runs", "state", "whole"]
+
+class Layout(Enum):
+    """What an argument or a result of a program is, and so where it lies on the devices."""
+
+    TRAINER = auto()
+    """Hyperparameters: of each run, or of all."""
+    PER_RUN = auto()
+    """Something of each run."""
+    TRAIN_STATE = auto()
+    """Training states: of each run, with environments in them."""
+    REPLICATED = auto()
+    """One for all runs, on every device."""
 
 
 @dataclass(frozen=True)
@@ -62,31 +73,33 @@ class Devices:
             number, what = (num_envs, "environments (--num-envs)") if self.axis == ENVS else (runs, "runs (--seeds)")
             check_divides(self.mesh.size, number, what)
 
-    def sharding(self, kind: Kind, trainer: Any, batched: bool, many: bool) -> PyTree:
+    def sharding(self, layout: Layout, trainer: Any, batched: bool, many: bool) -> PyTree:
         """Where something lies: one sharding, or one for each leaf.
 
         Args:
-            kind: what it is.
+            layout: what it is.
             trainer: one run's.
             batched: whether every run has hyperparameters of its own.
             many: whether there is an axis of runs.
         """
         assert self.mesh is not None
-        if self.axis == ENVS and kind == "state":
+        if self.axis == ENVS and layout is Layout.TRAIN_STATE:
             return state_sharding(trainer, self.mesh, batched=many)
-        of_runs = kind in ("runs", "state") or (kind == "trainer" and batched)
+        of_runs = layout in (Layout.PER_RUN, Layout.TRAIN_STATE) or (layout is Layout.TRAINER and batched)
         split = self.axis == SEEDS and of_runs
         return NamedSharding(self.mesh, PartitionSpec(SEEDS) if split else PartitionSpec())
 
-    def jit(self, function: Callable[..., Any], takes: tuple[PyTree, ...], gives: PyTree, donate: tuple[int, ...]) -> Any:
+    def jit(
+        self, function: Callable[..., Any], in_layout: tuple[PyTree, ...], out_layout: PyTree, donate: tuple[int, ...]
+    ) -> Any:
         """``jax.jit`` of a function whose arguments and results lie as said (of :meth:`sharding`)."""
         if self.mesh is None:
             return jax.jit(function, donate_argnums=donate)
         if self.axis == SEEDS:
             # Every device does its own runs, as if there were no others.
-            specs = tuple(place.spec for place in takes)
+            specs = tuple(place.spec for place in in_layout)
             function = jax.shard_map(function, mesh=self.mesh, in_specs=specs, out_specs=PartitionSpec(SEEDS), check_vma=False)
-        return jax.jit(function, in_shardings=takes, out_shardings=gives, donate_argnums=donate)
+        return jax.jit(function, in_shardings=in_layout, out_shardings=out_layout, donate_argnums=donate)
 
     def tracing(self) -> AbstractContextManager[Any]:
         """The context in which programs are traced."""

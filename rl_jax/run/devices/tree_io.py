@@ -18,12 +18,12 @@ def is_key(leaf: Any) -> bool:
     return hasattr(leaf, "dtype") and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def plain(leaf: Any) -> Any:
+def key_to_words(leaf: Any) -> Any:
     """Typed keys as the words they are made of; all else as it is."""
     return jax.random.key_data(leaf) if is_key(leaf) else leaf
 
 
-def unplain(words: Any, like: Any) -> Any:
+def words_to_key(words: Any, like: Any) -> Any:
     """Words as a key of the same generator as ``like`` (a key, or the shape of one); all else as it is."""
     if not is_key(like):
         return words
@@ -81,7 +81,7 @@ def describe(flat: dict[str, Any]) -> dict[str, str]:
 def digest(tree: PyTree) -> str:
     """SHA-256 over shapes, dtypes and bytes of all leaves, in order."""
     total = hashlib.sha256()
-    for leaf in jax.tree.leaves(jax.tree.map(plain, tree)):
+    for leaf in jax.tree.leaves(jax.tree.map(key_to_words, tree)):
         array = np.asarray(leaf)
         total.update(f"{array.shape}{array.dtype}".encode())
         total.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)

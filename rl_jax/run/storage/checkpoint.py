@@ -21,7 +21,7 @@ import orbax.checkpoint as ocp
 from rl_jax.errors import RLJaxError
 from rl_jax.given import check_given
 from rl_jax.run.devices.placement import put
-from rl_jax.run.devices.tree_io import describe, flatten, plain, unplain
+from rl_jax.run.devices.tree_io import describe, flatten, key_to_words, words_to_key
 from rl_jax.run.stopping import say
 from rl_jax.run.storage import checkpoint_files as files
 from rl_jax.run.storage import large_arrays
@@ -75,7 +75,7 @@ class Checkpoints:
         """
         check_given("a checkpoint's step", step, Annotated[int, Range(0, 10**18 - 1)])
         step, score = int(step), _number(score)
-        flat = {name: plain(leaf) for name, leaf in flatten(state).items()}
+        flat = {name: key_to_words(leaf) for name, leaf in flatten(state).items()}
         full = {name: leaf for name, leaf in flat.items() if leaf.size}  # orbax refuses empty ones
         if jax.process_index() == 0:
             self._manifests.folder.mkdir(exist_ok=True)
@@ -201,7 +201,7 @@ class Checkpoints:
             raise RLJaxError(f"{self._folder.parent} has no checkpoint {step}; it has: {have}")
         manifest = self._checked_manifest(step) if checked else self.check(step)
         here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-        words = flatten(jax.eval_shape(lambda tree: jax.tree.map(plain, tree), like))
+        words = flatten(jax.eval_shape(lambda tree: jax.tree.map(key_to_words, tree), like))
         flat = {name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here) for name, leaf in words.items()}
         places = {name: getattr(leaf, "sharding", None) or here for name, leaf in flatten(like).items()}
         if manifest["arrays"] != describe(flat):
@@ -222,7 +222,7 @@ class Checkpoints:
             restored[name] = large_arrays.read(files.place(self.path(step), name), flat[name], places[name])
         leaves, structure = jax.tree.flatten(like)
         values = zip((restored[name] for name in flat), leaves, strict=True)
-        return jax.tree.unflatten(structure, [unplain(v, leaf) for v, leaf in values])
+        return jax.tree.unflatten(structure, [words_to_key(v, leaf) for v, leaf in values])
 
     def _damaged(self, step: int, cause: str) -> Damaged:
         others = ", ".join(str(other) for other in self.steps() if other != step)

@@ -9,7 +9,7 @@ import numpy as np
 
 from rl_jax.errors import RLJaxError
 from rl_jax.loop import Trainer
-from rl_jax.run.devices.compiled_runs import Job
+from rl_jax.run.devices.compiled_runs import CompiledRuns
 from rl_jax.run.devices.device_memory import available, tree_bytes
 from rl_jax.run.storage.checkpoint import Checkpoints
 from rl_jax.run.training.plan import Plan, with_length
@@ -17,7 +17,7 @@ from rl_jax.types import PyTree
 
 
 def environment_faults(
-    job: Job, checkpoints: Checkpoints, plan: Plan, at: Mapping[int, int], frozen: np.ndarray
+    job: CompiledRuns, checkpoints: Checkpoints, plan: Plan, at: Mapping[int, int], frozen: np.ndarray
 ) -> dict[int, str]:
     """What an environment gave that is no number, for those runs in which it did.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from rl_jax.run.devices import distributed
-from rl_jax.run.devices.compiled_runs import Job
+from rl_jax.run.devices.compiled_runs import CompiledRuns
 from rl_jax.run.devices.evaluation import Scores
 from rl_jax.run.report.progress import Progress
 from rl_jax.run.stopping import Stop
@@ -35,7 +35,7 @@ class Evaluator:
         seconds: that evaluations took.
     """
 
-    job: Job
+    job: CompiledRuns
     budget: Budget
     failures: Failures
     progress: Progress

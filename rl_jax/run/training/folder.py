@@ -9,7 +9,7 @@ from typing import Any
 from rl_jax.agents import CONFIGS
 from rl_jax.agents.configs import sweepable
 from rl_jax.errors import RLJaxError
-from rl_jax.run.devices.compiled_runs import Job
+from rl_jax.run.devices.compiled_runs import CompiledRuns
 from rl_jax.run.options import RunOptions
 from rl_jax.run.storage import config, results
 from rl_jax.run.storage.checkpoint import Checkpoints
@@ -57,12 +57,12 @@ class RunFolder:
             raise RLJaxError(f"{self.path} is a {self.command}, which has no single policy: name the folder of a 'train' run")
         return config.restore(CONFIGS[self.agent], self.hyperparameters, self.path / "config.json")
 
-    def job(self, eval_episodes: int | None = None) -> Job:
+    def job(self, eval_episodes: int | None = None) -> CompiledRuns:
         """The run's program, as it was."""
         o = self.options
         trainer = config.make_trainer(self.config(), o, config.make_env(o))
         set_precision(o)
-        return Job(
+        return CompiledRuns(
             trainer,
             list(range(o.seed, o.seed + o.seeds)),
             o.steps,
@@ -98,7 +98,7 @@ class RunFolder:
                 rows += [{**one, "failed": one["reason"]} for one in results.read(self.path)["failed"]]
         return Failures(labels, [row for row in rows if "failed" in row and row["steps"] < step])
 
-    def state(self, job: Job, which: str | int) -> tuple[int, PyTree]:
+    def state(self, job: CompiledRuns, which: str | int) -> tuple[int, PyTree]:
         """A checkpoint's steps and state; ``which`` is ``last``, ``best`` (whole ones; what is damaged is said) or a number of steps.
 
         Raises:
@@ -107,7 +107,7 @@ class RunFolder:
         with unreplaced(self.path, self.identity):
             return self._state(job, which)
 
-    def _state(self, job: Job, which: str | int) -> tuple[int, PyTree]:
+    def _state(self, job: CompiledRuns, which: str | int) -> tuple[int, PyTree]:
         checkpoints = Checkpoints(self.path, provenance=Provenance.of(config.load(self.path / "config.json")))
         steps = checkpoints.steps()
         if not steps:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rl_jax.run.devices.compiled_runs import Job
+from rl_jax.run.devices.compiled_runs import CompiledRuns
 from rl_jax.run.storage.provenance import Provenance
 from rl_jax.types import PyTree
 
@@ -34,7 +34,7 @@ class Plan:
     planned: dict[int, int]
 
     @classmethod
-    def of(cls, job: Job, checkpoints: int, provenance: Provenance) -> "Plan":
+    def of(cls, job: CompiledRuns, checkpoints: int, provenance: Provenance) -> "Plan":
         """The plan of a run with ``checkpoints`` checkpoints over each length that it was planned for."""
         starts = [0, *(one["at"] // job.trainer.steps_per_update for one in provenance.extended)]
         lengths = [*(one["steps"] for one in provenance.extended), job.steps]
@@ -57,7 +57,7 @@ class Plan:
         return [edge for edge in self.edges[1:] if edge <= update]
 
 
-def with_length(job: Job, state: PyTree, steps: int) -> PyTree:
+def with_length(job: CompiledRuns, state: PyTree, steps: int) -> PyTree:
     """Training states whose schedules run over ``steps`` environment steps from the beginning."""
     horizon = jnp.maximum(jnp.ceil(jnp.asarray(steps, jnp.float32) / job.trainer.steps_per_update), 1.0)
     full = np.full(state.horizon.shape, horizon, np.float32)

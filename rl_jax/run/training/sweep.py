@@ -14,7 +14,7 @@ import numpy as np
 
 from rl_jax.agents.configs import sweepable
 from rl_jax.errors import RLJaxError
-from rl_jax.run.devices.compiled_runs import Job
+from rl_jax.run.devices.compiled_runs import CompiledRuns
 from rl_jax.run.devices.device_memory import check_memory
 from rl_jax.run.options import RunOptions
 from rl_jax.run.report import stats
@@ -41,7 +41,7 @@ def first_repeated(values: Sequence[float]) -> list[float]:
     return [value for i, value in enumerate(held) if value in held[:i]][:1]
 
 
-def sweep_job(base: Any, grid: dict[str, tuple[float, ...]], options: RunOptions) -> tuple[Job, list[dict[str, Any]]]:
+def sweep_job(base: Any, grid: dict[str, tuple[float, ...]], options: RunOptions) -> tuple[CompiledRuns, list[dict[str, Any]]]:
     """The program of a sweep and a label for each of its runs.
 
     Raises:
@@ -79,7 +79,7 @@ def sweep_job(base: Any, grid: dict[str, tuple[float, ...]], options: RunOptions
     # Numbers only: what differs in shape or branch would be another program, and the tree structures would differ.
     stacked = jax.tree.map(stack, *trainers)
     seeds = [label["seed"] for label in labels]
-    return Job(stacked, seeds, options.steps, episodes, batched=True, prng=options.prng), labels
+    return CompiledRuns(stacked, seeds, options.steps, episodes, batched=True, prng=options.prng), labels
 
 
 def report(

@@ -12,7 +12,7 @@ from typing import Any
 
 from rl_jax.errors import RLJaxError
 from rl_jax.run.devices import distributed
-from rl_jax.run.devices.compiled_runs import Job
+from rl_jax.run.devices.compiled_runs import CompiledRuns
 from rl_jax.run.devices.device_memory import replay_text
 from rl_jax.run.devices.tree_io import digest
 from rl_jax.run.options import RunOptions
@@ -40,7 +40,7 @@ from rl_jax.types import PyTree
 
 
 def train(
-    job: Job, owned: Owned, options: RunOptions, title: str, labels: list[dict[str, Any]], resume: bool
+    job: CompiledRuns, owned: Owned, options: RunOptions, title: str, labels: list[dict[str, Any]], resume: bool
 ) -> dict[str, Any]:
     """Run a job to its end in a prepared folder, or from its newest whole checkpoint.
 
@@ -121,7 +121,7 @@ def train(
 
 
 def _loop(
-    job: Job,
+    job: CompiledRuns,
     state: PyTree,
     first_update: int,
     plan: Plan,

@@ -103,7 +103,7 @@ def uncompiled(monkeypatch):
     def compile(*args, **options):
         raise AssertionError("it was compiled")
 
-    monkeypatch.setattr(job.Job, "_compile", compile)
+    monkeypatch.setattr(job.CompiledRuns, "_compile", compile)
 
 
 @pytest.fixture(scope="module")
@@ -284,7 +284,7 @@ def test_out_of_memory_is_one_line(tmp_path, monkeypatch):
     def advance(*args):
         raise MemoryError
 
-    monkeypatch.setattr(job.Job, "advance", advance)
+    monkeypatch.setattr(job.CompiledRuns, "advance", advance)
     failed(call("train", "ppo", *TINY, "--quiet", "--out", tmp_path / "run"), "out of memory", "--num-envs")
 
 

@@ -188,7 +188,7 @@ def test_spellings_of_others_name_options_that_are_there():
     assert {name for names in SPELLINGS.values() for name in names} <= known
     for typed, meant in (("--lr", "--learning-rate"), ("--n-envs", "--num-envs"), ("--total-timesteps", "--steps")):
         assert f"did you mean {meant}?" in failed(call("train", "ppo", typed, "3"))
-    assert "library" in failed(call("train", "relic")) and "rl_jax.ideas.meta_rl.relic.relic" in failed(call("train", "ReLIC"))
+    assert "library" in failed(call("train", "relic")) and "rl_jax.ideas.relic.relic" in failed(call("train", "ReLIC"))
     assert "did you mean ppo?" in failed(call("train", "PPO"))
 
 

@@ -17,7 +17,7 @@ from rl_jax.agents import PPOConfig
 from rl_jax.envs import make
 from rl_jax.errors import RLJaxError
 from rl_jax.loop.sharding import check_divides, env_axes
-from rl_jax.ops import per_device, spread
+from rl_jax.ops import per_device, with_sharding
 from rl_jax.run.devices import distributed
 from rl_jax.run.storage.checkpoint import Checkpoints
 
@@ -169,4 +169,4 @@ def test_axes_of_environments_are_found():
 def test_without_a_mesh_nothing_is_split():
     x = jnp.arange(8.0)
     np.testing.assert_array_equal(per_device(lambda a, b: a + b, x, x), 2 * x)
-    assert spread(x, 0) is x
+    assert with_sharding(x, 0) is x

@@ -68,7 +68,7 @@ EDITS = {
 
 @pytest.mark.parametrize("name", EDITS)
 def test_edited_configurations_are_refused_by_name(run, monkeypatch, name):
-    monkeypatch.setattr(job.Job, "_compile", None)
+    monkeypatch.setattr(job.CompiledRuns, "_compile", None)
     edit(run, EDITS[name])
     word = name if " " in name else f"--{name.replace('_', '-')}"
     word = {"steps 4096": "--steps 4096 (config.json: 500000)", "steps nothing": "--steps"}.get(name, word)
@@ -83,7 +83,7 @@ def test_a_name_that_stands_twice(run):
 
 
 def test_checkpoints_of_others_are_refused_by_name(run, whole, monkeypatch):
-    monkeypatch.setattr(job.Job, "_compile", None)
+    monkeypatch.setattr(job.CompiledRuns, "_compile", None)
     step = Checkpoints(run).steps()[-1]
     put(run, whole / "rate", step, step)
     failed(call("train", "ppo", "--resume", run), "--learning-rate 0.01 (config.json: 0.001)")
@@ -152,8 +152,8 @@ def test_a_result_or_plot_that_is_missing_is_made_without_training(whole, tmp_pa
     shutil.copytree(whole / "first", folder)
     (folder / "result.json").write_text('{"steps": 40')
     (folder / "curve.png").unlink()
-    monkeypatch.setattr(job.Job, "compile", None)
-    monkeypatch.setattr(job.Job, "advance", None)
+    monkeypatch.setattr(job.CompiledRuns, "compile", None)
+    monkeypatch.setattr(job.CompiledRuns, "advance", None)
     outcome = call("train", "ppo", "--resume", folder, "--quiet")
     assert outcome.result["params_sha256"] == result(whole)["params_sha256"]
     assert "result.json is damaged: it is made again" in outcome.err and (folder / "curve.png").exists()

@@ -10,7 +10,7 @@ from running import TINY, call, rows
 from rl_jax.agents import PPOConfig
 from rl_jax.envs import make
 from rl_jax.errors import NonFinite
-from rl_jax.run.devices.compiled_runs import Job
+from rl_jax.run.devices.compiled_runs import CompiledRuns
 from rl_jax.run.training.outcome import Failures
 
 SMALL = PPOConfig(num_envs=4, rollout_length=8, epochs=1, minibatches=1, hidden=(8,), anneal=False)
@@ -21,7 +21,7 @@ def batch(rates):
     stacked = jax.tree.map(lambda *leaves: np.stack([np.asarray(x, np.float32) for x in leaves]), *trainers)
     # The check of reused keys takes both sides of a vmapped branch for used.
     with jax.debug_key_reuse(False):
-        job = Job(stacked, list(range(len(rates))), 4 * 8 * 6, 2, batched=True, rows=3)
+        job = CompiledRuns(stacked, list(range(len(rates))), 4 * 8 * 6, 2, batched=True, rows=3)
         job.compile()
         state, failures, found = job.init(), Failures([{"seed": seed} for seed in job.seeds]), []
         for number in (2, 2, 2):
