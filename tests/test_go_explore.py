@@ -207,15 +207,17 @@ def test_the_order_of_equal_rewards_makes_no_way_better():
     sums = [np.cumsum(x[:6], axis=0, dtype=np.float32)[-1] for x in (rewards, other)]
     assert np.mean(sums[0] < sums[1]) > 0.2, "no rounding to be seen"
     curriculum = GoExplore(Line(), cell_of=lambda state: state.place, cells=ways + 1)
-    place = np.full((7, ways), ways, np.int32)
-    place[6] = np.arange(ways)  # each environment ends in a cell of its own
 
     @jax.jit
     def update(archive, reward, longer):
-        level = Way(*(jnp.full((7, ways), x, t) for x, t in ((ways, jnp.int32), (0, jnp.float32), (0, jnp.float32))), longer)
-        first = jnp.zeros((7, ways), bool).at[0].set(True)
-        state = Spot(jnp.asarray(place), jnp.zeros((7, ways), jnp.int32))
-        rollout = rollout_of(reward, first=first, obs=jnp.zeros((7, ways, 2))).replace(env_state=state, level=level)
+        """Environments end in the cells 0, 1, ..., each in its own, or several in one."""
+        shape = reward.shape
+        place = np.full(shape, ways, np.int32)
+        place[6] = np.arange(shape[1]) % ways
+        level = Way(*(jnp.full(shape, x, t) for x, t in ((ways, jnp.int32), (0, jnp.float32), (0, jnp.float32))), longer)
+        first = jnp.zeros(shape, bool).at[0].set(True)
+        state = Spot(jnp.asarray(place), jnp.zeros(shape, jnp.int32))
+        rollout = rollout_of(reward, first=first, obs=jnp.zeros((*shape, 2))).replace(env_state=state, level=level)
         return curriculum.update(archive, rollout, context().replace(collected=rollout))[0]
 
     def length(archive):
@@ -226,6 +228,10 @@ def test_the_order_of_equal_rewards_makes_no_way_better():
     np.testing.assert_array_equal(length(archive), 7)
     np.testing.assert_array_equal(length(update(archive, other, more + 5)), 7)
     np.testing.assert_array_equal(length(update(archive, other, same)), 6)
+    # Both orders in one rollout: of equals the shorter way, wherever it stands.
+    both, fresh = np.concatenate([rewards, other], axis=1), curriculum.init(jax.random.key(0), spec(2 * ways))
+    for longer in ((more, same), (same, more)):
+        np.testing.assert_array_equal(length(update(fresh, both, jnp.concatenate(longer, axis=1))), 6)
     other[3] += 1e-4
     np.testing.assert_array_equal(length(update(archive, other, more + 5)), 12)
 
