@@ -227,7 +227,8 @@ def rnd_returns(result: dict[str, Any]) -> str:
     arms, tried = [], ", ".join(map(str, result["weights"]))
     for name, row in result["arms"].items():
         values = row["values"]
-        reached = [f"{number(row[middle])} ({spread(row[f'{middle}_ci95'], values)})" for middle in ("iqm", "mean")]
+        middles = (("iqm", "ci95"), ("mean", "mean_ci95"))
+        reached = [f"{number(row[middle])} ({spread(row[interval], values)})" for middle, interval in middles]
         tuning = ", ".join(number(sum(runs) / len(runs)) for runs in row["tuning"].values())
         arms.append([name, row["weight"] or "–", tuning or "–", *reached, f"{row['solved']:.0%}"])
     apart = []
