@@ -379,7 +379,7 @@ def test_two_bonuses_of_a_chain_add_up_and_each_has_a_name():
 def test_two_parts_of_one_kind_in_a_sum_are_told_apart_by_a_number():
     count = LifetimeCount(reported("cell"), slots=4096)
     part = Sum((count, EpisodicCount(reported("cell"), slots=4096), count))
-    _, _, metrics = part.bonus(part.init(jax.random.key(0), SPEC), visits([0, 1] * N), context())
+    _, _, metrics = part.bonus(part.init(jax.random.key(0), SPEC), visits([0, 1, 2] * T), context())
     assert metrics.keys() == {"bonus/lifetime_slots_1", "bonus/lifetime_slots_3"}
 
 

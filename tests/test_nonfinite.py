@@ -85,7 +85,15 @@ def runs(name):
     return Job(stacked, list(range(len(RULE))), updates * made[0].steps_per_update, 2, batched=True, rows=1), updates
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+#: One agent for each way of learning; the others are the same parts with other numbers.
+AGENTS = ("ppo", "pqn", "dqn", "sac", "td3", "stream-q", "stream-ac")
+
+
+def test_every_way_of_learning_is_among_them():
+    assert {type(CONFIGS[name]().agent()) for name in AGENTS} == {type(kind().agent()) for kind in CONFIGS.values()}
+
+
+@pytest.mark.parametrize("name", AGENTS)
 def test_one_rule_for_what_is_not_finite(name):
     with jax.debug_key_reuse(False):
         job, updates = runs(name)

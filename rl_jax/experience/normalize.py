@@ -88,7 +88,8 @@ class RunningMoments:
         rest_mean, rest_var, rest_count = self.rest
         count, rest_count = two_sum(self.count, n + rest_count)
         long = count >= LONG
-        short = (mean, rest_mean), (var, rest_var)
+        # Statistics may be shown to many at once: each then has its own.
+        short = (mean, jnp.broadcast_to(rest_mean, mean.shape)), (var, jnp.broadcast_to(rest_var, var.shape))
 
         def whole() -> tuple[tuple[jax.Array, jax.Array], ...]:
             shift = new_mean - self.mean - rest_mean
