@@ -36,8 +36,8 @@ class RunningMoments:
     Every item weighs the same, however long the run is. In ``float32`` alone the count would stop at 2^24 when one item comes at a
     time, and a mean would no longer move where a step towards a batch is less than half its last bit: after 2^24 items of mean 100
     and deviation 1, in batches of 64, nothing moves it. What rounding leaves out is therefore gathered in ``rest`` and added again:
-    of the count always, which is exact to 2^48; of mean and variance from :data:`LONG` items on, so that shorter runs keep the bits
-    that ``float32`` alone makes of them. Then a mean of 100 and deviation 1 is within 1e-5 of ``float64`` (one last bit).
+    of the count always, which is exact to 2^48; of mean and variance from :data:`LONG` items on, so that shorter runs are what
+    ``float32`` alone makes of them, up to last bits. Then a mean of 100 and deviation 1 is within 1e-5 of ``float64`` (one last bit).
 
     Attributes:
         mean, var: of each element, ``float32``.
