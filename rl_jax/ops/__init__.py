@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rl_jax.ops.random_index import random_index
     from rl_jax.ops.reports import joined
     from rl_jax.ops.returns import discounted_sum
-    from rl_jax.ops.rounding import ROUNDING, add_bounded
+    from rl_jax.ops.rounding import ROUNDING, add_bounded, two_sum
     from rl_jax.ops.schedules import linear
     from rl_jax.ops.sum_tree import SumTree
     from rl_jax.ops.targets import Periodic, Polyak, polyak
@@ -52,6 +52,7 @@ __all__ = [
     "random_index",
     "shared",
     "spread",
+    "two_sum",
     "within",
     "written_out",
 ]
