@@ -222,6 +222,35 @@ def before_after(result: dict[str, Any]) -> str:
     return "\n".join([*grid(header, cells), ""])
 
 
+def rnd_returns(result: dict[str, Any]) -> str:
+    """What a bonus reaches in the reward and as a return of its own, and how far the arms are apart."""
+    arms, tried = [], ", ".join(map(str, result["weights"]))
+    for name, row in result["arms"].items():
+        values = row["values"]
+        middles = (("iqm", "ci95"), ("mean", "mean_ci95"))
+        reached = [f"{number(row[middle])} ({spread(row[interval], values)})" for middle, interval in middles]
+        tuning = ", ".join(number(sum(runs) / len(runs)) for runs in row["tuning"].values())
+        arms.append([name, row["weight"] or "–", tuning or "–", *reached, f"{row['solved']:.0%}"])
+    apart = []
+    for row in result["compared"]:
+        intervals = " … ".join(map(number, row["ci95"])), " … ".join(map(number, row["paired_mean_ci95"]))
+        differences = f"{number(row['difference'])} ({intervals[0]})", f"{number(row['paired_mean'])} ({intervals[1]})"
+        apart.append([f"{row['better']} > {row['worse']}", *differences, f"**{row['verdict']}**"])
+    options = ", ".join(f"{name}={value}" for name, value in result["options"].items())
+    heads = ["arm", "weight", f"tuning: mean at {tried}", "IQM (95%)", "mean (95%)", "solved"]
+    return "\n".join(
+        [
+            *grid(heads, arms),
+            "",
+            *grid(["", "difference of IQM (95%)", "mean difference, seed by seed (95%)", "verdict"], apart),
+            "",
+            f"`{result['environment']}` with {options}, {count(result['steps'])} steps, "
+            f"seeds {result['seeds'][0]} to {result['seeds'][-1]}; {result['device']}, {result['date']}.",
+            "",
+        ]
+    )
+
+
 def cost_model(result: dict[str, Any]) -> str:
     """What was fitted to what was measured."""
     words = {
@@ -390,6 +419,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     **dict.fromkeys(FAMILIES, family),
     "bench_peers": bench_peers,
     "before_after": before_after,
+    "rnd_returns": rnd_returns,
     "cost_model": cost_model,
     "bench_off_policy": bench_off_policy,
     "bench_replay_throughput": bench_replay_throughput,

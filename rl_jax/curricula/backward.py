@@ -17,13 +17,22 @@ from rl_jax.types import Context, Environment, Key, Metrics, PyTree, Rollout, Sp
 class Demonstration(NamedTuple):
     """States to start from, in the order of the way: ``states`` and ``observations`` ``[S, ...]``, ``returns`` ``float32[S]``.
 
-    ``returns`` is what the way brings from each state to its end, ``errors`` ``float32[S]`` a bound on how far rounding has moved it.
+    ``returns`` is what the way brings from each state to its end, ``errors`` ``float32[S]`` a bound on how far rounding has moved it:
+    ``None`` for sums that are made from the end, with one reward for each state.
     """
 
     states: PyTree
     observations: Any
     returns: Any
-    errors: Any = 0.0
+    errors: Any = None
+
+
+def errors_from_the_end(returns: jax.Array) -> jax.Array:
+    """Bounds on the rounding errors of ``returns`` ``[..., S]`` that are sums from the end, one reward for each place.
+
+    The partial sums are the returns of the places behind (:func:`rl_jax.ops.add_bounded`).
+    """
+    return ROUNDING * jnp.cumsum(jnp.abs(returns)[..., ::-1], axis=-1)[..., ::-1]
 
 
 def demonstration(archive: Archive, goal: int | None = None) -> Demonstration:
@@ -73,7 +82,11 @@ def pad_demonstrations(demonstrations: Sequence[Demonstration]) -> Demonstration
     def stack(*leaves: jax.Array) -> jax.Array:
         return jnp.stack([jnp.concatenate([jnp.repeat(leaf[:1], most - len(leaf), axis=0), leaf]) for leaf in leaves])
 
-    return jax.tree.map(stack, *(one._replace(errors=jnp.broadcast_to(one.errors, len(one.returns))) for one in demonstrations))
+    def bounded(one: Demonstration) -> Demonstration:
+        errors = errors_from_the_end(jnp.asarray(one.returns)) if one.errors is None else one.errors
+        return one._replace(errors=jnp.broadcast_to(errors, len(one.returns)))
+
+    return jax.tree.map(stack, *map(bounded, demonstrations))
 
 
 class Stage(NamedTuple):
@@ -112,7 +125,7 @@ class Backward:
     Attributes:
         env: the environment.
         states, observations, returns, errors: a :class:`Demonstration` with a leading axis ``[D]`` (see
-            :func:`pad_demonstrations`). ``errors`` may be one number for all; 0 suits returns summed up in ``float32`` from the end.
+            :func:`pad_demonstrations`). ``errors`` may be one number for all, or ``None`` as there.
         task: the environment's ``params``, which may be another than that of the demonstrations (sticky actions, say).
         success_rate: share of successes that is enough to move on.
         episodes: how many are waited for.
@@ -123,7 +136,7 @@ class Backward:
     states: PyTree
     observations: Any
     returns: Any
-    errors: Any = 0.0
+    errors: Any = None
     task: PyTree = ()
     success_rate: Any = 0.2
     episodes: Any = 100
@@ -172,7 +185,8 @@ class Backward:
         # Episodes from a place that was left meanwhile say nothing about the new one.
         counts = raw.done & (level.place == state.place[level.demonstration])
         returns = jnp.asarray(self.returns)
-        unsure = errors + jnp.broadcast_to(self.errors, returns.shape)[level]
+        known = errors_from_the_end(returns) if self.errors is None else self.errors
+        unsure = errors + jnp.broadcast_to(known, returns.shape)[level]
         success = counts & (reached - returns[level] >= -unsure)
         none = jnp.zeros_like(state.tried)
         ended = none.at[level.demonstration].add(counts.astype(jnp.int32))

@@ -148,7 +148,12 @@ def usable_end(obs: jax.Array, done: jax.Array) -> jax.Array:
     """Observations ``[N, ...]`` with zeros for what is not finite where an episode is ``done`` ``[N]``.
 
     A simulator that blows up often ends the episode and shows NaN. After a termination nobody needs that observation, but networks
-    are run on it, whose gradients multiply by zero and make NaN of NaN. Within an episode it stays, for the policy acts on it.
+    are run on it, whose gradients multiply by zero and make NaN of NaN. After a truncation its value is asked for, and is that of the
+    observation with zeros. In both cases the run goes on, with every agent.
+
+    All else that is not finite ends the run (:mod:`rl_jax.run.devices.compiled_runs`): an observation within an episode, which
+    stays as it is, for the policy acts on it, when it is learned from; a reward at once, by the metric ``reward/mean``;
+    parameters and metrics at once.
     """
     if not jnp.issubdtype(obs.dtype, jnp.floating):
         return obs

@@ -19,6 +19,9 @@ from rl_jax.types import Key, Metrics, PyTree
 
 #: ``(candidate, key) -> score``, a scalar, larger is better. The task and all else that is random come from the key.
 Fitness = Callable[[PyTree, Key], jax.Array]
+#: Within which share of their size two scores are equal. Mean returns in float32 of 32 episodes with 1,000 rewards of -0.01 and one of
+#: 1, in other orders, differ by less than 1e-6 of their size; one step more or less in one of them makes 3e-5.
+TOLERANCE = 1e-5
 
 
 class EvolutionState(NamedTuple):
@@ -35,14 +38,15 @@ class Evolution:
 
         ``1 / (2 pairs sigma) * sum_i (rank_i+ - rank_i-) e_i``
 
-    where the better side of a pair has rank 1 and the other 0 (Jackson et al. 2024; both 1/2 if they are equal, where their
-    code gives the second one 1). Step size and ``sigma`` fall by a factor per generation down to a limit. The defaults are
-    those of that code as its README corrects them.
+    where the better side of a pair has rank 1 and the other 0 (Jackson et al. 2024; both 1/2 if they are equal within
+    ``tolerance``, where their code compares exactly and gives the second one 1). Step size and ``sigma`` fall by a factor per
+    generation down to a limit. The defaults are those of that code as its README corrects them.
 
     Attributes:
         learning_rate, learning_rate_decay, learning_rate_limit: of Adam.
         sigma, sigma_decay, sigma_limit: standard deviation of the perturbations.
         pairs: how many; the population is twice as many.
+        tolerance: of :func:`pair_ranks`.
     """
 
     learning_rate: Any = 1e-2
@@ -52,6 +56,7 @@ class Evolution:
     sigma_decay: Any = 1.0
     sigma_limit: Any = 0.0
     pairs: int = struct.field(pytree_node=False, default=512)
+    tolerance: Any = TOLERANCE
 
     def init(self, mean: PyTree) -> EvolutionState:
         """Before the first generation."""
@@ -79,7 +84,8 @@ class Evolution:
     def tell(self, state: EvolutionState, noise: PyTree, scores: jax.Array) -> EvolutionState:
         """The next mean, from the scores ``[pairs, 2]`` of the candidates; what is not a number is worst."""
         sigma = self._at(state.generation, self.sigma, self.sigma_decay, self.sigma_limit)
-        difference = pair_ranks(scores)[:, 0] - pair_ranks(scores)[:, 1]
+        ranks = pair_ranks(scores, self.tolerance)
+        difference = ranks[:, 0] - ranks[:, 1]
 
         def climb(e: jax.Array) -> jax.Array:
             return (-jnp.tensordot(difference, e, axes=1) / (2 * self.pairs * sigma)).astype(e.dtype)
@@ -104,8 +110,14 @@ class Evolution:
         return self.tell(state, noise, scores), metrics
 
 
-def pair_ranks(scores: jax.Array) -> jax.Array:
-    """Of each pair ``[pairs, 2]``, 1 for the better and 0 for the worse, 1/2 for both if they are equal; NaN is worst."""
+def pair_ranks(scores: jax.Array, tolerance: Any = TOLERANCE) -> jax.Array:
+    """Of each pair ``[pairs, 2]``, 1 for the better and 0 for the worse, 1/2 for both if they are equal; NaN is worst.
+
+    Two scores are equal if they differ by no more than ``tolerance`` times the larger of their sizes: scores are mean returns, and
+    equal rewards in another order give another sum.
+    """
     scores = jnp.where(jnp.isnan(scores), -jnp.inf, scores)
     other = scores[:, ::-1]
-    return jnp.where(scores == other, 0.5, (scores > other).astype(jnp.float32))
+    apart = jnp.abs(scores - other)
+    near = jnp.isfinite(apart) & (apart <= tolerance * jnp.maximum(jnp.abs(scores), jnp.abs(other)))
+    return jnp.where(near | (scores == other), 0.5, (scores > other).astype(jnp.float32))

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from rl_jax.ops.apply_updates import apply_updates, clip_by_global_norm
     from rl_jax.ops.arrays.along import along
     from rl_jax.ops.arrays.equals import earlier_equals
-    from rl_jax.ops.arrays.rounding import ROUNDING, add_bounded
+    from rl_jax.ops.arrays.rounding import ROUNDING, add_bounded, two_sum
     from rl_jax.ops.arrays.within import within
     from rl_jax.ops.batch_parallel import batch_parallel, devices_of_envs, means, per_device, with_sharding
     from rl_jax.ops.branch import any_true, shared
@@ -51,6 +51,7 @@ __all__ = [
     "polyak",
     "random_index",
     "shared",
+    "two_sum",
     "unrolled_threefry",
     "with_sharding",
     "within",

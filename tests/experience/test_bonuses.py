@@ -359,6 +359,30 @@ def test_intrinsic_adds_the_scaled_bonus_and_keeps_the_reward():
         np.testing.assert_allclose(metrics["bonus/mean"], plain.mean(), rtol=1e-5)
 
 
+def test_two_bonuses_of_a_chain_add_up_and_each_has_a_name():
+    one, two = LifetimeCount(reported("cell"), slots=4096), EpisodicCount(reported("cell"), slots=4096)
+    rollout = visits([0, 1, 2, 0, 0, 1] * N)
+    plain = [part.bonus(part.init(jax.random.key(0), SPEC), rollout, context())[1] for part in (one, two)]
+    both = rl.chain(intrinsic(one, 0.5, scale=False), intrinsic(two, 2.0, scale=False, name="episodic"))
+    _, out, metrics = both.update(both.init(jax.random.key(0), SPEC), rollout, context())
+    np.testing.assert_allclose(out.reward, rollout.reward + 0.5 * plain[0] + 2.0 * plain[1], rtol=1e-6)
+    np.testing.assert_array_equal(out.extras["extrinsic_reward"], rollout.reward)
+    for name, bonus in zip(("bonus", "episodic"), plain, strict=True):
+        np.testing.assert_array_equal(out.extras[name], bonus)
+        np.testing.assert_allclose(metrics[f"{name}/mean"], np.mean(bonus), rtol=1e-6)
+    assert "bonus/lifetime_slots" in metrics
+    twice = rl.chain(intrinsic(one), intrinsic(two))
+    with pytest.raises(RLJaxError, match=r"has 'bonus' already: name this bonus, such as intrinsic\(source, name='bonus_2'\)"):
+        twice.update(twice.init(jax.random.key(0), SPEC), rollout, context())
+
+
+def test_two_parts_of_one_kind_in_a_sum_are_told_apart_by_a_number():
+    count = LifetimeCount(reported("cell"), slots=4096)
+    part = Sum((count, EpisodicCount(reported("cell"), slots=4096), count))
+    _, _, metrics = part.bonus(part.init(jax.random.key(0), SPEC), visits([0, 1, 2] * T), context())
+    assert metrics.keys() == {"bonus/lifetime_slots_1", "bonus/lifetime_slots_3"}
+
+
 def test_a_run_with_every_bonus_trains_and_reports_the_environments_return():
     env = rl.make("CartPole-v1")
     space, actions = env.observation_space(env.default_params), env.action_space(env.default_params)

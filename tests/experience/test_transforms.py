@@ -27,6 +27,7 @@ from rl_jax.experience import (
     standardize_advantage,
 )
 from rl_jax.experience.advantage.gae import values_of_truncated
+from rl_jax.experience.scaling.online import push
 from rl_jax.spaces import Box, Discrete
 from rl_jax.types import Spec
 
@@ -212,15 +213,29 @@ def test_moments_before_any_data_change_nothing():
     np.testing.assert_array_equal(moments.var, [1, 1])
 
 
-def test_moments_cap_their_count():
-    """A float32 count that only grows stops moving at 2^24; capped, the merge becomes an exponential average."""
-    moments = RunningMoments(jnp.float32(0.0), jnp.float32(1.0), jnp.float32(90.0))
-    moments = moments.merge(jnp.full((50,), 7.0), max_count=100.0)
-    assert float(moments.count) == 100.0
-    before = float(moments.mean)
-    moments = moments.merge(jnp.full((50,), 7.0), max_count=100.0)
-    assert float(moments.count) == 100.0
-    np.testing.assert_allclose(moments.mean, before + (7.0 - before) * 50 / 150, rtol=1e-5)
+@pytest.mark.parametrize("size, merges", [(1, 2**18), (64, 2**14), (2048, 2**10)])
+def test_moments_of_long_runs_are_those_of_float64(size, merges):
+    """The mean moves by half a deviation: in ``float32`` alone it stays where it was in eight of these nine, and so does the count
+    of single items."""
+    before = np.asarray([1000, 2**24, 2**25, 2**27])
+    data = (100.5 + np.random.default_rng(size).standard_normal(1024 if size == 1 else size)).astype(np.float32)
+    items = jnp.asarray(data)
+
+    def more(i, moments):
+        return moments.merge(items) if size > 1 else push(moments, items[i % 1024])
+
+    start = jax.vmap(lambda count: RunningMoments.of(100.0, 1.0, count))(before)
+    with jax.debug_key_reuse(False):
+        found = jax.jit(jax.vmap(lambda one: jax.lax.fori_loop(0, merges, more, one)))(start)
+    block = data.astype(np.float64)
+    total = before + size * merges
+    share, shift = size * merges / total, block.mean() - 100.0
+    mean, var = 100.0 + shift * share, 1.0 - share + block.var() * share + shift**2 * share * (1.0 - share)
+    assert (np.abs(mean - 100.0) > 5e-4).all()
+    np.testing.assert_allclose(found.mean[1:], mean[1:], rtol=0, atol=1.5e-5)  # twice the spacing of float32 at 100
+    np.testing.assert_allclose(found.var[1:], var[1:], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found.mean[0], mean[0], rtol=0, atol=0.02)
+    assert (np.asarray(found.count, np.int64) + np.asarray(found.rest[2], np.int64)).tolist() == total.tolist()
 
 
 def obs_rollout(seed, shift=3.0):

@@ -27,6 +27,31 @@ def test_ranks_of_pairs():
     assert pair_ranks(scores).tolist() == [[0, 1], [1, 0], [0.5, 0.5], [0, 1], [0.5, 0.5]]
 
 
+def test_scores_that_differ_by_the_order_of_their_sums_are_equal():
+    """32 episodes of up to 1,000 steps at -0.01 and one reward of 1 at another time: float64 says which means are equal."""
+    rng = np.random.default_rng(0)
+
+    def mean(ways, dtype):
+        rewards = np.zeros((len(ways), 1000), dtype)
+        for row, (length, at) in zip(rewards, ways, strict=True):
+            row[:length] = -0.01
+            row[at] += dtype(1.0)
+        return np.cumsum(rewards, axis=1, dtype=dtype)[:, -1].mean(dtype=dtype)
+
+    pairs, exact = [], []
+    for trial in range(60):
+        lengths = rng.integers(700, 1000, 32)
+        other = rng.permutation(lengths)
+        other[0] += trial % 3 - 1  # the second is one step longer, as long, or one step shorter
+        sides = [[(n, rng.integers(0, 700)) for n in side] for side in (lengths, other)]
+        pairs.append([mean(side, np.float32) for side in sides])
+        exact.append([round(mean(side, np.float64) * 3200) for side in sides])
+    exact = np.asarray(exact)
+    expected = np.where(exact == exact[:, ::-1], 0.5, exact > exact[:, ::-1])
+    assert sum(a != b for a, b in pairs[1::3]) > 10, "float32 tells equal ones apart"
+    np.testing.assert_array_equal(pair_ranks(jnp.asarray(pairs)), expected)
+
+
 def test_candidates_are_opposite_and_of_the_asked_width():
     evolution = Evolution(sigma=0.3, pairs=2000)
     mean = {"a": jnp.array([1.0, -2.0]), "b": jnp.float32(4.0)}

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.errors import RLJaxError
 from rl_jax.experience.scaling.normalize import RunningMoments
 from rl_jax.experience.transform import Transform
 from rl_jax.given import check_numbers
@@ -31,30 +32,45 @@ class Intrinsic(Transform):
 
     With ``scale`` the bonus is first divided by the running standard deviation of all bonuses (Henaff et al. 2022,
     arXiv:2210.05805, section A), so that one weight serves different bonuses and a whole run. The extrinsic part and the bonus
-    are kept as ``extras["extrinsic_reward"]`` and ``extras["bonus"]``.
+    are kept as ``extras["extrinsic_reward"]`` and ``extras[name]``. Several in one chain add up; each needs a name of its own.
 
     Attributes:
         source: the bonus.
         weight: of the bonus.
         scale: divide by the running standard deviation.
+        name: of the bonus; its metrics, and those of its source that begin with ``bonus/``, begin with ``name/``.
     """
 
     source: Any
     weight: Any = 1.0
     scale: bool = struct.field(pytree_node=False, default=True)
+    name: str = struct.field(pytree_node=False, default="bonus")
 
     def init(self, key: Key, spec: Spec) -> tuple[PyTree, RunningMoments]:
         check_numbers("intrinsic's", self, weight=Number)
         return self.source.init(key, spec), RunningMoments.zero()
 
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
+        """The reward with the bonus.
+
+        Raises:
+            RLJaxError: another bonus has this name.
+        """
+        if self.name in rollout.extras:
+            raise RLJaxError(
+                f"the rollout has '{self.name}' already: name this bonus, such as intrinsic(source, name='{self.name}_2')"
+            )
         inner, moments = state
         inner, bonus, metrics = self.source.bonus(inner, rollout, context)
         bonus = bonus.astype(jnp.float32)
         moments = moments.merge(bonus.reshape(-1))
         scaled = bonus * jax.lax.rsqrt(moments.var + 1e-8) if self.scale else bonus
         metrics = joined(metrics, {"bonus/mean": jnp.mean(bonus), "bonus/scaled": jnp.mean(scaled)})
-        after = rollout.with_extras(extrinsic_reward=rollout.reward, bonus=scaled)
+        metrics = {
+            f"{self.name}/{key.removeprefix('bonus/')}" if key.startswith("bonus/") else key: x for key, x in metrics.items()
+        }
+        extrinsic = rollout.extras.get("extrinsic_reward", rollout.reward)
+        after = rollout.with_extras(**{"extrinsic_reward": extrinsic, self.name: scaled})
         return (inner, moments), after.replace(reward=rollout.reward + self.weight * scaled), metrics  # type: ignore[attr-defined]
 
 
@@ -69,13 +85,16 @@ class _Several:
 
     def _bonuses(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, list[jax.Array], Metrics]:
         keys = jax.random.split(context.key, len(self.parts))
-        states, bonuses, metrics = [], [], joined()
+        states, bonuses, reports = [], [], []
         for i, (part, own) in enumerate(zip(self.parts, state, strict=True)):
             own, bonus, new = part.bonus(own, rollout, context.replace(key=keys[i]))  # type: ignore[attr-defined] # noqa: PLW2901
             states.append(own)
             bonuses.append(bonus)
-            metrics = joined(metrics, new)
-        return tuple(states), bonuses, metrics
+            reports.append(new)
+        names = [name for report in reports for name in report]
+        # Two parts of one kind report the same: a number tells them apart.
+        told = [{f"{k}_{i}" if names.count(k) > 1 else k: x for k, x in new.items()} for i, new in enumerate(reports, start=1)]
+        return tuple(states), bonuses, joined(*told)
 
 
 @struct.dataclass
@@ -109,6 +128,6 @@ class Sum(_Several):
         return state, sum(w * b for w, b in zip(weights, bonuses, strict=True)), metrics
 
 
-def intrinsic(source: Any, weight: Any = 1.0, scale: bool = True) -> Intrinsic:
+def intrinsic(source: Any, weight: Any = 1.0, scale: bool = True, name: str = "bonus") -> Intrinsic:
     """Add a bonus to the reward; see :class:`Intrinsic`."""
-    return Intrinsic(source, weight, scale)
+    return Intrinsic(source, weight, scale, name)

@@ -20,16 +20,17 @@ from rl_jax.values import NotNegative, Share
 
 
 def push(moments: RunningMoments, item: jax.Array) -> RunningMoments:
-    """Moments after one more item (Welford 1962). From 2^24 items on, the last ones weigh ``2^-24`` each.
+    """Moments after one more item (Welford 1962); all items weigh the same.
 
     Implausible elements are left out, as in :class:`~rl_jax.experience.scaling.normalize.RunningMoments`.
     """
     good = plausible(item)
-    count = moments.count + jnp.max(good).astype(jnp.float32)
-    shift = jnp.where(good, item.astype(jnp.float32), moments.mean) - moments.mean
-    share = jnp.where(good, 1.0 / jnp.maximum(count, 1.0), 0.0)
+    n = jnp.max(good).astype(jnp.float32)
+    item = jnp.where(good, item.astype(jnp.float32), moments.mean)
+    shift = item - moments.mean
+    share = jnp.where(good, 1.0 / jnp.maximum(moments.count + n, 1.0), 0.0)
     var = (moments.var + shift**2 * share) * (1.0 - share)
-    return RunningMoments(moments.mean + shift * share, var, count)
+    return moments.rounded_to(moments.mean + shift * share, var, n, share, item, jnp.zeros_like(item))
 
 
 def spread(moments: RunningMoments, epsilon: Any) -> jax.Array:

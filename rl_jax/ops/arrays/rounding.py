@@ -1,4 +1,4 @@
-"""Sums of ``float32``, with a bound on what rounding has done to them, and how two of them are compared."""
+"""Sums of ``float32``: what rounding has left out, or a bound on it, and how two of them are compared."""
 
 import jax
 import jax.numpy as jnp
@@ -17,3 +17,13 @@ def add_bounded(total: jax.Array, error: jax.Array, x: jax.Array) -> tuple[jax.A
     """
     total = total + x
     return total, error + ROUNDING * jnp.abs(total)
+
+
+def two_sum(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """``a + b``, rounded, and what rounding left out of it; any shape.
+
+    The two together are exact (Knuth 1997, *The Art of Computer Programming* 2, section 4.2.2, theorem B).
+    """
+    total = a + b
+    of_b = total - a
+    return total, (a - (total - of_b)) + (b - of_b)

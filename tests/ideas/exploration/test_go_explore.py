@@ -11,7 +11,7 @@ from toy import context, leaves_equal, rollout_of, unchecked
 import rl_jax as rl
 from rl_jax.agents import RandomRepeat
 from rl_jax.curricula import Backward, demonstration, pad_demonstrations
-from rl_jax.curricula.backward import Stage
+from rl_jax.curricula.backward import Demonstration, Stage
 from rl_jax.envs.grid.key_maze import KeyMaze
 from rl_jax.ideas.exploration.go_explore import GoExplore, Way
 from rl_jax.ops import add_bounded
@@ -207,15 +207,17 @@ def test_the_order_of_equal_rewards_makes_no_way_better():
     sums = [np.cumsum(x[:6], axis=0, dtype=np.float32)[-1] for x in (rewards, other)]
     assert np.mean(sums[0] < sums[1]) > 0.2, "no rounding to be seen"
     curriculum = GoExplore(Line(), cell_of=lambda state: state.place, cells=ways + 1)
-    place = np.full((7, ways), ways, np.int32)
-    place[6] = np.arange(ways)  # each environment ends in a cell of its own
 
     @jax.jit
     def update(archive, reward, longer):
-        level = Way(*(jnp.full((7, ways), x, t) for x, t in ((ways, jnp.int32), (0, jnp.float32), (0, jnp.float32))), longer)
-        first = jnp.zeros((7, ways), bool).at[0].set(True)
-        state = Spot(jnp.asarray(place), jnp.zeros((7, ways), jnp.int32))
-        rollout = rollout_of(reward, first=first, obs=jnp.zeros((7, ways, 2))).replace(env_state=state, level=level)
+        """Environments end in the cells 0, 1, ..., each in its own, or several in one."""
+        shape = reward.shape
+        place = np.full(shape, ways, np.int32)
+        place[6] = np.arange(shape[1]) % ways
+        level = Way(*(jnp.full(shape, x, t) for x, t in ((ways, jnp.int32), (0, jnp.float32), (0, jnp.float32))), longer)
+        first = jnp.zeros(shape, bool).at[0].set(True)
+        state = Spot(jnp.asarray(place), jnp.zeros(shape, jnp.int32))
+        rollout = rollout_of(reward, first=first, obs=jnp.zeros((*shape, 2))).replace(env_state=state, level=level)
         return curriculum.update(archive, rollout, context().replace(collected=rollout))[0]
 
     def length(archive):
@@ -226,6 +228,10 @@ def test_the_order_of_equal_rewards_makes_no_way_better():
     np.testing.assert_array_equal(length(archive), 7)
     np.testing.assert_array_equal(length(update(archive, other, more + 5)), 7)
     np.testing.assert_array_equal(length(update(archive, other, same)), 6)
+    # Both orders in one rollout: of equals the shorter way, wherever it stands.
+    both, fresh = np.concatenate([rewards, other], axis=1), curriculum.init(jax.random.key(0), spec(2 * ways))
+    for longer in ((more, same), (same, more)):
+        np.testing.assert_array_equal(length(update(fresh, both, jnp.concatenate(longer, axis=1))), 6)
     other[3] += 1e-4
     np.testing.assert_array_equal(length(update(archive, other, more + 5)), 12)
 
@@ -310,22 +316,31 @@ def test_the_start_moves_back_with_success():
 PLACES = 60
 
 
-def test_the_exact_replay_of_a_demonstration_is_a_success_from_every_place():
-    """-0.01 a step; a replay that takes one step more is a failure from all of them."""
-    cost = np.full(PLACES, -0.01, np.float32)
+def as_archived(rewards):
+    """The demonstration out of an archive that this way was explored for."""
     score, error = [np.float32(0)], [np.float32(0)]
-    for reward in cost:
+    for reward in rewards:
         total, bound = add_bounded(score[-1], error[-1], reward)
         score.append(np.float32(total))
         error.append(np.float32(bound))
-    assert abs(sum(cost.tolist()) - score[-1]) < error[-1] < 1e-4, "the bound holds, and is small beside a step"
+    assert abs(sum(rewards.tolist()) - score[-1]) < error[-1] < 1e-4, "the bound holds, and is small beside a step"
     cells = np.arange(PLACES + 1)
-    some = demo()
-    archive = some._replace(
-        parent=cells - 1, score=np.array(score), error=np.array(error), length=cells, env_state=cells, obs=cells
-    )
-    curriculum = Backward(Line(), *pad_demonstrations([demonstration(archive)]), success_rate=1.0, episodes=1)
+    way = {"parent": cells - 1, "length": cells, "env_state": cells, "obs": cells}
+    return demonstration(demo()._replace(score=np.array(score), error=np.array(error), **way))
 
+
+def from_the_end(rewards):
+    """One of one's own, whose returns are ``float32`` sums from the end."""
+    places = np.arange(PLACES)
+    return Demonstration(places, places, np.cumsum(rewards[::-1], dtype=np.float32)[::-1].copy())
+
+
+@pytest.mark.parametrize("made", [as_archived, from_the_end])
+def test_the_exact_replay_of_a_demonstration_is_a_success_from_every_place(made):
+    """-0.001 a step, 1 for the last one; a replay that takes one step more is a failure from all places."""
+    rewards = np.full(PLACES, -0.001, np.float32)
+    rewards[-1] += 1
+    curriculum = Backward(Line(), *pad_demonstrations([made(rewards)]), success_rate=1.0, episodes=1)
     steps = PLACES + 1
     level = Stage(jnp.zeros((steps, PLACES), jnp.int32), jnp.broadcast_to(jnp.arange(PLACES), (steps, PLACES)))
     fresh = curriculum.init(jax.random.key(0), spec(PLACES))
@@ -340,7 +355,8 @@ def test_the_exact_replay_of_a_demonstration_is_a_success_from_every_place():
 
     for longer, wins in ((0, 1), (1, 0)):
         left, time = PLACES - np.arange(PLACES) + longer, np.arange(steps)[:, None]
-        np.testing.assert_array_equal(won(np.where(time < left, np.float32(-0.01), 0), time == left - 1), wins)
+        played = np.where(time < left, np.float32(-0.001), 0) + (time == left - 1).astype(np.float32)
+        np.testing.assert_array_equal(won(played, time == left - 1), wins)
 
 
 def test_a_share_of_successes_that_is_just_enough_is_enough():
