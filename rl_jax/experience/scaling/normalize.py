@@ -66,9 +66,11 @@ class RunningMoments:
         if not batch.shape[0]:
             return self
         good = plausible(batch)
-        n = jnp.max(jnp.sum(good, axis=0, dtype=jnp.int32)).astype(jnp.float32)
-        instead, missing = jax.lax.cond(
-            jnp.all(good), lambda: (self.mean, jnp.zeros_like(self.var)), lambda: self._of_good(batch, good)
+        # Nothing is left out of nearly all batches, and counting what is takes as long as the rest.
+        n, instead, missing = jax.lax.cond(
+            any_true(~good),
+            lambda: self._of_good(batch, good),
+            lambda: (jnp.float32(batch.shape[0]), self.mean, jnp.zeros_like(self.var)),
         )
         batch = jnp.where(good, batch.astype(jnp.float32), instead)
         mean, var = jnp.mean(batch, axis=0), jnp.var(batch, axis=0)
@@ -101,13 +103,13 @@ class RunningMoments:
         (mean, rest_mean), (var, rest_var) = jax.lax.cond(any_true(long), whole, lambda: short)
         return RunningMoments(mean, var, count, (rest_mean, rest_var, rest_count))
 
-    def _of_good(self, batch: jax.Array, good: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """What stands in for the items left out, and the variance that is missing then: as the others have it, or as it was so far."""
+    def _of_good(self, batch: jax.Array, good: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """How many items there are, what stands in for those left out, and the variance missing then: the others' or that so far."""
         n = jnp.sum(good, axis=0, dtype=jnp.int32).astype(jnp.float32)
         mean = jnp.sum(jnp.where(good, batch, 0), axis=0, dtype=jnp.float32) / jnp.maximum(n, 1.0)
         var = jnp.sum(jnp.where(good, batch - mean, 0.0) ** 2, axis=0) / jnp.maximum(n, 1.0)
         missing = 1 - n / batch.shape[0]
-        return jnp.where(n > 0, mean, self.mean), jnp.where(n > 0, var, self.var) * missing
+        return jnp.max(n), jnp.where(n > 0, mean, self.mean), jnp.where(n > 0, var, self.var) * missing
 
     def standardize(self, x: jax.Array, clip: Any, epsilon: Any) -> jax.Array:
         """``clip((x - mean) / std)`` of items ``[..., shape]``; ``epsilon`` is added to the variance."""
