@@ -25,7 +25,7 @@ SPEC = Spec(ENV.observation_space(ENV.default_params), ENV.action_space(ENV.defa
         lambda: actor_critic(SPEC, activation="swishy"),
         lambda: actor_critic(SPEC, memory="lstm"),
         lambda: q_network(SPEC, memory="lstm"),
-        lambda: TraceStep(rule="rms").init({"w": jnp.zeros(2)}),
+        lambda: TraceStep(1.0, 2.0, "rms").init({"w": jnp.zeros(2)}),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_known_ones(use):

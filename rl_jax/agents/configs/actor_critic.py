@@ -1,7 +1,6 @@
 """Numbers of SAC, off-policy MDPO, DDPG and TD3: actor-critics that learn from a replay buffer."""
 
 from dataclasses import dataclass
-from functools import partial
 
 import rl_jax as rl
 from rl_jax.agents.configs.replayed import ActorCriticConfig
@@ -21,16 +20,7 @@ class SACConfig(ActorCriticConfig):
 
     def agent(self) -> "rl.agents.SoftActorCritic":
         """The agent alone."""
-        return rl.agents.sac(
-            actor=partial(rl.networks.critics.stochastic_actor, **self.layers()),
-            critics=partial(rl.networks.critics.critics, **self.layers()),
-            learning_rate=self.learning_rate,
-            tau=self.tau,
-            temperature=self.temperature,
-            initial_temperature=self.initial_temperature,
-            target_entropy=self.target_entropy,
-            random_steps=float(self.random_steps),
-        )
+        return rl.agents.sac(config=self)
 
 
 @dataclass(frozen=True)
@@ -46,16 +36,7 @@ class MDPOOffPolicyConfig(ActorCriticConfig):
 
     def agent(self) -> "rl.agents.SoftActorCritic":
         """The agent alone."""
-        return rl.agents.mdpo_off_policy(
-            actor=partial(rl.networks.critics.stochastic_actor, **self.layers()),
-            critics=partial(rl.networks.critics.critics, **self.layers()),
-            learning_rate=self.learning_rate,
-            tau=self.tau,
-            kappa=self.kappa,
-            temperature=self.temperature,
-            refresh_period=self.refresh_period,
-            random_steps=float(self.random_steps),
-        )
+        return rl.agents.mdpo_off_policy(config=self)
 
 
 @dataclass(frozen=True)
@@ -73,15 +54,7 @@ class DDPGConfig(ActorCriticConfig):
 
     def agent(self) -> "rl.agents.DeterministicActorCritic":
         """The agent alone."""
-        return rl.agents.ddpg(
-            actor=partial(rl.networks.critics.deterministic_actor, **self.layers()),
-            critic=partial(rl.networks.critics.critics, members=1, **self.layers()),
-            learning_rate=self.learning_rate,
-            actor_learning_rate=self.actor_learning_rate,
-            tau=self.tau,
-            exploration_noise=self.exploration_noise,
-            random_steps=float(self.random_steps),
-        )
+        return rl.agents.ddpg(config=self)
 
 
 @dataclass(frozen=True)
@@ -97,15 +70,4 @@ class TD3Config(DDPGConfig):
 
     def agent(self) -> "rl.agents.DeterministicActorCritic":
         """The agent alone."""
-        return rl.agents.td3(
-            actor=partial(rl.networks.critics.deterministic_actor, **self.layers()),
-            critics=partial(rl.networks.critics.critics, **self.layers()),
-            learning_rate=self.learning_rate,
-            actor_learning_rate=self.actor_learning_rate,
-            tau=self.tau,
-            exploration_noise=self.exploration_noise,
-            target_noise=self.target_noise,
-            target_noise_clip=self.target_noise_clip,
-            policy_delay=self.policy_delay,
-            random_steps=float(self.random_steps),
-        )
+        return rl.agents.td3(config=self)

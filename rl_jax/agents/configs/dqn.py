@@ -1,7 +1,6 @@
 """Numbers of DQN and Rainbow."""
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Any, Literal
 
 import rl_jax as rl
@@ -15,6 +14,9 @@ Distribution = Literal["none", "c51", "quantile"]
 @dataclass(frozen=True)
 class DQNConfig(ReplayedConfig):
     """DQN (Mnih et al. 2015) as one flat list of numbers."""
+
+    RUN = ReplayedConfig.RUN | {"prioritized", "priority_alpha", "priority_beta", "clip_reward"}
+    NETWORK = ReplayedConfig.NETWORK | {"dueling"}
 
     buffer_size: Annotated[int, Range(1, 10**12)] = 50_000
     """Transitions that the replay buffer holds, over all environments."""
@@ -93,25 +95,7 @@ class DQNConfig(ReplayedConfig):
 
     def agent(self) -> "rl.agents.QLearning":
         """The agent alone."""
-        network = partial(rl.networks.q_network, dueling=self.dueling, noisy=self.noisy, **self.layers())
-        policy = rl.agents.QPolicy(
-            head=self.head(),
-            # Noise on the weights explores by itself.
-            epsilon_start=0.0 if self.noisy else self.epsilon_start,
-            epsilon_end=0.0 if self.noisy else self.epsilon_end,
-            epsilon_steps=self.epsilon_steps,
-            network=network,
-            noisy=self.noisy,
-        )
-        return rl.agents.QLearning(
-            policy=policy,
-            target=rl.ops.Periodic(self.target_period) if self.target_period else rl.ops.Polyak(self.tau),
-            learning_rate=self.learning_rate,
-            adam_epsilon=self.adam_epsilon,
-            max_grad_norm=self.max_grad_norm,
-            double=self.double,
-            anneal=self.anneal,
-        )
+        return rl.agents.dqn(config=self)
 
     def replay(self) -> "rl.replay.Buffer":
         """The buffer, the way of drawing from it, and the batch transforms."""

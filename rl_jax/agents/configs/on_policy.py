@@ -1,16 +1,18 @@
 """Numbers of PPO, A2C and MDPO: policy gradients with a learned value, on fresh rollouts."""
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Any, Literal
 
 import rl_jax as rl
-from rl_jax.values import Count, NotNegative, Positive, Range, Share, Widths, check_fields
+from rl_jax.agents.configs.base import AgentConfig
+from rl_jax.values import Count, NotNegative, Positive, Range, Share, Widths
 
 
 @dataclass(frozen=True)
-class OnPolicyConfig:
+class OnPolicyConfig(AgentConfig):
     """A policy gradient with a learned value, on fresh rollouts. Subclasses add the agent and its numbers."""
+
+    RUN = AgentConfig.RUN | {"gamma", "gae_lambda", "normalize_obs", "normalize_reward"}
 
     num_envs: Count = 64
     """Parallel environments."""
@@ -45,22 +47,10 @@ class OnPolicyConfig:
     memory_width: Annotated[int, Range(1, 1_000_000)] = 128
     """Units of the memory."""
 
-    def check(self) -> None:
-        """Refuse numbers that cannot be.
-
-        Raises:
-            RLJaxError: with the option's name and the values it takes.
-        """
-        check_fields(self)
-
-    def network(self) -> Any:
-        """The function that makes the network, given the spaces."""
-        chosen = {name: getattr(self, name) for name in ("hidden", "activation", "memory", "memory_width")}
-        return partial(rl.networks.actor_critic, dtype=self.torso_dtype, **chosen)
-
-    def agent(self) -> Any:
-        """The agent alone."""
-        raise NotImplementedError
+    def layers(self) -> dict[str, Any]:
+        """What functions that make networks are told about the hidden layers and the memory."""
+        layers = {"hidden": self.hidden, "activation": self.activation, "dtype": self.torso_dtype}
+        return {**layers, "memory": self.memory, "memory_width": self.memory_width}
 
     def experience(self) -> "rl.experience.Chain":
         """The chain that it learns from: normalisation if asked, then GAE."""
@@ -103,19 +93,7 @@ class PPOConfig(OnPolicyConfig):
 
     def agent(self) -> "rl.agents.PolicyGradient":
         """The agent alone."""
-        return rl.agents.ppo(
-            network=self.network(),
-            learning_rate=self.learning_rate,
-            clip_epsilon=self.clip_epsilon,
-            value_weight=self.value_weight,
-            entropy_weight=self.entropy_weight,
-            max_grad_norm=self.max_grad_norm,
-            value_clip_epsilon=self.value_clip_epsilon,
-            epochs=self.epochs,
-            minibatches=self.minibatches,
-            anneal=self.anneal,
-            standardize=self.standardize_advantage == "minibatch",
-        )
+        return rl.agents.ppo(config=self)
 
 
 @dataclass(frozen=True)
@@ -131,14 +109,7 @@ class A2CConfig(OnPolicyConfig):
 
     def agent(self) -> "rl.agents.PolicyGradient":
         """The agent alone."""
-        return rl.agents.a2c(
-            network=self.network(),
-            learning_rate=self.learning_rate,
-            value_weight=self.value_weight,
-            entropy_weight=self.entropy_weight,
-            max_grad_norm=self.max_grad_norm,
-            anneal=self.anneal,
-        )
+        return rl.agents.a2c(config=self)
 
 
 @dataclass(frozen=True)
@@ -158,15 +129,4 @@ class MDPOConfig(OnPolicyConfig):
 
     def agent(self) -> "rl.agents.PolicyGradient":
         """The agent alone."""
-        return rl.agents.mdpo(
-            network=self.network(),
-            learning_rate=self.learning_rate,
-            step_size=self.step_size,
-            value_weight=self.value_weight,
-            entropy_weight=self.entropy_weight,
-            max_grad_norm=self.max_grad_norm,
-            epochs=self.epochs,
-            minibatches=self.minibatches,
-            anneal=self.anneal,
-            anneal_step_size=self.anneal_step_size,
-        )
+        return rl.agents.mdpo(config=self)

@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import rl_jax as rl
-from rl_jax.values import Count, CountOrZero, Positive, Range, Share, Widths, check_fields
+from rl_jax.agents.configs.base import AgentConfig
+from rl_jax.values import Count, CountOrZero, Positive, Range, Share, Widths
 
 
 @dataclass(frozen=True)
-class ReplayedConfig:
+class ReplayedConfig(AgentConfig):
     """An agent that learns from a replay buffer, by default single steps drawn uniformly. Subclasses add the agent and its numbers."""
+
+    RUN = AgentConfig.RUN | {"buffer_size", "batch_size", "updates_per_step", "learning_starts", "gamma", "n_step"}
 
     num_envs: Count = 8
     """Parallel environments."""
@@ -36,21 +39,9 @@ class ReplayedConfig:
     torso_dtype: Literal["float32", "bfloat16"] = "float32"
     """Precision of the hidden layers' arithmetic; parameters, heads, memory and losses stay float32."""
 
-    def check(self) -> None:
-        """Refuse numbers that cannot be.
-
-        Raises:
-            RLJaxError: with the option's name and the values it takes.
-        """
-        check_fields(self)
-
     def layers(self) -> dict[str, Any]:
         """What all functions that make networks are told about the hidden layers."""
         return {"hidden": self.hidden, "activation": self.activation, "dtype": self.torso_dtype}
-
-    def agent(self) -> Any:
-        """The agent alone."""
-        raise NotImplementedError
 
     def replay(self) -> "rl.replay.Buffer":
         """The buffer, the way of drawing from it, and the batch transforms."""

@@ -1,9 +1,7 @@
 """The actor-critic that learns from its own fresh rollouts: PPO, A2C and their relatives are choices of its loss terms."""
 
-from collections.abc import Callable
 from typing import Any
 
-import flax.linen as nn
 import jax
 import optax
 from flax import struct
@@ -13,7 +11,7 @@ from rl_jax.agents.policy_gradient.minibatches import check_minibatches, sweep_m
 from rl_jax.errors import RLJaxError
 from rl_jax.given import Bound, check_numbers
 from rl_jax.losses import weighted_sum
-from rl_jax.networks.own import first_params, made_remembering
+from rl_jax.networks.own import Maker, first_params, made_remembering
 from rl_jax.ops import apply_updates, batch_parallel, joined
 from rl_jax.spaces import Box, Discrete, MultiDiscrete, check_supported
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
@@ -28,7 +26,7 @@ class Learner:
     opt_state: PyTree
 
 
-@struct.dataclass
+@struct.dataclass(kw_only=True)
 class PolicyGradient:
     """Acts with an actor-critic network and learns by a weighted sum of loss terms over shuffled minibatches.
 
@@ -50,13 +48,13 @@ class PolicyGradient:
 
     terms: dict[str, Any]
     weights: dict[str, Any]
-    learning_rate: Any = 3e-4
+    learning_rate: Any
     optimizer_epsilon: Any = 1e-5
-    max_grad_norm: Any = 0.5
-    network: nn.Module | Callable[[Spec], nn.Module] | None = struct.field(pytree_node=False, default=None)
-    epochs: int = struct.field(pytree_node=False, default=4)
-    minibatches: int = struct.field(pytree_node=False, default=4)
-    anneal: bool = struct.field(pytree_node=False, default=True)
+    max_grad_norm: Any
+    network: Maker = struct.field(pytree_node=False)
+    epochs: int = struct.field(pytree_node=False)
+    minibatches: int = struct.field(pytree_node=False)
+    anneal: bool = struct.field(pytree_node=False)
     optimizer: Optimizer | optax.GradientTransformation = struct.field(pytree_node=False, default="adam")
     anchored: bool = struct.field(pytree_node=False, default=False)
     name: str = struct.field(pytree_node=False, default="PolicyGradient")

@@ -8,11 +8,14 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
+from rl_jax.agents.configs.base import numbers_of, usual
+from rl_jax.agents.configs.pqn import PQNConfig
 from rl_jax.agents.optimizers import Optimizer, optimizer, step_size
 from rl_jax.agents.policy_gradient.minibatches import check_minibatches, sweep_minibatches
 from rl_jax.agents.q_learning.q_policy import ActsByValue, QPolicy, take_along_axis
 from rl_jax.given import Bound, check_numbers
 from rl_jax.networks import q_network
+from rl_jax.networks.own import Maker
 from rl_jax.ops import apply_updates, joined
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
 from rl_jax.values import Count, NotNegative
@@ -27,7 +30,7 @@ class PQNState:
     epsilon: jax.Array
 
 
-@struct.dataclass
+@struct.dataclass(kw_only=True)
 class PQN(ActsByValue):
     """Regresses ``Q(s, a)`` on the lambda-returns of a fresh rollout, in shuffled minibatches.
 
@@ -43,15 +46,15 @@ class PQN(ActsByValue):
         optimizer: RAdam in the paper.
     """
 
-    policy: QPolicy = QPolicy(network=partial(q_network, normalize=True))
-    learning_rate: Any = 5e-4
+    policy: QPolicy
+    learning_rate: Any
     optimizer_epsilon: Any = 1e-8
-    max_grad_norm: Any = 10.0
-    epochs: int = struct.field(pytree_node=False, default=2)
-    minibatches: int = struct.field(pytree_node=False, default=4)
-    anneal: bool = struct.field(pytree_node=False, default=True)
-    optimizer: Optimizer | optax.GradientTransformation = struct.field(pytree_node=False, default="radam")
-    name: str = struct.field(pytree_node=False, default="PQN")
+    max_grad_norm: Any
+    epochs: int = struct.field(pytree_node=False)
+    minibatches: int = struct.field(pytree_node=False)
+    anneal: bool = struct.field(pytree_node=False)
+    optimizer: Optimizer | optax.GradientTransformation = struct.field(pytree_node=False)
+    name: str = struct.field(pytree_node=False)
 
     def bind(self, spec: Spec) -> "PQN":
         """Fit the network to the spaces and check that the rollout can be cut as asked.
@@ -96,3 +99,35 @@ class PQN(ActsByValue):
         pieces = (self.epochs, self.minibatches, self.policy.recurrent)
         state, metrics = sweep_minibatches(step, state, sample.batch, context.key, *pieces)
         return state, metrics, None
+
+
+def pqn(network: Maker | None = None, *, config: PQNConfig | None = None, **overrides: Any) -> PQN:
+    """Parallelised Q-network (Gallici et al. 2025, arXiv 2407.04811): see :class:`PQN`.
+
+    Needs an experience chain that ends in :func:`rl_jax.experience.gae`.
+
+    Args:
+        network: a module, or a function ``(spec, atoms=1)`` to one, instead of the usual one, which normalises its layers.
+        config: all numbers; default :class:`~rl_jax.agents.PQNConfig` as it is.
+        overrides: its fields that shall be others, such as ``epochs=2``.
+
+    Raises:
+        RLJaxError: the agent has no such number.
+    """
+    numbers = numbers_of(PQNConfig, config, overrides, network=network)
+    policy = QPolicy(
+        epsilon_start=numbers.epsilon_start,
+        epsilon_end=numbers.epsilon_end,
+        epsilon_steps=numbers.epsilon_steps,
+        network=usual(network, partial(q_network, normalize=True, **numbers.layers())),
+    )
+    return PQN(
+        policy=policy,
+        learning_rate=numbers.learning_rate,
+        max_grad_norm=numbers.max_grad_norm,
+        epochs=numbers.epochs,
+        minibatches=numbers.minibatches,
+        anneal=numbers.anneal,
+        optimizer="radam",
+        name="PQN",
+    )

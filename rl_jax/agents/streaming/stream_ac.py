@@ -1,6 +1,6 @@
 """Stream AC(lambda): actor-critic from one stream of experience, without replay or batches."""
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -8,9 +8,13 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.agents.streaming.update import Memoryless, StepRule, Traced, TraceStep, check_stream, one_step, td_lambda_update
+from rl_jax.agents.configs.base import numbers_of, usual
+from rl_jax.agents.configs.streaming import StreamACConfig
+from rl_jax.agents.memoryless import Memoryless
+from rl_jax.agents.streaming.update import StepRule, Traced, TraceStep, check_stream, one_step, td_lambda_update
 from rl_jax.given import check_numbers
 from rl_jax.networks.distributions import Distribution
+from rl_jax.networks.own import Maker
 from rl_jax.networks.streaming import stream_actor, stream_value
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
 from rl_jax.values import NotNegative, Share
@@ -25,7 +29,7 @@ class StreamACState:
     critic: Traced
 
 
-@struct.dataclass
+@struct.dataclass(kw_only=True)
 class StreamAC(Memoryless):
     """Actor and critic on traces of their own, with bounded steps and one TD error ``delta`` for both.
 
@@ -46,17 +50,17 @@ class StreamAC(Memoryless):
         name: what errors call this agent.
     """
 
-    learning_rate: Any = 1.0
-    actor_kappa: Any = 3.0
-    critic_kappa: Any = 2.0
-    gamma: Any = 0.99
-    lam: Any = 0.8
-    entropy_weight: Any = 0.01
-    step_rule: StepRule = struct.field(pytree_node=False, default="obgd")
-    overshoot: bool = struct.field(pytree_node=False, default=False)
-    actor: nn.Module | Callable[[Spec], nn.Module] = struct.field(pytree_node=False, default=stream_actor)
-    critic: nn.Module | Callable[[Spec], nn.Module] = struct.field(pytree_node=False, default=stream_value)
-    name: str = struct.field(pytree_node=False, default="stream AC")
+    learning_rate: Any
+    actor_kappa: Any
+    critic_kappa: Any
+    gamma: Any
+    lam: Any
+    entropy_weight: Any
+    step_rule: StepRule = struct.field(pytree_node=False)
+    overshoot: bool = struct.field(pytree_node=False)
+    actor: Maker = struct.field(pytree_node=False)
+    critic: Maker = struct.field(pytree_node=False)
+    name: str = struct.field(pytree_node=False)
 
     def bind(self, spec: Spec) -> "StreamAC":
         """Fit the networks to the spaces.
@@ -125,3 +129,32 @@ class StreamAC(Memoryless):
         actor, of_actor, size = for_actor.step(actor, state.actor, grads, delta, self.gamma * self.lam, now.done[0])
         metrics |= {"policy/entropy": entropy, "stream/actor_step_size": size}
         return StreamACState({"actor": actor, "critic": critic}, of_actor, of_critic), metrics, None
+
+
+def stream_ac(
+    actor: Maker | None = None, critic: Maker | None = None, *, config: StreamACConfig | None = None, **overrides: Any
+) -> StreamAC:
+    """Stream AC(lambda) (Elsayed et al. 2024, arXiv 2410.14606): see :class:`StreamAC`.
+
+    Args:
+        actor, critic: modules or functions from :class:`~rl_jax.types.Spec` to one, instead of the usual ones.
+        config: all numbers; default :class:`~rl_jax.agents.StreamACConfig` as it is.
+        overrides: its fields that shall be others, such as ``entropy_weight=0.0``.
+
+    Raises:
+        RLJaxError: the agent has no such number.
+    """
+    numbers = numbers_of(StreamACConfig, config, overrides, actor=actor, critic=critic)
+    return StreamAC(
+        learning_rate=numbers.learning_rate,
+        actor_kappa=numbers.actor_kappa,
+        critic_kappa=numbers.critic_kappa,
+        gamma=numbers.gamma,
+        lam=numbers.td_lambda,
+        entropy_weight=numbers.entropy_weight,
+        step_rule=numbers.step_rule,
+        overshoot=numbers.overshoot,
+        actor=usual(actor, partial(stream_actor, **numbers.layers())),
+        critic=usual(critic, partial(stream_value, **numbers.layers())),
+        name="stream AC",
+    )

@@ -1,15 +1,19 @@
 """Stream Q(lambda): Q-learning from one stream of experience, without replay, batches or slow networks."""
 
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.agents.configs.base import numbers_of, usual
+from rl_jax.agents.configs.streaming import StreamQConfig
 from rl_jax.agents.q_learning.q_policy import ActsByValue, QPolicy, take_along_axis
 from rl_jax.agents.streaming.update import StepRule, Traced, TraceStep, check_stream, one_step, td_lambda_update
 from rl_jax.errors import RLJaxError
 from rl_jax.given import check_numbers
+from rl_jax.networks.own import Maker
 from rl_jax.networks.streaming import stream_q_network
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
 from rl_jax.values import NotNegative, Share
@@ -24,7 +28,7 @@ class StreamQState:
     epsilon: jax.Array
 
 
-@struct.dataclass
+@struct.dataclass(kw_only=True)
 class StreamQ(ActsByValue):
     """Watkins's Q(lambda) with bounded steps: ``Trainer.create(num_envs=1, rollout_length=1)``, many streams by vmap over keys.
 
@@ -42,14 +46,14 @@ class StreamQ(ActsByValue):
         name: what errors call this agent.
     """
 
-    policy: QPolicy = QPolicy(epsilon_end=0.01, network=stream_q_network)
-    learning_rate: Any = 1.0
-    kappa: Any = 2.0
-    gamma: Any = 0.99
-    lam: Any = 0.8
-    step_rule: StepRule = struct.field(pytree_node=False, default="obgd")
-    overshoot: bool = struct.field(pytree_node=False, default=False)
-    name: str = struct.field(pytree_node=False, default="stream Q")
+    policy: QPolicy
+    learning_rate: Any
+    kappa: Any
+    gamma: Any
+    lam: Any
+    step_rule: StepRule = struct.field(pytree_node=False)
+    overshoot: bool = struct.field(pytree_node=False)
+    name: str = struct.field(pytree_node=False)
 
     def bind(self, spec: Spec) -> "StreamQ":
         """Fit the network to the spaces.
@@ -93,3 +97,33 @@ class StreamQ(ActsByValue):
         whole = (value, following, self.gamma, self.lam, self.overshoot)
         params, traced, _, metrics = td_lambda_update(self._step(), state.params, state.traced, now, *whole)
         return StreamQState(params, traced, state.epsilon), metrics | {"explore/epsilon": state.epsilon}, None
+
+
+def stream_q(network: Maker | None = None, *, config: StreamQConfig | None = None, **overrides: Any) -> StreamQ:
+    """Stream Q(lambda) (Elsayed et al. 2024, arXiv 2410.14606): see :class:`StreamQ`.
+
+    Args:
+        network: a module, or a function ``(spec, atoms=1)`` to one, instead of the usual one; without memory.
+        config: all numbers; default :class:`~rl_jax.agents.StreamQConfig` as it is.
+        overrides: its fields that shall be others, such as ``td_lambda=0.9``.
+
+    Raises:
+        RLJaxError: the agent has no such number.
+    """
+    numbers = numbers_of(StreamQConfig, config, overrides, network=network)
+    policy = QPolicy(
+        epsilon_start=numbers.epsilon_start,
+        epsilon_end=numbers.epsilon_end,
+        epsilon_steps=numbers.epsilon_steps,
+        network=usual(network, partial(stream_q_network, **numbers.layers())),
+    )
+    return StreamQ(
+        policy=policy,
+        learning_rate=numbers.learning_rate,
+        kappa=numbers.kappa,
+        gamma=numbers.gamma,
+        lam=numbers.td_lambda,
+        step_rule=numbers.step_rule,
+        overshoot=numbers.overshoot,
+        name="stream Q",
+    )

@@ -4,15 +4,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.agents.continuous import check_bounded
-from rl_jax.agents.streaming.update import Memoryless, StepRule, Traced, TraceStep, check_stream, one_step, td_lambda_update
+from rl_jax.agents.memoryless import Memoryless
+from rl_jax.agents.streaming.update import StepRule, Traced, TraceStep, check_stream, one_step, td_lambda_update
 from rl_jax.given import check_numbers
-from rl_jax.networks.own import made
+from rl_jax.networks.own import Maker, made
 from rl_jax.networks.streaming import stream_value
 from rl_jax.spaces import Space, random_action
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
@@ -58,7 +58,7 @@ class StreamTD(Memoryless):
     policy: Policy | None = struct.field(pytree_node=False, default=None)
     step_rule: StepRule = struct.field(pytree_node=False, default="obgd")
     overshoot: bool = struct.field(pytree_node=False, default=False)
-    network: nn.Module | Callable[[Spec], nn.Module] = struct.field(pytree_node=False, default=stream_value)
+    network: Maker = struct.field(pytree_node=False, default=stream_value)
     name: str = struct.field(pytree_node=False, default="stream TD")
 
     def bind(self, spec: Spec) -> "StreamTD":

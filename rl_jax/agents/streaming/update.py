@@ -13,7 +13,7 @@ from rl_jax.agents.continuous import single_steps
 from rl_jax.errors import RLJaxError, chosen
 from rl_jax.losses import td_target
 from rl_jax.ops.obgd import along, obgd
-from rl_jax.types import Context, Metrics, PyTree, Rollout, Sample, Spec
+from rl_jax.types import Metrics, PyTree, Rollout, Sample, Spec
 
 
 def check_stream(name: str, spec: Spec) -> None:
@@ -75,9 +75,9 @@ class TraceStep:
         rule: ``obgd``; or the classic ``sgd``, ``w + alpha delta z``; or ``adam``, to which ``-delta z`` is the gradient.
     """
 
-    learning_rate: Any = 1.0
-    kappa: Any = 2.0
-    rule: StepRule = struct.field(pytree_node=False, default="obgd")
+    learning_rate: Any
+    kappa: Any
+    rule: StepRule = struct.field(pytree_node=False)
 
     def init(self, params: PyTree) -> Traced:
         """An empty trace."""
@@ -149,23 +149,3 @@ def td_lambda_update(
     if overshoot:
         metrics["stream/overshoot"] = error(after, value(after)[0]) * delta < 0.0
     return after, state, delta, metrics
-
-
-class Memoryless:
-    """What agents do alike that remember nothing within an episode, change nothing over a run, and whose state has ``params``."""
-
-    def initial_carry(self, num_envs: int) -> PyTree:
-        """No memory."""
-        return ()
-
-    def prepare(self, state: Any, context: Context) -> Any:
-        """Nothing changes over the run."""
-        return state
-
-    def refresh(self, state: Any, carry: PyTree) -> PyTree:
-        """No memory."""
-        return carry
-
-    def params(self, state: Any) -> PyTree:
-        """All networks' parameters."""
-        return state.params

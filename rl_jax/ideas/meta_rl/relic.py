@@ -183,7 +183,8 @@ def relic(
         trial: steps of a trial.
         segments: updates per trial; 1: none is partial.
         full_update: the last of a trial covers all of it.
-        learning_rate, entropy_weight, max_grad_norm, epochs, minibatches, standardize: of :func:`rl_jax.agents.ppo`.
+        learning_rate, entropy_weight, max_grad_norm, epochs, minibatches: of :func:`rl_jax.agents.ppo`.
+        standardize: standardise advantages within each minibatch.
         more: further fields of :class:`ReLIC`.
     """
     if segments < 1 or trial % segments:
@@ -198,6 +199,6 @@ def relic(
         max_grad_norm=max_grad_norm,
         epochs=epochs,
         minibatches=minibatches,
-        standardize=standardize,
+        standardize_advantage="minibatch" if standardize else "none",
     )
     return ReLIC(learner, **{**numbers, **more})

@@ -1,5 +1,6 @@
-"""Q-learning from replay: DQN and everything that is a choice of its parts, up to Rainbow and R2D2."""
+"""DQN: Q-learning from replay, and everything that is a choice of its parts, up to Rainbow and R2D2."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -7,11 +8,15 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
+from rl_jax.agents.configs.base import numbers_of, usual
+from rl_jax.agents.configs.dqn import DQNConfig, RainbowConfig
 from rl_jax.agents.optimizers import optimizer
 from rl_jax.agents.q_learning.q_policy import ActsByValue, QPolicy, take_along_axis
 from rl_jax.given import Bound, check_numbers
 from rl_jax.losses import bootstrap_discount
-from rl_jax.ops import Periodic, apply_updates
+from rl_jax.networks import q_network
+from rl_jax.networks.own import Maker
+from rl_jax.ops import Periodic, Polyak, apply_updates
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
 from rl_jax.values import CountOrZero, NotNegative, Share
 
@@ -27,7 +32,7 @@ class QState:
     epsilon: jax.Array
 
 
-@struct.dataclass
+@struct.dataclass(kw_only=True)
 class QLearning(ActsByValue):
     """Acts epsilon-greedily on a Q-network and learns it from replayed trajectories ``[L, B]``.
 
@@ -47,16 +52,16 @@ class QLearning(ActsByValue):
         name: what errors call this agent.
     """
 
-    policy: QPolicy = QPolicy()
-    target: Any = Periodic()
-    learning_rate: Any = 1e-3
-    adam_epsilon: Any = 1e-8
-    max_grad_norm: Any = 10.0
+    policy: QPolicy
+    target: Any
+    learning_rate: Any
+    adam_epsilon: Any
+    max_grad_norm: Any
     priority_max: Any = 0.9
-    double: bool = struct.field(pytree_node=False, default=False)
+    double: bool = struct.field(pytree_node=False)
     burn_in: int = struct.field(pytree_node=False, default=0)
-    anneal: bool = struct.field(pytree_node=False, default=False)
-    name: str = struct.field(pytree_node=False, default="DQN")
+    anneal: bool = struct.field(pytree_node=False)
+    name: str = struct.field(pytree_node=False)
 
     def bind(self, spec: Spec) -> "QLearning":
         """Fit the network to the spaces.
@@ -141,3 +146,45 @@ class QLearning(ActsByValue):
             "explore/epsilon": state.epsilon,
         }
         return after, metrics, priority
+
+
+def dqn(network: Maker | None = None, *, config: DQNConfig | None = None, **overrides: Any) -> QLearning:
+    """Deep Q-learning (Mnih et al. 2015, "Human-level control through deep reinforcement learning"), and its kin by their switches.
+
+    Needs a replay whose batches :func:`rl_jax.replay.n_step` has prepared.
+
+    Args:
+        network: a module, or a function ``(spec, atoms=K)`` to one, instead of the usual one.
+        config: all numbers; default :class:`~rl_jax.agents.DQNConfig` as it is.
+        overrides: its fields that shall be others, such as ``double=True``.
+
+    Raises:
+        RLJaxError: the agent has no such number.
+    """
+    numbers = numbers_of(DQNConfig, config, overrides, network=network)
+    own = partial(q_network, dueling=numbers.dueling, noisy=numbers.noisy, **numbers.layers())
+    policy = QPolicy(
+        head=numbers.head(),
+        # Noise on the weights explores by itself.
+        epsilon_start=0.0 if numbers.noisy else numbers.epsilon_start,
+        epsilon_end=0.0 if numbers.noisy else numbers.epsilon_end,
+        epsilon_steps=numbers.epsilon_steps,
+        network=usual(network, own),
+        noisy=numbers.noisy,
+    )
+    return QLearning(
+        policy=policy,
+        target=Periodic(numbers.target_period) if numbers.target_period else Polyak(numbers.tau),
+        learning_rate=numbers.learning_rate,
+        adam_epsilon=numbers.adam_epsilon,
+        max_grad_norm=numbers.max_grad_norm,
+        double=numbers.double,
+        anneal=numbers.anneal,
+        name="DQN",
+    )
+
+
+def rainbow(network: Maker | None = None, *, config: RainbowConfig | None = None, **overrides: Any) -> QLearning:
+    """Rainbow (Hessel et al. 2018, arXiv 1710.02298): :func:`dqn` with the numbers of :class:`~rl_jax.agents.RainbowConfig`."""
+    numbers = numbers_of(RainbowConfig, config, overrides, network=network)
+    return dqn(network, config=numbers)

@@ -1,0 +1,75 @@
+"""What the configuration of every agent has, and how Python changes some of its numbers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
+
+from rl_jax.agents.configs.spellings import meant
+from rl_jax.errors import RLJaxError
+from rl_jax.values import check_fields, short
+
+C = TypeVar("C", bound="AgentConfig")
+
+
+@dataclass(frozen=True)
+class AgentConfig:
+    """An agent, what it learns from and how it is run, as one flat list of numbers: the only place of their defaults.
+
+    Class attributes:
+        RUN: fields that are of the run around the agent: of its environments, rollouts, replay buffer or experience chain.
+        NETWORK: fields that are of the networks alone.
+    """
+
+    RUN = frozenset({"num_envs", "rollout_length"})
+    NETWORK = frozenset({"hidden", "activation", "torso_dtype", "memory", "memory_width"})
+
+    def check(self) -> None:
+        """Refuse numbers that cannot be.
+
+        Raises:
+            RLJaxError: with the option's name and the values it takes.
+        """
+        check_fields(self)
+
+    def agent(self) -> Any:
+        """The agent alone."""
+        raise NotImplementedError
+
+
+def numbers_of(kind: type[C], config: C | None, overrides: Mapping[str, Any], **networks: Any) -> C:
+    """The numbers of an agent: a configuration's, its defaults if there is none, with some of them changed.
+
+    Numbers may be arrays and may be traced; the agent's ``bind`` holds them to their ranges.
+
+    Args:
+        kind: the agent's configuration.
+        config: one of these, or ``None``.
+        overrides: fields and their values.
+        networks: of one's own, by name; ``None`` for the usual ones.
+
+    Raises:
+        RLJaxError: there is no such field, or the agent would not be another one for it.
+    """
+    known, name = {item.name for item in fields(kind)}, kind.__name__
+    if config is not None and not isinstance(config, kind):
+        raise RLJaxError(f"config is a {type(config).__name__}: give a {name}, or its fields alone")
+    own = " and ".join(networks) if all(part is not None for part in networks.values()) else ""
+    for field, value in overrides.items():
+        if field not in known:
+            near = meant(field, known | set(networks))
+            fix = f"did you mean {' or '.join(near)}?" if near else f"help(rl_jax.agents.{name}) lists all"
+            raise RLJaxError(f"{name} has no {short(field, quoted=False)}; {fix}")
+        if field in kind.RUN:
+            raise RLJaxError(
+                f"{field} is no number of the agent alone: give it to {name}({field}=...).trainer(env), or to the other parts of "
+                "rl_jax.Trainer.create"
+            )
+        if field in kind.NETWORK and own:
+            raise RLJaxError(f"{field} is of the usual networks, and {own} replace them: leave out {field}={short(value)}")
+    numbers = kind() if config is None else config
+    return replace(numbers, **overrides) if overrides else numbers
+
+
+def usual(part: Any, default: Any) -> Any:
+    """A part that was given, or else the default."""
+    return default if part is None else part
