@@ -32,6 +32,7 @@ def mdpo_off_policy(
     numbers = numbers_of(MDPOOffPolicyConfig, config, overrides, actor=actor, critics=critics)
     return SoftActorCritic(
         learning_rate=numbers.learning_rate,
+        optimizer=numbers.optimizer,
         tau=numbers.tau,
         temperature=numbers.temperature,
         initial_temperature=1.0,

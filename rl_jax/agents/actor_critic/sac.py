@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from flax import struct
 
 from rl_jax.agents.actor_critic.acting import RandomAtFirst, explore, mode
@@ -13,6 +12,7 @@ from rl_jax.agents.actor_critic.temperature import usual_target_entropy
 from rl_jax.agents.configs.actor_critic import SACConfig
 from rl_jax.agents.configs.base import numbers_of, usual
 from rl_jax.agents.continuous import check_bounded, single_steps
+from rl_jax.agents.optimizers import Optimizer, bind_optimizer, optimizer, step_size
 from rl_jax.given import check_numbers
 from rl_jax.losses.soft import Choice, choose, policy_cost, smallest, soft_value
 from rl_jax.losses.td import td_target
@@ -33,7 +33,7 @@ class SoftState:
         params: ``actor``, ``critics`` and, if the temperature is learned, its logarithm ``log_alpha``.
         target: slow copy of the critics.
         reference: the actor's parameters that the new policy is held to; ``()`` if to none.
-        policy_opt, critic_opt: Adam's states, of actor and temperature together and of all critics together.
+        policy_opt, critic_opt: the optimiser's states, of actor and temperature together and of all critics together.
         count: learning steps done.
         random: whether this rollout acts uniformly at random.
     """
@@ -59,7 +59,9 @@ class SoftActorCritic(RandomAtFirst):
     the temperature is learned through its logarithm, as in the published code.
 
     Attributes:
-        learning_rate: Adam's, of policy, critics and temperature.
+        learning_rate: of policy, critics and temperature: a number, an array to sweep, or a schedule of optax, in environment steps.
+        optimizer: a name, or a transformation of optax, whose step size, bound and schedule (over learning steps) are its own; one
+            for the critics together, and another alike for policy and temperature together.
         tau: share of the way that the slow critics move per learning step.
         temperature: ``alpha``; ``None`` to learn it.
         initial_temperature: where learning it starts.
@@ -73,6 +75,7 @@ class SoftActorCritic(RandomAtFirst):
     """
 
     learning_rate: Any
+    optimizer: Optimizer = struct.field(pytree_node=False)
     tau: Any
     temperature: Any
     initial_temperature: Any
@@ -92,11 +95,10 @@ class SoftActorCritic(RandomAtFirst):
             UnsupportedSpace: the action space is neither discrete nor a bounded box.
         """
         check_supported(self.name, spec.action_space, (Discrete, Box))
-        check_numbers(
-            f"{self.name}'s", self, learning_rate=NotNegative, tau=Share, random_steps=NotNegative, refresh_period=Count
-        )
+        check_numbers(f"{self.name}'s", self, tau=Share, random_steps=NotNegative, refresh_period=Count)
         check_bounded(self.name, spec.action_space)
-        return self.replace(actor=made(self.actor, spec), critics=made(self.critics, spec), space=spec.action_space)  # type: ignore[attr-defined]
+        agent = bind_optimizer(self, "learning_rate").replace(space=spec.action_space)  # type: ignore[attr-defined]
+        return agent.replace(actor=made(self.actor, spec), critics=made(self.critics, spec))
 
     @property
     def entropy_goal(self) -> Any:
@@ -111,15 +113,15 @@ class SoftActorCritic(RandomAtFirst):
         params = {"actor": self.actor.init(keys[0], obs), "critics": self.critics.init(keys[1], obs, *action)}  # type: ignore
         if self.temperature is None:
             params["log_alpha"] = jnp.log(jnp.asarray(self.initial_temperature, jnp.float32))
-        adam = optax.scale_by_adam()
+        tx = optimizer(self.optimizer)
         policy = {name: x for name, x in params.items() if name != "critics"}
         return SoftState(
             params=params,
             # Copies: donated states must not hold one array twice.
             target=jax.tree.map(jnp.copy, params["critics"]),
             reference=() if self.kappa is None else jax.tree.map(jnp.copy, params["actor"]),
-            policy_opt=adam.init(policy),
-            critic_opt=adam.init(params["critics"]),
+            policy_opt=tx.init(policy),
+            critic_opt=tx.init(params["critics"]),
             count=jnp.zeros((), jnp.int32),
             random=jnp.zeros((), bool),
         )
@@ -168,10 +170,10 @@ class SoftActorCritic(RandomAtFirst):
         return jnp.mean(cost), -jnp.mean(choice.mean(choice.log_prob))
 
     def learn(self, state: SoftState, sample: Sample, context: Context) -> tuple[SoftState, Metrics, jax.Array]:
-        """One Adam step of the critics, then one of policy and temperature; priorities are mean absolute TD errors ``[B]``."""
-        batch = single_steps(sample)
-        weights = 1.0 if sample.weights is None else sample.weights
-        params, adam, alpha = dict(state.params), optax.scale_by_adam(), self._alpha(state.params)
+        """One step of the critics, then one of policy and temperature; priorities are mean absolute TD errors ``[B]``."""
+        batch, weights = single_steps(sample), 1.0 if sample.weights is None else sample.weights
+        params, tx, alpha = dict(state.params), optimizer(self.optimizer), self._alpha(state.params)
+        rate = step_size(self.optimizer, self.learning_rate, context)
         noise: Any = (None, None)
         if not isinstance(self.space, Discrete):
             noise = jax.random.normal(context.key, (2, *batch.action.shape))
@@ -180,8 +182,8 @@ class SoftActorCritic(RandomAtFirst):
         next_value = soft_value(self._min_q(state.target, batch.next_obs, following), following, alpha)
         target = td_target(batch, next_value)
         (error, q), grads = jax.value_and_grad(self.critic_loss, has_aux=True)(params["critics"], batch, target, weights)
-        updates, critic_opt = adam.update(grads, state.critic_opt)
-        params["critics"] = apply_updates(params["critics"], updates, self.learning_rate)
+        updates, critic_opt = tx.update(grads, state.critic_opt, params["critics"])
+        params["critics"] = apply_updates(params["critics"], updates, rate)
 
         now = state.replace(params=params)  # type: ignore[attr-defined]
         (loss, entropy), actor = jax.value_and_grad(self.actor_loss, has_aux=True)(
@@ -191,8 +193,9 @@ class SoftActorCritic(RandomAtFirst):
         if self.temperature is None:
             # The derivative of alpha * (entropy - goal) by log alpha: Haarnoja et al. 2018, eq. 18.
             policy_grads["log_alpha"] = alpha * (entropy - self.entropy_goal)
-        updates, policy_opt = adam.update(policy_grads, state.policy_opt)
-        params |= apply_updates({name: params[name] for name in policy_grads}, updates, self.learning_rate)
+        policy = {name: params[name] for name in policy_grads}
+        updates, policy_opt = tx.update(policy_grads, state.policy_opt, policy)
+        params |= apply_updates(policy, updates, rate)
 
         count, reference = state.count + 1, Periodic(self.refresh_period)
         after = SoftState(
@@ -235,6 +238,7 @@ def sac(
     numbers = numbers_of(SACConfig, config, overrides, actor=actor, critics=critics)
     return SoftActorCritic(
         learning_rate=numbers.learning_rate,
+        optimizer=numbers.optimizer,
         tau=numbers.tau,
         temperature=numbers.temperature,
         initial_temperature=numbers.initial_temperature,

@@ -5,13 +5,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from flax import struct
 
 from rl_jax.agents.actor_critic.acting import RandomAtFirst, explore_around
 from rl_jax.agents.configs.actor_critic import DDPGConfig, TD3Config
 from rl_jax.agents.configs.base import numbers_of, usual
 from rl_jax.agents.continuous import check_bounded, single_steps
+from rl_jax.agents.optimizers import Optimizer, bind_optimizer, optimizer, step_size
 from rl_jax.given import check_numbers
 from rl_jax.losses.td import td_target
 from rl_jax.networks.critics import critics as twin_critics
@@ -31,7 +31,7 @@ class DeterministicState:
     Attributes:
         params: ``actor`` and ``critics``.
         target: slow copies of both.
-        actor_opt, critic_opt: Adam's states, that of all critics together.
+        actor_opt, critic_opt: the optimiser's states, that of all critics together.
         actor_loss: the last one, while the policy waits.
         count: learning steps done.
         random: whether this rollout acts uniformly at random.
@@ -56,7 +56,10 @@ class DeterministicActorCritic(RandomAtFirst):
     paper. Actions, and the noises that are added to them, are in units of half the action's range.
 
     Attributes:
-        learning_rate, actor_learning_rate: Adam's, of the critics and of the policy.
+        learning_rate, actor_learning_rate: of the critics and of the policy: numbers, arrays to sweep, or schedules of optax, in
+            environment steps.
+        optimizer: a name, or a transformation of optax, whose step size, bound and schedule (over its own steps) are its own; one
+            for the critics together, and another alike for the policy.
         tau: share of the way that the slow copies move.
         exploration_noise: standard deviation of the Gaussian noise when acting.
         target_noise, target_noise_clip: standard deviation (``None``: no noise) and bound of the noise on the target's action.
@@ -68,6 +71,7 @@ class DeterministicActorCritic(RandomAtFirst):
 
     learning_rate: Any
     actor_learning_rate: Any
+    optimizer: Optimizer = struct.field(pytree_node=False)
     tau: Any
     exploration_noise: Any
     target_noise: Any = None
@@ -86,13 +90,11 @@ class DeterministicActorCritic(RandomAtFirst):
         """
         check_supported(self.name, spec.action_space, (Box,))
         whose = f"{self.name}'s"
-        check_numbers(whose, self, learning_rate=NotNegative, actor_learning_rate=NotNegative, tau=Share)
-        check_numbers(
-            whose, self, exploration_noise=NotNegative, target_noise=NotNegative | None, target_noise_clip=NotNegative
-        )
-        check_numbers(whose, self, random_steps=NotNegative, policy_delay=Count)
+        check_numbers(whose, self, tau=Share, random_steps=NotNegative, policy_delay=Count, target_noise_clip=NotNegative)
+        check_numbers(whose, self, exploration_noise=NotNegative, target_noise=NotNegative | None)
         check_bounded(self.name, spec.action_space)
-        return self.replace(actor=made(self.actor, spec), critics=made(self.critics, spec))  # type: ignore[attr-defined]
+        agent = bind_optimizer(self, "learning_rate", "actor_learning_rate")
+        return agent.replace(actor=made(self.actor, spec), critics=made(self.critics, spec))  # type: ignore[attr-defined]
 
     def init(self, key: Key, spec: Spec) -> DeterministicState:
         """Fresh parameters; the slow ones are copies of them."""
@@ -101,13 +103,13 @@ class DeterministicActorCritic(RandomAtFirst):
         action = jnp.zeros((1, *spec.action_space.shape), jnp.float32)
         actor = self.actor.init(keys[0], obs)  # type: ignore[union-attr]
         params = {"actor": actor, "critics": self.critics.init(keys[1], obs, action)}  # type: ignore[union-attr]
-        adam = optax.scale_by_adam()
+        tx = optimizer(self.optimizer)
         return DeterministicState(
             params=params,
             # Copies: donated states must not hold one array twice.
             target=jax.tree.map(jnp.copy, params),
-            actor_opt=adam.init(params["actor"]),
-            critic_opt=adam.init(params["critics"]),
+            actor_opt=tx.init(params["actor"]),
+            critic_opt=tx.init(params["critics"]),
             actor_loss=jnp.zeros((), jnp.float32),
             count=jnp.zeros((), jnp.int32),
             random=jnp.zeros((), bool),
@@ -154,21 +156,22 @@ class DeterministicActorCritic(RandomAtFirst):
     def learn(
         self, state: DeterministicState, sample: Sample, context: Context
     ) -> tuple[DeterministicState, Metrics, jax.Array]:
-        """One Adam step of the critics, and of the policy if it is due; priorities are mean absolute TD errors ``[B]``."""
-        batch, adam = single_steps(sample), optax.scale_by_adam()
+        """One step of the critics, and of the policy if it is due; priorities are mean absolute TD errors ``[B]``."""
+        batch, tx = single_steps(sample), optimizer(self.optimizer)
         weights = 1.0 if sample.weights is None else sample.weights
 
         following = self.smoothed(state.target, batch.next_obs, context.key)
         target = td_target(batch, jnp.min(self._q(state.target, batch.next_obs, following), axis=0))
         (error, q), grads = jax.value_and_grad(self.critic_loss, has_aux=True)(state.params["critics"], batch, target, weights)
-        updates, critic_opt = adam.update(grads, state.critic_opt)
-        critics = apply_updates(state.params["critics"], updates, self.learning_rate)
+        updates, critic_opt = tx.update(grads, state.critic_opt, state.params["critics"])
+        rate = step_size(self.optimizer, self.learning_rate, context)
+        critics = apply_updates(state.params["critics"], updates, rate)
 
         def improve(slow: tuple) -> tuple:
             actor, target, actor_opt, _ = slow
             loss, grads = jax.value_and_grad(self.actor_loss)(actor, critics, batch.obs)
-            updates, actor_opt = adam.update(grads, actor_opt)
-            actor = apply_updates(actor, updates, self.actor_learning_rate)
+            updates, actor_opt = tx.update(grads, actor_opt, actor)
+            actor = apply_updates(actor, updates, step_size(self.optimizer, self.actor_learning_rate, context))
             return actor, polyak(target, {"actor": actor, "critics": critics}, self.tau), actor_opt, loss
 
         count = state.count + 1
@@ -178,12 +181,7 @@ class DeterministicActorCritic(RandomAtFirst):
         params = {"actor": actor, "critics": critics}
         after = DeterministicState(params, slow_params, actor_opt, critic_opt, loss, count, state.random)
         td_error = jnp.mean(jnp.abs(q - target), axis=0)
-        metrics = {
-            "loss/critic": error,
-            "loss/actor": loss,
-            "value/mean": jnp.mean(q),
-            "value/td_error": jnp.mean(td_error),
-        }
+        metrics = {"loss/critic": error, "loss/actor": loss, "value/mean": jnp.mean(q), "value/td_error": jnp.mean(td_error)}
         return after, metrics, td_error
 
 
@@ -206,6 +204,7 @@ def td3(
     return DeterministicActorCritic(
         learning_rate=numbers.learning_rate,
         actor_learning_rate=numbers.actor_learning_rate,
+        optimizer=numbers.optimizer,
         tau=numbers.tau,
         exploration_noise=numbers.exploration_noise,
         target_noise=numbers.target_noise,
@@ -239,6 +238,7 @@ def ddpg(
     return DeterministicActorCritic(
         learning_rate=numbers.learning_rate,
         actor_learning_rate=numbers.actor_learning_rate,
+        optimizer=numbers.optimizer,
         tau=numbers.tau,
         exploration_noise=numbers.exploration_noise,
         random_steps=1.0 * numbers.random_steps,

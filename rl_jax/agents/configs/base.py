@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from rl_jax.agents.configs.spellings import meant
 from rl_jax.errors import RLJaxError
 from rl_jax.values import check_fields, short
 
 C = TypeVar("C", bound="AgentConfig")
+#: Optimisers that have a name: see :func:`rl_jax.agents.optimizers.optimizer`.
+OptimizerName = Literal["adam", "radam", "rmsprop"]
 
 
 @dataclass(frozen=True)
@@ -18,10 +20,12 @@ class AgentConfig:
     Class attributes:
         RUN: fields that are of the run around the agent: of its environments, rollouts, replay buffer or experience chain.
         NETWORK: fields that are of the networks alone.
+        OPTIMIZER: fields that say how an optimiser with a name steps; one that optax has made knows that itself.
     """
 
     RUN = frozenset({"num_envs", "rollout_length"})
     NETWORK = frozenset({"hidden", "activation", "torso_dtype", "memory", "memory_width"})
+    OPTIMIZER = frozenset({"learning_rate", "actor_learning_rate", "anneal", "max_grad_norm", "adam_epsilon"})
 
     def check(self) -> None:
         """Refuse numbers that cannot be.
@@ -36,7 +40,7 @@ class AgentConfig:
         raise NotImplementedError
 
 
-def numbers_of(kind: type[C], config: C | None, overrides: Mapping[str, Any], **networks: Any) -> C:
+def numbers_of(kind: type[C], config: C | None, overrides: Mapping[str, Any], optimizer: Any = None, **networks: Any) -> C:
     """The numbers of an agent: a configuration's, its defaults if there is none, with some of them changed.
 
     Numbers may be arrays and may be traced; the agent's ``bind`` holds them to their ranges.
@@ -45,6 +49,7 @@ def numbers_of(kind: type[C], config: C | None, overrides: Mapping[str, Any], **
         kind: the agent's configuration.
         config: one of these, or ``None``.
         overrides: fields and their values.
+        optimizer: what the agent learns with, if that is no field.
         networks: of one's own, by name; ``None`` for the usual ones.
 
     Raises:
@@ -53,6 +58,10 @@ def numbers_of(kind: type[C], config: C | None, overrides: Mapping[str, Any], **
     known, name = {item.name for item in fields(kind)}, kind.__name__
     if config is not None and not isinstance(config, kind):
         raise RLJaxError(f"config is a {type(config).__name__}: give a {name}, or its fields alone")
+    optimizer = overrides.get("optimizer", optimizer)
+    whole = optimizer is not None and not isinstance(optimizer, str)
+    if callable(overrides.get("learning_rate")) and overrides.get("anneal"):
+        raise RLJaxError("a learning_rate that is a schedule is not annealed besides: leave out anneal=True")
     own = " and ".join(networks) if all(part is not None for part in networks.values()) else ""
     for field, value in overrides.items():
         if field not in known:
@@ -66,6 +75,10 @@ def numbers_of(kind: type[C], config: C | None, overrides: Mapping[str, Any], **
             )
         if field in kind.NETWORK and own:
             raise RLJaxError(f"{field} is of the usual networks, and {own} replace them: leave out {field}={short(value)}")
+        if field in kind.OPTIMIZER and whole:
+            raise RLJaxError(
+                f"{field} is of optimizers with a name, and what optax has made steps by itself: leave out {field}"
+            )
     numbers = kind() if config is None else config
     return replace(numbers, **overrides) if overrides else numbers
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import rl_jax as rl
-from rl_jax.agents.configs.base import AgentConfig
+from rl_jax.agents.configs.base import AgentConfig, OptimizerName
 from rl_jax.values import Count, NotNegative, Positive, Range, Share, Widths
 
 
@@ -23,6 +23,8 @@ class OnPolicyConfig(AgentConfig):
     """Steps of each environment per update (PPO: 2048 for MuJoCo, 128 for Atari; with many environments fewer do)."""
     learning_rate: Positive = 1e-3
     """Step size at the start (PPO: 3e-4 for MuJoCo, 2.5e-4 for Atari)."""
+    optimizer: OptimizerName = "adam"
+    """What makes steps of gradients."""
     anneal: bool = True
     """Let the learning rate fall linearly to zero."""
     gamma: Share = 0.99
@@ -108,6 +110,8 @@ class A2CConfig(OnPolicyConfig):
     """Steps of each environment per update (the paper: 5)."""
     learning_rate: Positive = 2e-3
     """Step size at the start (the paper draws it from 1e-4 to 1e-2; baselines: 7e-4)."""
+    optimizer: OptimizerName = "rmsprop"
+    """What makes steps of gradients."""
     gae_lambda: Share = 1.0
     """Mixes one-step (0) and Monte-Carlo (1) advantages."""
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import rl_jax as rl
-from rl_jax.agents.configs.base import AgentConfig
+from rl_jax.agents.configs.base import AgentConfig, OptimizerName
 from rl_jax.values import Count, NotNegative, Positive, Range, Share, Widths
 
 
@@ -24,6 +24,8 @@ class PQNConfig(AgentConfig):
     """Pieces per pass; must divide the rollout (a recurrent agent's: the environments)."""
     learning_rate: Positive = 1e-3
     """The optimiser's step size at the start."""
+    optimizer: OptimizerName = "radam"
+    """What makes steps of gradients."""
     anneal: bool = True
     """Let the learning rate fall linearly to zero."""
     gamma: Share = 0.99

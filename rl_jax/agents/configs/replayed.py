@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import rl_jax as rl
-from rl_jax.agents.configs.base import AgentConfig
+from rl_jax.agents.configs.base import AgentConfig, OptimizerName
 from rl_jax.values import Count, CountOrZero, Positive, Range, Share, Widths
 
 
@@ -32,6 +32,8 @@ class ReplayedConfig(AgentConfig):
     """Environment steps before the first learning step (DQN: 50 000; TD3: 1000 or 10 000, by task)."""
     learning_rate: Positive = 1e-3
     """Step size (SAC: 3e-4, for its wider networks)."""
+    optimizer: OptimizerName = "adam"
+    """What makes steps of gradients (SAC, TD3, DDPG, Rainbow: adam; DQN: rmsprop)."""
     gamma: Share = 0.99
     """Discount per step."""
     n_step: Annotated[int, Range(1, 10_000)] = 1

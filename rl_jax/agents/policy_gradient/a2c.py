@@ -35,6 +35,6 @@ def a2c(network: Maker | None = None, *, config: A2CConfig | None = None, **over
         epochs=1,
         minibatches=1,
         anneal=numbers.anneal,
-        optimizer="rmsprop",
+        optimizer=numbers.optimizer,
         name="A2C",
     )

@@ -42,6 +42,7 @@ def mdpo(network: Maker | None = None, *, config: MDPOConfig | None = None, **ov
         epochs=numbers.epochs,
         minibatches=numbers.minibatches,
         anneal=numbers.anneal,
+        optimizer=numbers.optimizer,
         anchored=True,
         name="MDPO",
     )

@@ -42,5 +42,6 @@ def ppo(network: Maker | None = None, *, config: PPOConfig | None = None, **over
         epochs=numbers.epochs,
         minibatches=numbers.minibatches,
         anneal=numbers.anneal,
+        optimizer=numbers.optimizer,
         name="PPO",
     )

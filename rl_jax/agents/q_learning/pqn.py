@@ -10,7 +10,7 @@ from flax import struct
 
 from rl_jax.agents.configs.base import numbers_of, usual
 from rl_jax.agents.configs.pqn import PQNConfig
-from rl_jax.agents.optimizers import Optimizer, optimizer, step_size
+from rl_jax.agents.optimizers import Optimizer, bind_optimizer, optimizer, step_size
 from rl_jax.agents.policy_gradient.minibatches import check_minibatches, sweep_minibatches
 from rl_jax.agents.q_learning.q_policy import ActsByValue, QPolicy, take_along_axis
 from rl_jax.given import Bound, check_numbers
@@ -40,10 +40,13 @@ class PQN(ActsByValue):
 
     Attributes:
         policy: the network and exploration; its head must be an expected value.
-        learning_rate, optimizer_epsilon, max_grad_norm: of the optimiser, and the bound on the gradient's global norm.
+        learning_rate: the optimiser's: a number (at the start, if ``anneal``), an array to sweep, or a schedule of optax, in
+            environment steps, which says all itself.
+        optimizer_epsilon, max_grad_norm: the optimiser's, and the bound on the gradient's global norm.
         epochs, minibatches: passes over a rollout, and pieces per pass.
         anneal: let the learning rate fall linearly to zero.
-        optimizer: RAdam in the paper.
+        optimizer: a name (RAdam in the paper), or a transformation of optax, whose step size, bound and schedule (over gradient
+            steps) are its own.
     """
 
     policy: QPolicy
@@ -53,7 +56,7 @@ class PQN(ActsByValue):
     epochs: int = struct.field(pytree_node=False)
     minibatches: int = struct.field(pytree_node=False)
     anneal: bool = struct.field(pytree_node=False)
-    optimizer: Optimizer | optax.GradientTransformation = struct.field(pytree_node=False)
+    optimizer: Optimizer = struct.field(pytree_node=False)
     name: str = struct.field(pytree_node=False)
 
     def bind(self, spec: Spec) -> "PQN":
@@ -63,11 +66,10 @@ class PQN(ActsByValue):
             UnsupportedSpace: the action space is not discrete.
             RLJaxError: the minibatches do not divide the rollout.
         """
-        agent = self.replace(policy=self.policy.bind(spec, self.name))  # type: ignore[attr-defined]
+        agent = bind_optimizer(self, "learning_rate").replace(policy=self.policy.bind(spec, self.name))  # type: ignore[attr-defined]
         check_numbers(f"{self.name}'s", self, epochs=Count, minibatches=Count)
-        check_numbers(f"{self.name}'s", self, learning_rate=NotNegative, optimizer_epsilon=NotNegative, max_grad_norm=Bound)
+        check_numbers(f"{self.name}'s", self, optimizer_epsilon=NotNegative, max_grad_norm=Bound)
         check_minibatches(spec, self.minibatches, agent.policy.recurrent)
-        agent._optimizer()  # refuses a name that it does not know
         return agent
 
     def _optimizer(self) -> optax.GradientTransformation:
@@ -80,8 +82,7 @@ class PQN(ActsByValue):
 
     def learn(self, state: PQNState, sample: Sample, context: Context) -> tuple[PQNState, Metrics, None]:
         """``epochs`` passes over the rollout in ``minibatches`` pieces, one step each; metrics are means over them."""
-        rate = self.learning_rate * (1.0 - context.progress) if self.anneal else self.learning_rate
-        rate = step_size(self.optimizer, rate)
+        rate = step_size(self.optimizer, self.learning_rate, context, self.anneal)
 
         def loss(params: PyTree, batch: Rollout, key: Key) -> tuple[jax.Array, Metrics]:
             carry = jax.tree.map(lambda c: c[0], batch.carry)
@@ -128,6 +129,6 @@ def pqn(network: Maker | None = None, *, config: PQNConfig | None = None, **over
         epochs=numbers.epochs,
         minibatches=numbers.minibatches,
         anneal=numbers.anneal,
-        optimizer="radam",
+        optimizer=numbers.optimizer,
         name="PQN",
     )

@@ -50,5 +50,6 @@ def r2d2(network: Maker | None = None, *, config: R2D2Config | None = None, **ov
         double=numbers.double,
         burn_in=numbers.burn_in,
         anneal=numbers.anneal,
+        optimizer=numbers.optimizer,
         name="R2D2",
     )
