@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
+import jax
 import optax
 from flax import struct
 
@@ -45,7 +46,7 @@ def optimizer(
     """
     if isinstance(kind, optax.GradientTransformation):
         return _alone(kind)
-    scale = chosen("optimizer (besides transformations of optax)", kind, NAMED)(epsilon)
+    scale = chosen("optimizer (besides what optax makes, such as optax.adam(3e-4))", kind, NAMED)(epsilon)
     whole = scale if max_grad_norm is None else optax.chain(optax.clip_by_global_norm(max_grad_norm), scale)
     return optax.flatten(whole) if pack is not None and optax.tree.size(pack) <= SMALL else whole
 
@@ -92,13 +93,25 @@ def bind_optimizer(agent: A, *rates: str) -> A:
     about: Any = agent
     if about.optimizer is not None:
         optimizer(about.optimizer)
-    kept = {}
-    for name in rates:
-        rate = getattr(agent, name)
-        kept[name] = Schedule(rate) if callable(rate) else rate
-        if not isinstance(kept[name], Schedule):
-            check_given(f"{about.name}'s {name}", rate, NotNegative)
-    return about.replace(**kept)
+    return about.replace(**{name: _rate(f"{about.name}'s {name}", getattr(agent, name)) for name in rates})
+
+
+def _rate(what: str, rate: Any) -> Any:
+    """A learning rate as an agent keeps it."""
+    if isinstance(rate, Schedule):
+        return rate
+    if not callable(rate):
+        fix = "schedules of optax fit here too, and its transformations are an optimizer="
+        check_given(what, rate, NotNegative, fix)
+        return rate
+    try:
+        shape = jax.eval_shape(rate, jax.ShapeDtypeStruct((), "float32")).shape
+    except Exception as error:  # whatever a function of one's own raises
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:120]
+        raise RLJaxError(f"{what} is a function that cannot be asked for one number of environment steps ({reason})") from error
+    if shape != ():
+        raise RLJaxError(f"{what} is a function that returns an array of shape {list(shape)}: let it return one number")
+    return Schedule(rate)
 
 
 def rate_now(rate: Any, context: Context, anneal: bool = False) -> Any:

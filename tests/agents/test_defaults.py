@@ -84,6 +84,8 @@ def test_numbers_may_be_traced():
         (lambda: rl.agents.dqn(xyzzy=1), r"DQNConfig has no xyzzy; help\(rl_jax.agents.DQNConfig\) lists all"),
         (lambda: rl.agents.sac(gamma=0.9), "gamma is no number of the agent alone"),
         (lambda: rl.agents.sac(config=PPOConfig()), "config is a PPOConfig: give a SACConfig"),
+        (lambda: rl.agents.sac(hidden=8), "SACConfig's hidden must be 1 to 64 values, each an integer from 1 to 1e6, not 8"),
+        (lambda: rl.agents.dqn(double="yes"), "DQNConfig's double must be true or false, not 'yes'"),
         (lambda: rl.agents.ppo(rl.networks.actor_critic, hidden=(8,)), "hidden is of the usual networks, and network replace"),
     ],
 )

@@ -163,7 +163,11 @@ def test_steps_along_traces(ours, optaxes):
         (lambda: rl.agents.StreamTD(optimizer="adam").bind(stream()), "obgd makes steps of its own.*step_rule='sgd'"),
         (lambda: rl.agents.stream_ac(optimizer="adam", step_rule="adam").bind(stream()), "adam makes steps of its own"),
         (lambda: rl.agents.sac(optimizer="sgdd").bind(BOX), r"there is no optimizer .*'sgdd': use adam, radam, rmsprop"),
+        (lambda: rl.agents.sac(optimizer=optax.adam).bind(BOX), r"such as optax.adam\(3e-4\)"),
         (lambda: rl.agents.td3(learning_rate="1e-3").bind(BOX), "TD3's learning_rate must be a number from 0"),
+        (lambda: rl.agents.td3(learning_rate=optax.sgd(0.1)).bind(BOX), "transformations are an optimizer="),
+        (lambda: rl.agents.sac(learning_rate=lambda a, b: a).bind(BOX), "cannot be asked for one number of environment steps"),
+        (lambda: rl.agents.sac(learning_rate=lambda steps: jnp.ones(3)).bind(BOX), r"returns an array of shape \[3\]"),
     ],
 )
 def test_what_cannot_step_is_refused_in_one_line(make, words):

@@ -1,12 +1,12 @@
 """What the configuration of every agent has, and how Python changes some of its numbers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 from rl_jax.agents.configs.spellings import meant
 from rl_jax.errors import RLJaxError
-from rl_jax.values import check_fields, short
+from rl_jax.values import check_fields, fields, short
 
 C = TypeVar("C", bound="AgentConfig")
 #: Optimisers that have a name: see :func:`rl_jax.agents.optimizers.optimizer`.
@@ -55,32 +55,38 @@ def numbers_of(kind: type[C], config: C | None, overrides: Mapping[str, Any], op
     Raises:
         RLJaxError: there is no such field, or the agent would not be another one for it.
     """
-    known, name = {item.name for item in fields(kind)}, kind.__name__
     if config is not None and not isinstance(config, kind):
-        raise RLJaxError(f"config is a {type(config).__name__}: give a {name}, or its fields alone")
-    optimizer = overrides.get("optimizer", optimizer)
-    whole = optimizer is not None and not isinstance(optimizer, str)
+        raise RLJaxError(f"config is a {type(config).__name__}: give a {kind.__name__}, or its fields alone")
     if callable(overrides.get("learning_rate")) and overrides.get("anneal"):
         raise RLJaxError("a learning_rate that is a schedule is not annealed besides: leave out anneal=True")
-    own = " and ".join(networks) if all(part is not None for part in networks.values()) else ""
+    optimizer = overrides.get("optimizer", optimizer)
     for field, value in overrides.items():
-        if field not in known:
-            near = meant(field, known | set(networks))
-            fix = f"did you mean {' or '.join(near)}?" if near else f"help(rl_jax.agents.{name}) lists all"
-            raise RLJaxError(f"{name} has no {short(field, quoted=False)}; {fix}")
-        if field in kind.RUN:
-            raise RLJaxError(
-                f"{field} is no number of the agent alone: give it to {name}({field}=...).trainer(env), or to the other parts of "
-                "rl_jax.Trainer.create"
-            )
-        if field in kind.NETWORK and own:
-            raise RLJaxError(f"{field} is of the usual networks, and {own} replace them: leave out {field}={short(value)}")
-        if field in kind.OPTIMIZER and whole:
-            raise RLJaxError(
-                f"{field} is of optimizers with a name, and what optax has made steps by itself: leave out {field}"
-            )
+        _check_override(kind, field, value, networks)
+        if field in kind.OPTIMIZER and optimizer is not None and not isinstance(optimizer, str):
+            raise RLJaxError(f"{field} is of optimizers with a name, and what optax makes steps by itself: leave out {field}")
     numbers = kind() if config is None else config
     return replace(numbers, **overrides) if overrides else numbers
+
+
+def _check_override(kind: Any, field: str, value: Any, networks: Mapping[str, Any]) -> None:
+    """Refuse a field that is none, or that would change nothing, and a switch or width that cannot be."""
+    known, name = fields(kind), kind.__name__
+    if field not in known:
+        near = meant(field, {*known, *networks})
+        fix = f"did you mean {' or '.join(near)}?" if near else f"help(rl_jax.agents.{name}) lists all"
+        raise RLJaxError(f"{name} has no {short(field, quoted=False)}; {fix}")
+    if field in kind.RUN:
+        fix = f"give it to {name}({field}=...).trainer(env), or to the other parts of rl_jax.Trainer.create"
+        raise RLJaxError(f"{field} is no number of the agent alone: {fix}")
+    if field in kind.NETWORK and all(part is not None for part in networks.values()):
+        own = " and ".join(networks)
+        raise RLJaxError(f"{field} is of the usual networks, and {own} replace them: leave out {field}={short(value)}")
+    takes = known[field]
+    if takes.kind is bool or (takes.kind is int and field in kind.NETWORK):  # no leaves, so they are not traced
+        try:
+            takes.check(value)
+        except ValueError:
+            raise RLJaxError(f"{name}'s {field} must be {takes}, not {short(value)}") from None
 
 
 def usual(part: Any, default: Any) -> Any:
