@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 from running import call, failed
-from test_sac_td3 import BOX, batch, begun, learn
+from single_steps import BOX, batch, begun, learn
 from toy import Clock, context, leaves_equal
 
 import rl_jax as rl
