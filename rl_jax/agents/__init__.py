@@ -1,4 +1,4 @@
-"""Agents: short functions that compose the parts, with the published defaults."""
+"""Agents: short functions that compose the parts, from the numbers of their configurations."""
 
 from typing import TYPE_CHECKING
 
