@@ -1,15 +1,13 @@
-"""Agents: short functions that compose the parts, with the published defaults."""
+"""Agents: short functions that compose the parts, from the numbers of their configurations."""
 
 from typing import TYPE_CHECKING
 
 from rl_jax._lazy import lazy
 
 if TYPE_CHECKING:
-    from rl_jax.agents.actor_critic.deterministic_actor_critic import DeterministicActorCritic
     from rl_jax.agents.actor_critic.mdpo_off_policy import mdpo_off_policy
-    from rl_jax.agents.actor_critic.sac import sac
-    from rl_jax.agents.actor_critic.soft_actor_critic import SoftActorCritic
-    from rl_jax.agents.actor_critic.td3 import ddpg, td3
+    from rl_jax.agents.actor_critic.sac import SoftActorCritic, sac
+    from rl_jax.agents.actor_critic.td3 import DeterministicActorCritic, ddpg, td3
     from rl_jax.agents.configs import CONFIGS
     from rl_jax.agents.configs.actor_critic import DDPGConfig, MDPOOffPolicyConfig, SACConfig, TD3Config
     from rl_jax.agents.configs.dqn import DQNConfig, RainbowConfig
@@ -22,12 +20,13 @@ if TYPE_CHECKING:
     from rl_jax.agents.policy_gradient.mdpo import mdpo
     from rl_jax.agents.policy_gradient.ppo import ppo
     from rl_jax.agents.policy_gradient.update import Learner, PolicyGradient
-    from rl_jax.agents.q_learning.pqn import PQN
+    from rl_jax.agents.q_learning.dqn import QLearning, dqn, rainbow
+    from rl_jax.agents.q_learning.pqn import PQN, pqn
     from rl_jax.agents.q_learning.q_policy import QPolicy
-    from rl_jax.agents.q_learning.update import QLearning
+    from rl_jax.agents.q_learning.r2d2 import r2d2
     from rl_jax.agents.random_repeat import RandomRepeat
-    from rl_jax.agents.streaming.stream_ac import StreamAC
-    from rl_jax.agents.streaming.stream_q import StreamQ
+    from rl_jax.agents.streaming.stream_ac import StreamAC, stream_ac
+    from rl_jax.agents.streaming.stream_q import StreamQ, stream_q
     from rl_jax.agents.streaming.stream_td import StreamTD
 
 lazy(__name__)
@@ -63,10 +62,16 @@ __all__ = [
     "a2c",
     "critic_units",
     "ddpg",
+    "dqn",
     "mdpo",
     "mdpo_off_policy",
     "ppo",
+    "pqn",
     "q_units",
+    "r2d2",
+    "rainbow",
     "sac",
+    "stream_ac",
+    "stream_q",
     "td3",
 ]

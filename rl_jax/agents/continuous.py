@@ -1,6 +1,5 @@
 """What agents of bounded continuous actions share."""
 
-import math
 from typing import Any
 
 import jax
@@ -17,11 +16,6 @@ def check_bounded(agent: str, space: Any) -> None:
             f"{agent} acts within two bounds of every element, which this environment's {describe(space)} lacks; "
             f"choose another agent (see 'rl-jax list') or another environment"
         )
-
-
-def uniform_of_normal(noise: jax.Array) -> jax.Array:
-    """Standard normal numbers to numbers that are uniform in ``[-1, 1]``: their own distribution function, scaled."""
-    return jax.lax.erf(noise * math.sqrt(0.5))
 
 
 def single_steps(sample: Sample) -> Rollout:

@@ -1,6 +1,7 @@
 """Networks that a user gives: made, looked at, and given their first parameters."""
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -10,6 +11,9 @@ import jax.numpy as jnp
 from rl_jax.errors import RLJaxError
 from rl_jax.spaces import Discrete, MultiDiscrete, Space, describe
 from rl_jax.types import PyTree, Spec
+
+#: A network: a module, or a function from :class:`~rl_jax.types.Spec`, and options that the agent names, to one.
+Maker = nn.Module | Callable[..., nn.Module]
 
 #: How an agent calls a network, and what it gets.
 CALL = "(carry, obs [T, N, ...], first [T, N]) -> (carry, outputs)"

@@ -5,11 +5,14 @@ keeps the predicate a scalar, so a whole branch is skipped when no run of a vmap
 because each element still selects its own outcome inside the branch.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
+
+T = TypeVar("T")
 
 
 @custom_vmap
@@ -22,6 +25,15 @@ def any_true(flags: jax.Array) -> jax.Array:
 def _(axis_size: int, in_batched: Any, flags: jax.Array) -> tuple[jax.Array, bool]:
     del axis_size, in_batched
     return any_true(flags), False
+
+
+def change_where(due: jax.Array, change: Callable[[T], T], state: T) -> T:
+    """``change(state)`` where it is due. It is skipped, not only discarded, if it is due in no run of a vmapped batch."""
+
+    def some(state: T) -> T:
+        return jax.tree.map(lambda new, old: jnp.where(due, new, old), change(state), state)
+
+    return jax.lax.cond(any_true(due), some, lambda state: state, state)
 
 
 @custom_vmap

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import optax
 import pytest
+from toy import context
 
 import rl_jax as rl
 from rl_jax.agents.optimizers import optimizer, step_size
@@ -20,12 +21,12 @@ SPEC = Spec(ENV.observation_space(ENV.default_params), ENV.action_space(ENV.defa
 @pytest.mark.parametrize(
     "use",
     [
-        lambda: rl.agents.ppo().replace(optimizer="adamw").bind(SPEC),
-        lambda: rl.agents.PQNConfig().agent().replace(optimizer="sgd").bind(SPEC),
+        lambda: rl.agents.ppo(optimizer="adamw").bind(SPEC),
+        lambda: rl.agents.pqn(optimizer="sgd").bind(SPEC),
         lambda: actor_critic(SPEC, activation="swishy"),
         lambda: actor_critic(SPEC, memory="lstm"),
         lambda: q_network(SPEC, memory="lstm"),
-        lambda: TraceStep(rule="rms").init({"w": jnp.zeros(2)}),
+        lambda: TraceStep(1.0, 2.0, "rms").init({"w": jnp.zeros(2)}),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_known_ones(use):
@@ -42,7 +43,7 @@ def test_a_transformation_of_optax_is_taken_as_it_is():
     velocity = jnp.zeros(2)
     for grads in ({"w": jnp.asarray([3.0, 0.02])},) * 3:
         updates, state = taken.update(grads, state, params)
-        params = apply_updates(params, updates, step_size(mine, 7.0))
+        params = apply_updates(params, updates, step_size(mine, 7.0, context()))
         velocity = 0.9 * velocity + jnp.clip(grads["w"], -0.1, 0.1)
         expected = {"w": expected["w"] - 0.5 * velocity}
     assert jnp.allclose(params["w"], expected["w"], rtol=1e-6)
@@ -51,7 +52,7 @@ def test_a_transformation_of_optax_is_taken_as_it_is():
 def test_an_agent_learns_with_it():
     trainer = rl.Trainer.create(
         ENV,
-        rl.agents.ppo(epochs=1, minibatches=1).replace(optimizer=optax.sgd(0.0)),
+        rl.agents.ppo(epochs=1, minibatches=1, optimizer=optax.sgd(0.0)),
         rl.experience.gae(),
         num_envs=4,
         rollout_length=8,

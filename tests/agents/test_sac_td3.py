@@ -2,66 +2,25 @@
 
 import itertools
 import math
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from toy import context, leaves_equal, places, rollout_of, unchecked
+from single_steps import BOX, THREE, B, batch, begun, learn
+from toy import context, leaves_equal, places, unchecked
 
 from rl_jax.agents import DDPGConfig, MDPOOffPolicyConfig, SACConfig, TD3Config, ddpg, mdpo_off_policy, sac, td3
-from rl_jax.agents.actor_critic.td3 import single_critic
 from rl_jax.envs import make
 from rl_jax.errors import RLJaxError, UnsupportedSpace
 from rl_jax.losses.soft import choose, policy_cost, smallest, soft_value
-from rl_jax.networks.critics import critics, deterministic_actor, stochastic_actor
+from rl_jax.networks.critics import critics
 from rl_jax.networks.distributions import Categorical
 from rl_jax.networks.squashed import TanhGaussian
-from rl_jax.spaces import Box, Discrete, MultiDiscrete
+from rl_jax.spaces import Box, MultiDiscrete
 from rl_jax.types import Sample, Spec
 
-B = 6
-UNIT = Box.of(-1.0, 1.0, (2,))
-BOX = Spec(Box.of(-1.0, 1.0, (3,)), UNIT, 4, 1)
-THREE = Spec(Box.of(-1.0, 1.0, (3,)), Discrete(3), 4, 1)
-SOFT = dict(actor=partial(stochastic_actor, hidden=(8,)), critics=partial(critics, hidden=(8,)))
-HARD = dict(actor=partial(deterministic_actor, hidden=(8,)), critics=partial(critics, hidden=(8,)))
-SINGLE = dict(actor=partial(deterministic_actor, hidden=(8,)), critic=partial(single_critic, hidden=(8,)))
-
-
-def batch(spec=BOX, seed=0, weights=None):
-    """Random single steps ``[1, B]``; the first two are terminated, the next two truncated."""
-    draw = np.random.default_rng(seed)
-    obs, next_obs = draw.normal(size=(2, 1, B, 3)).astype(np.float32)
-    rollout = rollout_of(
-        draw.normal(size=(1, B)),
-        terminated=np.arange(B)[None] < 2,
-        truncated=(np.arange(B)[None] >= 2) & (np.arange(B)[None] < 4),
-        obs=jnp.asarray(obs),
-        next_obs=jnp.asarray(next_obs),
-        discount=np.float32(0.9) ** draw.integers(1, 4, size=(1, B)).astype(np.float32),
-    )
-    discrete = isinstance(spec.action_space, Discrete)
-    action = draw.integers(0, 3, size=(1, B)) if discrete else draw.uniform(-1, 1, size=(1, B, 2)).astype(np.float32)
-    return Sample(rollout.replace(action=jnp.asarray(action), start=None, last=None), weights, None)
-
-
-def begun(agent, spec=BOX, seed=0):
-    """A bound agent and its state, moved so that no two parts of it agree by chance."""
-    agent = agent.bind(spec)
-    state = agent.init(jax.random.key(seed), spec)
-    leaves, treedef = jax.tree.flatten(state.params)
-    keys = jax.random.split(jax.random.key(seed + 1), len(leaves))
-    moved = [x + 0.3 * jax.random.normal(keys[i], x.shape) for i, x in enumerate(leaves)]
-    return agent, state.replace(params=jax.tree.unflatten(treedef, moved))
-
-
-def learn(agent, state, sample, times=1):
-    step = jax.jit(lambda state, key: agent.learn(state, sample, context().replace(key=key)))
-    for i in range(times):
-        state, metrics, priorities = step(state, jax.random.key(i))
-    return state, metrics, priorities
+SMALL = dict(hidden=(8,))
 
 
 def flat(sample):
@@ -144,7 +103,7 @@ def test_critics_are_independent_members():
 
 def test_actions_of_any_shape():
     spec = Spec(Box.of(-1.0, 1.0, (3,)), Box.of(-2.0, 3.0, (2, 2)), 4, 1)
-    for agent in (sac(**SOFT).bind(spec), td3(**HARD).bind(spec)):
+    for agent in (sac(**SMALL).bind(spec), td3(**SMALL).bind(spec)):
         state = agent.init(jax.random.key(0), spec)
         _, action, _ = agent.act(state, (), jnp.ones((4, 3)), jnp.zeros((4,), bool), jax.random.key(1))
         assert action.shape == (4, 2, 2)
@@ -205,7 +164,7 @@ def test_the_best_policy_of_the_cost_is_the_softmax():
 
 @pytest.mark.parametrize("spec", [BOX, THREE], ids=["box", "discrete"])
 def test_sac_learns_from_the_soft_target(spec):
-    agent, state = begun(sac(**SOFT, temperature=0.4), spec)
+    agent, state = begun(sac(**SMALL, temperature=0.4), spec)
     sample = batch(spec)
     rollout, discrete = flat(sample), spec is THREE
     after, metrics, priorities = learn(agent, state, sample)
@@ -228,7 +187,7 @@ def test_sac_learns_from_the_soft_target(spec):
     assert not leaves_equal(after.params["actor"], state.params["actor"])
 
 
-@pytest.mark.parametrize("make_agent", [lambda: td3(**HARD), lambda: ddpg(**SINGLE)], ids=["td3", "ddpg"])
+@pytest.mark.parametrize("make_agent", [lambda: td3(**SMALL), lambda: ddpg(**SMALL)], ids=["td3", "ddpg"])
 def test_td3_and_ddpg_learn_from_their_targets(make_agent):
     agent, state = begun(make_agent())
     state = state.replace(target=jax.tree.map(lambda x: x + 0.2, state.target))
@@ -247,7 +206,7 @@ def test_td3_and_ddpg_learn_from_their_targets(make_agent):
     assert float(metrics["loss/critic"]) == pytest.approx(0.5 * (error**2).sum(0).mean(), rel=1e-4)
 
 
-@pytest.mark.parametrize("make_agent", [lambda: sac(**SOFT), lambda: td3(**HARD)], ids=["sac", "td3"])
+@pytest.mark.parametrize("make_agent", [lambda: sac(**SMALL), lambda: td3(**SMALL)], ids=["sac", "td3"])
 def test_weights_multiply_the_squared_errors(make_agent):
     agent, state = begun(make_agent())
     plain = learn(agent, state, batch())
@@ -263,7 +222,7 @@ def test_weights_multiply_the_squared_errors(make_agent):
 
 
 def test_the_policy_learns_from_the_new_critics():
-    agent, state = begun(sac(**SOFT, temperature=0.4, learning_rate=0.1))
+    agent, state = begun(sac(**SMALL, temperature=0.4, learning_rate=0.1))
     sample = batch()
     after, metrics, _ = learn(agent, state, sample)
     noise = jax.random.normal(jax.random.key(0), (2, B, 2))[1]
@@ -276,7 +235,7 @@ def test_the_policy_learns_from_the_new_critics():
 
 
 def test_trajectories_are_refused():
-    agent, state = begun(sac(**SOFT))
+    agent, state = begun(sac(**SMALL))
     sample = batch()
     longer = Sample(jax.tree.map(lambda x: jnp.concatenate([x, x]), sample.batch), None, None)
     with pytest.raises(RLJaxError, match="n_step"):
@@ -289,7 +248,7 @@ def test_trajectories_are_refused():
 @pytest.mark.parametrize("spec", [BOX, THREE], ids=["box", "discrete"])
 @pytest.mark.parametrize("goal", [-50.0, 50.0])
 def test_the_temperature_moves_towards_its_entropy(spec, goal):
-    agent, state = begun(sac(**SOFT, target_entropy=goal, initial_temperature=0.5, learning_rate=0.01), spec)
+    agent, state = begun(sac(**SMALL, target_entropy=goal, initial_temperature=0.5, learning_rate=0.01), spec)
     before = float(jnp.exp(state.params["log_alpha"]))
     after, metrics, _ = learn(agent, state, batch(spec))
     assert float(metrics["temperature"]) == pytest.approx(before)
@@ -299,12 +258,12 @@ def test_the_temperature_moves_towards_its_entropy(spec, goal):
 
 
 def test_entropies_to_aim_at_and_a_fixed_temperature():
-    assert sac(**SOFT).bind(BOX).entropy_goal == -2.0
-    assert sac(**SOFT).bind(THREE).entropy_goal == pytest.approx(0.5 * math.log(3))
-    assert sac(**SOFT, target_entropy=0.3).bind(THREE).entropy_goal == 0.3
-    state = sac(**SOFT, initial_temperature=0.25).bind(BOX).init(jax.random.key(0), BOX)
+    assert sac(**SMALL).bind(BOX).entropy_goal == -2.0
+    assert sac(**SMALL).bind(THREE).entropy_goal == pytest.approx(0.5 * math.log(3))
+    assert sac(**SMALL, target_entropy=0.3).bind(THREE).entropy_goal == 0.3
+    state = sac(**SMALL, initial_temperature=0.25).bind(BOX).init(jax.random.key(0), BOX)
     assert float(jnp.exp(state.params["log_alpha"])) == pytest.approx(0.25)
-    fixed, state = begun(sac(**SOFT, temperature=0.25))
+    fixed, state = begun(sac(**SMALL, temperature=0.25))
     assert "log_alpha" not in state.params
     assert float(learn(fixed, state, batch(), 2)[1]["temperature"]) == 0.25
 
@@ -313,7 +272,7 @@ def test_entropies_to_aim_at_and_a_fixed_temperature():
 
 
 def test_sac_critics_are_followed_by_a_share_tau():
-    agent, state = begun(sac(**SOFT, tau=0.1, learning_rate=0.01))
+    agent, state = begun(sac(**SMALL, tau=0.1, learning_rate=0.01))
     after, _, _ = learn(agent, state, batch())
     expected = jax.tree.map(lambda slow, fast: 0.9 * slow + 0.1 * fast, state.target, after.params["critics"])
     for got, want in zip(jax.tree.leaves(after.target), jax.tree.leaves(expected), strict=True):
@@ -321,7 +280,7 @@ def test_sac_critics_are_followed_by_a_share_tau():
 
 
 def test_td3_policy_and_slow_copies_wait():
-    agent, state = begun(td3(**HARD, tau=0.1, learning_rate=0.01, policy_delay=3))
+    agent, state = begun(td3(**SMALL, tau=0.1, learning_rate=0.01, policy_delay=3))
     sample = batch()
     states = [state]
     for _ in range(6):
@@ -341,7 +300,7 @@ def test_td3_policy_and_slow_copies_wait():
 
 
 def test_td3_policy_climbs_the_first_critic():
-    agent, state = begun(td3(**HARD, policy_delay=1, actor_learning_rate=1e-3))
+    agent, state = begun(td3(**SMALL, policy_delay=1, actor_learning_rate=1e-3))
     sample = batch()
     after, metrics, _ = learn(agent, state, sample)
     obs = sample.batch.obs[0]
@@ -355,7 +314,7 @@ def test_td3_policy_climbs_the_first_critic():
 
 def test_td3_waiting_is_skipped_under_vmap():
     """The policy's half of the program stands in a branch, and stays in it when runs are vmapped."""
-    agent = td3(**HARD).bind(BOX)
+    agent = td3(**SMALL).bind(BOX)
     sample = batch()
 
     def program(key):
@@ -368,7 +327,7 @@ def test_td3_waiting_is_skipped_under_vmap():
 
 
 def test_td3_target_noise_is_clipped():
-    agent, state = begun(td3(**HARD, target_noise=100.0, target_noise_clip=0.3))
+    agent, state = begun(td3(**SMALL, target_noise=100.0, target_noise_clip=0.3))
     obs = batch().batch.next_obs[0]
     action = np.asarray(agent.actor.apply(state.params["actor"], obs))
     noisy = np.asarray(agent.smoothed(state.params, obs, jax.random.key(3)))
@@ -378,7 +337,7 @@ def test_td3_target_noise_is_clipped():
 
 
 def test_mdpo_reference_is_refreshed():
-    agent, state = begun(mdpo_off_policy(**SOFT, refresh_period=3, learning_rate=0.01))
+    agent, state = begun(mdpo_off_policy(**SMALL, refresh_period=3, learning_rate=0.01))
     sample = batch()
     for i in range(1, 7):
         after, _, _ = learn(agent, state, sample)
@@ -388,21 +347,21 @@ def test_mdpo_reference_is_refreshed():
 
 @pytest.mark.parametrize("spec", [BOX, THREE], ids=["box", "discrete"])
 def test_mdpo_at_kappa_lambda_is_sac(spec):
-    soft, state = begun(sac(**SOFT, temperature=0.4), spec)
-    mirror, other = begun(mdpo_off_policy(**SOFT, temperature=0.4, kappa=0.4), spec)
+    soft, state = begun(sac(**SMALL, temperature=0.4), spec)
+    mirror, other = begun(mdpo_off_policy(**SMALL, temperature=0.4, kappa=0.4), spec)
     assert leaves_equal(state.params, other.params)
     assert not leaves_equal(other.reference, other.params["actor"])
     a, b = learn(soft, state, batch(spec), 3)[0], learn(mirror, other, batch(spec), 3)[0]
     for x, y in zip(jax.tree.leaves(a.params), jax.tree.leaves(b.params), strict=True):
         np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6)
-    held = learn(*begun(mdpo_off_policy(**SOFT, temperature=0.4, kappa=4.0), spec), batch(spec), 3)[0]
+    held = learn(*begun(mdpo_off_policy(**SMALL, temperature=0.4, kappa=4.0), spec), batch(spec), 3)[0]
     assert not leaves_equal(held.params["actor"], b.params["actor"])
 
 
 # --- acting ---
 
 
-@pytest.mark.parametrize("make_agent", [lambda: sac(**SOFT), lambda: td3(**HARD)], ids=["sac", "td3"])
+@pytest.mark.parametrize("make_agent", [lambda: sac(**SMALL), lambda: td3(**SMALL)], ids=["sac", "td3"])
 def test_acting_is_random_at_first(make_agent):
     agent, state = begun(make_agent())
     assert not bool(agent.prepare(state, context().replace(steps=jnp.float32(1000.0))).random)
@@ -424,7 +383,7 @@ def test_acting_is_random_at_first(make_agent):
 
 
 def test_td3_explores_with_its_noise():
-    agent, state = begun(td3(**HARD, exploration_noise=0.05))
+    agent, state = begun(td3(**SMALL, exploration_noise=0.05))
     agent = agent.replace(random_steps=0.0)
     assert not bool(agent.prepare(state, context()).random)
     obs, first = jnp.zeros((20_000, 3)), jnp.zeros((20_000,), bool)
@@ -435,7 +394,7 @@ def test_td3_explores_with_its_noise():
 
 
 def test_discrete_acting_is_random_at_first():
-    agent, state = begun(sac(**SOFT), THREE)
+    agent, state = begun(sac(**SMALL), THREE)
     state = state.replace(params=jax.tree.map(lambda x: 3.0 * x, state.params))
     obs, first = jnp.ones((9_000, 3)), jnp.zeros((9_000,), bool)
     _, action, extras = agent.act(state.replace(random=jnp.array(True)), (), obs, first, jax.random.key(0))
@@ -453,15 +412,15 @@ def test_discrete_acting_is_random_at_first():
 
 def test_values_are_of_the_mode_or_exact():
     obs, first = batch().batch.obs[0], jnp.zeros((B,), bool)
-    agent, state = begun(sac(**SOFT, temperature=0.4))
+    agent, state = begun(sac(**SMALL, temperature=0.4))
     policy = agent.actor.apply(state.params["actor"], obs)
     q = agent.critics.apply(state.params["critics"], obs, policy.mode()).min(0)
     np.testing.assert_allclose(agent.value(state, (), obs, first), q - 0.4 * policy.log_prob(policy.mode()), rtol=1e-3)
-    agent, state = begun(sac(**SOFT, temperature=0.4), THREE)
+    agent, state = begun(sac(**SMALL, temperature=0.4), THREE)
     p = np.asarray(jax.nn.softmax(agent.actor.apply(state.params["actor"], obs).logits))
     q = np.asarray(agent.critics.apply(state.params["critics"], obs)).min(0)
     np.testing.assert_allclose(agent.value(state, (), obs, first), (p * (q - 0.4 * np.log(p))).sum(-1), rtol=1e-4)
-    agent, state = begun(td3(**HARD))
+    agent, state = begun(td3(**SMALL))
     action = agent.actor.apply(state.params["actor"], obs)
     expected = agent.critics.apply(state.params["critics"], obs, action).min(0)
     np.testing.assert_allclose(agent.value(state, (), obs, first), expected, rtol=1e-5)

@@ -15,8 +15,7 @@ from jax.flatten_util import ravel_pytree
 from toy import Clock, context, leaves_equal, rollout_of, unchecked
 
 import rl_jax as rl
-from rl_jax.agents import CONFIGS, StreamAC, StreamQ, StreamTD
-from rl_jax.agents.q_learning.q_policy import QPolicy
+from rl_jax.agents import CONFIGS, StreamTD, stream_ac, stream_q
 from rl_jax.agents.streaming.update import TraceStep
 from rl_jax.errors import RLJaxError, UnsupportedSpace
 from rl_jax.experience import chain, normalize_obs_online, normalize_reward_online
@@ -80,7 +79,7 @@ def test_an_unbounded_step_overshoots():
     w, x = jnp.zeros(3), jnp.ones(3)
     delta = jnp.float32(2.0)  # reward 2, terminal
     bounded, _ = obgd(w, x, delta, 1.0, 2.0)
-    fixed, _, _ = TraceStep(1.0, 2.0, "sgd").step(w, TraceStep().init(w), x, delta, 0.0, jnp.bool_(False))
+    fixed, _, _ = TraceStep(1.0, 2.0, "sgd").step(w, TraceStep(1.0, 2.0, "sgd").init(w), x, delta, 0.0, jnp.bool_(False))
     assert 0 < 2.0 - bounded @ x < 2.0
     assert 2.0 - fixed @ x == -4.0
 
@@ -177,7 +176,7 @@ def test_q_traces_against_brute_force():
     """Seven steps: the trace is cut after the truncation, the termination and each action that was not greedy, and nowhere else."""
     rng = np.random.default_rng(0)
     network = LinearQ(stream_body(LINE), 2)
-    agent = StreamQ(policy=QPolicy(network=network), gamma=0.9, lam=0.7, kappa=2.0, overshoot=True).bind(LINE)
+    agent = stream_q(network, gamma=0.9, td_lambda=0.7, kappa=2.0, overshoot=True).bind(LINE)
     state = agent.init(jax.random.key(0), LINE)
     w = np.asarray(state.params["params"]["w"], np.float64)
     grads, starts, cuts, start = [], [], 0, True
@@ -259,7 +258,7 @@ def test_actor_traces_against_brute_force(space):
 
 def test_an_action_of_the_largest_value_is_greedy():
     """Where all values are equal no action explores, so the trace goes on."""
-    agent = StreamQ(policy=QPolicy(network=LinearQ(stream_body(LINE), 2))).bind(LINE)
+    agent = stream_q(LinearQ(stream_body(LINE), 2)).bind(LINE)
     state = agent.init(jax.random.key(0), LINE)
     state = state.replace(params=jax.tree.map(jnp.zeros_like, state.params))
     for action in (0, 1):
@@ -273,7 +272,7 @@ def test_an_action_of_the_largest_value_is_greedy():
 def test_statistics_of_observations_count_before_they_are_shown():
     """Against NumPy's mean and sample deviation of everything seen so far, ends and starts of episodes included."""
     stats, length = normalize_obs_online(), 12
-    trainer = Trainer.create(env=Clock(5), agent=StreamQ(), experience=stats, num_envs=1, rollout_length=1)
+    trainer = Trainer.create(env=Clock(5), agent=stream_q(), experience=stats, num_envs=1, rollout_length=1)
     state = trainer.init(jax.random.key(0), length)
     seen = []
 
@@ -388,7 +387,7 @@ def test_td_predicts_a_policy_that_does_not_learn():
     np.testing.assert_allclose(jnp.mean(value, axis=0), np.arange(1, 6) / 6, atol=0.12)
 
 
-@pytest.mark.parametrize("agent", [StreamQ(), StreamAC(), StreamTD()], ids=lambda agent: agent.name)
+@pytest.mark.parametrize("agent", [stream_q(), stream_ac(), StreamTD()], ids=lambda agent: agent.name)
 @pytest.mark.parametrize("sizes", [(2, 1), (1, 2)])
 def test_only_one_step_of_one_environment(agent, sizes):
     """The error says what to do for many streams."""
@@ -398,14 +397,14 @@ def test_only_one_step_of_one_environment(agent, sizes):
 
 def test_what_streaming_agents_refuse():
     """Replay, memories, continuous actions for Q, unbounded ones without a policy, and numbers that cannot be."""
-    agent = StreamQ().bind(LINE)
+    agent = stream_q().bind(LINE)
     state = agent.init(jax.random.key(0), LINE)
     with pytest.raises(RLJaxError, match="leave out replay"):
         agent.learn(state, Sample(rollout_of(np.zeros((1, 4)), obs=jnp.zeros((1, 4, 3))), None, None), context(agent, state))
     with pytest.raises(RLJaxError, match="without one"):
-        StreamQ(policy=QPolicy(network=lambda spec, atoms: rl.networks.q_network(spec, atoms, memory="gru"))).bind(LINE)
+        stream_q(lambda spec, atoms: rl.networks.q_network(spec, atoms, memory="gru")).bind(LINE)
     with pytest.raises(UnsupportedSpace):
-        StreamQ().bind(replace(LINE, action_space=Box.of(-1.0, 1.0, (1,))))
+        stream_q().bind(replace(LINE, action_space=Box.of(-1.0, 1.0, (1,))))
     with pytest.raises(UnsupportedSpace):
         StreamTD().bind(replace(LINE, action_space=Box.of(-np.inf, np.inf, (1,))))
     with pytest.raises(RLJaxError, match="--sparsity"):

@@ -12,7 +12,7 @@ import pytest
 from flax import struct
 
 import rl_jax as rl
-from rl_jax.agents import DQNConfig, PPOConfig, PQNConfig, QLearning, QPolicy, ppo
+from rl_jax.agents import DQNConfig, PPOConfig, PQNConfig, ppo
 from rl_jax.curricula import TaskSet
 from rl_jax.errors import RLJaxError
 from rl_jax.experience import Transform, chain, gae, standardize_advantage
@@ -240,14 +240,14 @@ WRONG = {
     "maker of nothing": ({"agent": ppo(network=lambda spec: None)}, r"returned a NoneType: let it return a flax module"),
     "maker of two": ({"agent": ppo(network=lambda a, b: None)}, r"cannot be called as <lambda>\(spec\)"),
     "logits": ({"agent": ppo(network=Logits())}, r"network is a Logits.*without policy, value, hidden"),
-    "values": (dqn(agent=QLearning(policy=QPolicy(network=Plain())), replay=Buffer(capacity=100)), r"network is a Plain"),
+    "values": (dqn(agent=rl.agents.dqn(Plain()), replay=Buffer(capacity=100)), r"network is a Plain"),
     "three logits": ({"agent": ppo(network=Answers("logits"))}, r"Answers, .*logits are float32\[1, 1, 3\], expected .*2\] for Disc"),
     "another policy": ({"agent": ppo(network=Answers("kind"))}, r"actions are float32\[1, 1\], expected int32\[1, 1\] for Discrete"),
     "value's axes": ({"agent": ppo(network=Answers("value"))}, r"value is float32\[1, 1, 1\], expected float32\[1, 1\]: reshape"),
     "value's type": ({"agent": ppo(network=Answers("dtype"))}, r"value is bfloat16\[1, 1\], expected float32\[1, 1\]: .*cast"),
     "carry's type": ({"agent": ppo(network=Answers("carry", True))}, r"carry is float32\[1, 2\] before a call and bfloat16\[1, 2\]"),
     "carry lost": ({"agent": ppo(network=Answers("lost", True))}, r"carry is float32\[1, 2\] before a call and \(\) after it"),
-    "three values": (dqn(agent=QLearning(policy=QPolicy(network=Values())), replay=Buffer(capacity=100)), r"raw is .*3, 1\], exp"),
+    "three values": (dqn(agent=rl.agents.dqn(Values()), replay=Buffer(capacity=100)), r"raw is .*3, 1\], exp"),
     # what it learns from
     "no gae": ({"experience": None}, r"'policy' needs 'advantage'.*put rl\.experience\.gae\(\) into the experience chain"),
     "gae too late": ({"experience": chain(standardize_advantage(), gae())}, r"StandardizeAdvantage needs 'advantage'.*before"),
@@ -359,11 +359,11 @@ def test_agents_refuse_numbers_out_of_range():
     spec = rl.types.Spec(UNIT, Box.of(-1.0, 1.0, (2,)), 1, 1)
     discrete = rl.types.Spec(UNIT, TWO, 1, 1)
     agents = rl.agents
-    for agent in (agents.sac(), agents.td3(), agents.StreamAC(), agents.StreamTD()):
+    for agent in (agents.sac(), agents.td3(), agents.stream_ac(), agents.StreamTD()):
         for value in (-1.0, float("nan"), "1e-3"):
             with pytest.raises(RLJaxError, match="learning_rate must be a number from 0"):
                 agent.replace(learning_rate=value).bind(spec)
-    for agent in (QLearning(), PQNConfig().agent(), agents.StreamQ()):
+    for agent in (agents.dqn(), agents.pqn(), agents.stream_q()):
         with pytest.raises(RLJaxError, match="learning_rate must be a number from 0"):
             agent.replace(learning_rate=-1.0).bind(discrete)
 

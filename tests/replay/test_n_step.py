@@ -13,13 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy import context, rollout_of, unchecked
 
-from rl_jax.agents import QLearning, QPolicy
+from rl_jax.agents import dqn
 from rl_jax.errors import RLJaxError
 from rl_jax.experience import chain
 from rl_jax.loop import PerStep, Trainer, evaluate
 from rl_jax.losses import bootstrap_discount, td_target
-from rl_jax.networks import q_network
-from rl_jax.ops import Periodic
 from rl_jax.replay import Buffer, Episodes, n_step
 from rl_jax.replay.hindsight import Hindsight, hindsight
 from rl_jax.spaces import Box, Discrete
@@ -323,12 +321,15 @@ def bit_flipper(k, n=10):
     env = BitFlipping(n)
     return Trainer.create(
         env,
-        QLearning(
-            QPolicy(
-                network=functools.partial(q_network, hidden=(64,), activation="relu"), epsilon_end=0.1, epsilon_steps=8_000
-            ),
-            target=Periodic(50),
+        dqn(
+            hidden=(64,),
+            activation="relu",
+            epsilon_end=0.1,
+            epsilon_steps=8_000,
+            target_period=50,
             learning_rate=2e-3,
+            anneal=False,
+            huber=1.0,
         ),
         replay=Buffer(
             sampler=Episodes(),

@@ -1,25 +1,18 @@
 """MDPO, off-policy: soft actor-critic whose policy is held to an older self."""
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-import flax.linen as nn
-
-from rl_jax.agents.actor_critic.soft_actor_critic import SoftActorCritic
+from rl_jax.agents.actor_critic.sac import SoftActorCritic
+from rl_jax.agents.configs.actor_critic import MDPOOffPolicyConfig
+from rl_jax.agents.configs.base import numbers_of, usual
 from rl_jax.networks.critics import critics as twin_critics
 from rl_jax.networks.critics import stochastic_actor
-from rl_jax.types import Spec
+from rl_jax.networks.own import Maker
 
 
 def mdpo_off_policy(
-    actor: nn.Module | Callable[[Spec], nn.Module] = stochastic_actor,
-    critics: nn.Module | Callable[[Spec], nn.Module] = twin_critics,
-    learning_rate: Any = 3e-4,
-    tau: Any = 0.005,
-    kappa: Any = 1.0,
-    temperature: Any = 0.2,
-    refresh_period: int = 1000,
-    random_steps: Any = 1000.0,
+    actor: Maker | None = None, critics: Maker | None = None, *, config: MDPOOffPolicyConfig | None = None, **overrides: Any
 ) -> SoftActorCritic:
     """Mirror descent policy optimisation from replay (Tomar et al. 2020, arXiv 2005.09814, Algorithm 2).
 
@@ -28,22 +21,25 @@ def mdpo_off_policy(
     the first critic only, decays the Gaussian's parameters, and acts by the mode in training; here everything else is SAC's.
 
     Args:
-        actor, critics: modules or functions from :class:`~rl_jax.types.Spec` to one.
-        learning_rate: Adam's.
-        tau: share of the way that the slow critics move per learning step.
-        kappa: ``1 / t``, the inverse of the mirror descent's step size.
-        temperature: ``lambda``, weight of the entropy; ``None`` to learn it as SAC does.
-        refresh_period: ``m``, gradient steps of one mirror descent step.
-        random_steps: environment steps that are uniformly random at first.
+        actor, critics: modules or functions from :class:`~rl_jax.types.Spec` to one, instead of the usual ones.
+        config: all numbers; default :class:`~rl_jax.agents.MDPOOffPolicyConfig` as it is. A
+        overrides: its fields that shall be others, such as ``kappa=0.5``.
+            ``temperature`` of ``None`` is learned as SAC does.
+
+    Raises:
+        RLJaxError: the agent has no such number.
     """
+    numbers = numbers_of(MDPOOffPolicyConfig, config, overrides, actor=actor, critics=critics)
     return SoftActorCritic(
-        learning_rate=learning_rate,
-        tau=tau,
-        temperature=temperature,
-        kappa=kappa,
-        random_steps=random_steps,
-        refresh_period=refresh_period,
-        actor=actor,
-        critics=critics,
+        learning_rate=numbers.learning_rate,
+        optimizer=numbers.optimizer,
+        tau=numbers.tau,
+        temperature=numbers.temperature,
+        initial_temperature=1.0,
+        kappa=numbers.kappa,
+        random_steps=1.0 * numbers.random_steps,
+        refresh_period=numbers.refresh_period,
+        actor=usual(actor, partial(stochastic_actor, **numbers.layers())),
+        critics=usual(critics, partial(twin_critics, **numbers.layers())),
         name="MDPO",
     )

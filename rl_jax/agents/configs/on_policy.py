@@ -1,23 +1,30 @@
 """Numbers of PPO, A2C and MDPO: policy gradients with a learned value, on fresh rollouts."""
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Any, Literal
 
 import rl_jax as rl
-from rl_jax.values import Count, NotNegative, Positive, Range, Share, Widths, check_fields
+from rl_jax.agents.configs.base import AgentConfig, OptimizerName
+from rl_jax.values import Count, NotNegative, Positive, Range, Share, Widths
 
 
 @dataclass(frozen=True)
-class OnPolicyConfig:
-    """A policy gradient with a learned value, on fresh rollouts. Subclasses add the agent and its numbers."""
+class OnPolicyConfig(AgentConfig):
+    """A policy gradient with a learned value, on fresh rollouts. Subclasses add the agent and its numbers.
+
+    Where a default is not the paper's, the field says so: most are for many environments side by side and small tasks.
+    """
+
+    RUN = AgentConfig.RUN | {"gamma", "gae_lambda", "normalize_obs", "normalize_reward"}
 
     num_envs: Count = 64
-    """Parallel environments."""
+    """Parallel environments (PPO: 1 for MuJoCo, 8 for Atari)."""
     rollout_length: Count = 32
-    """Steps of each environment per update."""
+    """Steps of each environment per update (PPO: 2048 for MuJoCo, 128 for Atari; with many environments fewer do)."""
     learning_rate: Positive = 1e-3
-    """Adam's step size at the start."""
+    """Step size at the start (PPO: 3e-4 for MuJoCo, 2.5e-4 for Atari)."""
+    optimizer: OptimizerName = "adam"
+    """What makes steps of gradients."""
     anneal: bool = True
     """Let the learning rate fall linearly to zero."""
     gamma: Share = 0.99
@@ -25,15 +32,15 @@ class OnPolicyConfig:
     gae_lambda: Share = 0.95
     """Mixes one-step (0) and Monte-Carlo (1) advantages."""
     entropy_weight: NotNegative = 0.01
-    """Weight of the entropy bonus."""
+    """Weight of the entropy bonus (PPO: 0.01 for Atari, none for MuJoCo)."""
     value_weight: NotNegative = 0.5
-    """Weight of the value error."""
+    """Weight of the value error, which is half the square (PPO: 1 on the whole square; its code: 0.5 on the half)."""
     max_grad_norm: Positive = 0.5
-    """Bound on the gradient's global norm."""
+    """Bound on the gradient's global norm (of the published code)."""
     normalize_obs: bool = True
-    """Normalise observations by running statistics."""
+    """Normalise observations by running statistics (as the published code does for MuJoCo)."""
     normalize_reward: bool = True
-    """Divide rewards by the running spread of returns."""
+    """Divide rewards by the running spread of returns (as the published code does for MuJoCo)."""
     hidden: Widths = (64, 64)
     """Widths of the hidden layers."""
     activation: Literal["tanh", "relu", "silu", "gelu"] = "tanh"
@@ -45,22 +52,10 @@ class OnPolicyConfig:
     memory_width: Annotated[int, Range(1, 1_000_000)] = 128
     """Units of the memory."""
 
-    def check(self) -> None:
-        """Refuse numbers that cannot be.
-
-        Raises:
-            RLJaxError: with the option's name and the values it takes.
-        """
-        check_fields(self)
-
-    def network(self) -> Any:
-        """The function that makes the network, given the spaces."""
-        chosen = {name: getattr(self, name) for name in ("hidden", "activation", "memory", "memory_width")}
-        return partial(rl.networks.actor_critic, dtype=self.torso_dtype, **chosen)
-
-    def agent(self) -> Any:
-        """The agent alone."""
-        raise NotImplementedError
+    def layers(self) -> dict[str, Any]:
+        """What functions that make networks are told about the hidden layers and the memory."""
+        layers = {"hidden": self.hidden, "activation": self.activation, "dtype": self.torso_dtype}
+        return {**layers, "memory": self.memory, "memory_width": self.memory_width}
 
     def experience(self) -> "rl.experience.Chain":
         """The chain that it learns from: normalisation if asked, then GAE."""
@@ -86,13 +81,14 @@ class PPOConfig(OnPolicyConfig):
     """PPO as one flat list of numbers, for the command line and for configuration files."""
 
     epochs: Annotated[int, Range(1, 10_000)] = 4
-    """Passes over a rollout."""
+    """Passes over a rollout (the paper: 10 for MuJoCo, 3 for Atari)."""
     minibatches: Count = 4
-    """Pieces per pass; must divide the rollout (a recurrent agent's: the environments)."""
+    """Pieces per pass; must divide the rollout (a recurrent agent's: the environments). (The paper: pieces of 64 or 256 steps.)"""
     clip_epsilon: Positive = 0.2
-    """Half-width of the probability ratio's interval."""
+    """Half-width of the probability ratio's interval (the paper: 0.2; 0.1 for Atari)."""
     value_clip_epsilon: Positive | None = None
-    """Clip the value's change to this (in units of scaled return); none: the plain squared error."""
+    """Clip the value's change to this (in units of scaled return); none: the plain squared error, as in the
+    paper (its code clips to 0.2)."""
     standardize_advantage: Literal["minibatch", "batch", "none"] = "minibatch"
     """Where advantages are brought to mean 0 and standard deviation 1."""
 
@@ -103,19 +99,7 @@ class PPOConfig(OnPolicyConfig):
 
     def agent(self) -> "rl.agents.PolicyGradient":
         """The agent alone."""
-        return rl.agents.ppo(
-            network=self.network(),
-            learning_rate=self.learning_rate,
-            clip_epsilon=self.clip_epsilon,
-            value_weight=self.value_weight,
-            entropy_weight=self.entropy_weight,
-            max_grad_norm=self.max_grad_norm,
-            value_clip_epsilon=self.value_clip_epsilon,
-            epochs=self.epochs,
-            minibatches=self.minibatches,
-            anneal=self.anneal,
-            standardize=self.standardize_advantage == "minibatch",
-        )
+        return rl.agents.ppo(config=self)
 
 
 @dataclass(frozen=True)
@@ -123,22 +107,17 @@ class A2CConfig(OnPolicyConfig):
     """A2C as one flat list of numbers."""
 
     rollout_length: Count = 8
-    """Steps of each environment per update."""
+    """Steps of each environment per update (the paper: 5)."""
     learning_rate: Positive = 2e-3
-    """RMSProp's step size at the start."""
+    """Step size at the start (the paper draws it from 1e-4 to 1e-2; baselines: 7e-4)."""
+    optimizer: OptimizerName = "rmsprop"
+    """What makes steps of gradients."""
     gae_lambda: Share = 1.0
     """Mixes one-step (0) and Monte-Carlo (1) advantages."""
 
     def agent(self) -> "rl.agents.PolicyGradient":
         """The agent alone."""
-        return rl.agents.a2c(
-            network=self.network(),
-            learning_rate=self.learning_rate,
-            value_weight=self.value_weight,
-            entropy_weight=self.entropy_weight,
-            max_grad_norm=self.max_grad_norm,
-            anneal=self.anneal,
-        )
+        return rl.agents.a2c(config=self)
 
 
 @dataclass(frozen=True)
@@ -158,15 +137,4 @@ class MDPOConfig(OnPolicyConfig):
 
     def agent(self) -> "rl.agents.PolicyGradient":
         """The agent alone."""
-        return rl.agents.mdpo(
-            network=self.network(),
-            learning_rate=self.learning_rate,
-            step_size=self.step_size,
-            value_weight=self.value_weight,
-            entropy_weight=self.entropy_weight,
-            max_grad_norm=self.max_grad_norm,
-            epochs=self.epochs,
-            minibatches=self.minibatches,
-            anneal=self.anneal,
-            anneal_step_size=self.anneal_step_size,
-        )
+        return rl.agents.mdpo(config=self)

@@ -1,16 +1,18 @@
 """Numbers of PQN."""
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Any, Literal
 
 import rl_jax as rl
-from rl_jax.values import Count, NotNegative, Positive, Range, Share, Widths, check_fields
+from rl_jax.agents.configs.base import AgentConfig, OptimizerName
+from rl_jax.values import Count, NotNegative, Positive, Range, Share, Widths
 
 
 @dataclass(frozen=True)
-class PQNConfig:
+class PQNConfig(AgentConfig):
     """PQN as one flat list of numbers."""
+
+    RUN = AgentConfig.RUN | {"gamma", "td_lambda"}
 
     num_envs: Count = 32
     """Parallel environments."""
@@ -22,6 +24,8 @@ class PQNConfig:
     """Pieces per pass; must divide the rollout (a recurrent agent's: the environments)."""
     learning_rate: Positive = 1e-3
     """The optimiser's step size at the start."""
+    optimizer: OptimizerName = "radam"
+    """What makes steps of gradients."""
     anneal: bool = True
     """Let the learning rate fall linearly to zero."""
     gamma: Share = 0.99
@@ -47,39 +51,14 @@ class PQNConfig:
     memory_width: Annotated[int, Range(1, 1_000_000)] = 64
     """Units of the memory."""
 
-    def check(self) -> None:
-        """Refuse numbers that cannot be.
-
-        Raises:
-            RLJaxError: with the option's name and the values it takes.
-        """
-        check_fields(self)
+    def layers(self) -> dict[str, Any]:
+        """What functions that make networks are told about the hidden layers and the memory."""
+        layers = {"hidden": self.hidden, "activation": self.activation, "dtype": self.torso_dtype}
+        return {**layers, "memory": self.memory, "memory_width": self.memory_width}
 
     def agent(self) -> "rl.agents.PQN":
         """The agent alone."""
-        network = partial(
-            rl.networks.q_network,
-            hidden=self.hidden,
-            activation=self.activation,
-            dtype=self.torso_dtype,
-            normalize=True,
-            memory=self.memory,
-            memory_width=self.memory_width,
-        )
-        policy = rl.agents.QPolicy(
-            epsilon_start=self.epsilon_start,
-            epsilon_end=self.epsilon_end,
-            epsilon_steps=self.epsilon_steps,
-            network=network,
-        )
-        return rl.agents.PQN(
-            policy=policy,
-            learning_rate=self.learning_rate,
-            max_grad_norm=self.max_grad_norm,
-            epochs=self.epochs,
-            minibatches=self.minibatches,
-            anneal=self.anneal,
-        )
+        return rl.agents.pqn(config=self)
 
     def trainer(self, env: "rl.types.Environment", **options: Any) -> "rl.Trainer":
         """The whole run; ``options`` are further arguments of :meth:`rl_jax.Trainer.create`."""

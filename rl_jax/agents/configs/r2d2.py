@@ -1,7 +1,6 @@
 """Numbers of R2D2."""
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Literal
 
 import rl_jax as rl
@@ -12,6 +11,9 @@ from rl_jax.values import Count, NotNegative, Positive, Range, Share, Widths
 @dataclass(frozen=True)
 class R2D2Config(ReplayedConfig):
     """Recurrent DQN in the manner of R2D2 (Kapturowski et al. 2019) as one flat list of numbers."""
+
+    RUN = ReplayedConfig.RUN | {"sequence_length", "period", "prioritized", "priority_alpha", "priority_beta"}
+    NETWORK = ReplayedConfig.NETWORK | {"dueling"}
 
     num_envs: Count = 16
     """Parallel environments."""
@@ -66,30 +68,7 @@ class R2D2Config(ReplayedConfig):
 
     def agent(self) -> "rl.agents.QLearning":
         """The agent alone."""
-        network = partial(
-            rl.networks.q_network,
-            **self.layers(),
-            dueling=self.dueling,
-            memory=self.memory,
-            memory_width=self.memory_width,
-        )
-        policy = rl.agents.QPolicy(
-            head=rl.losses.ExpectedValue(None, self.rescale),
-            epsilon_start=self.epsilon_start,
-            epsilon_end=self.epsilon_end,
-            epsilon_steps=self.epsilon_steps,
-            network=network,
-        )
-        return rl.agents.QLearning(
-            policy=policy,
-            target=rl.ops.Periodic(self.target_period),
-            learning_rate=self.learning_rate,
-            max_grad_norm=self.max_grad_norm,
-            double=self.double,
-            burn_in=self.burn_in,
-            anneal=self.anneal,
-            name="R2D2",
-        )
+        return rl.agents.r2d2(config=self)
 
     def replay(self) -> "rl.replay.Buffer":
         """Sequences, overlapping if the period is shorter than they are, and n-step targets along them."""

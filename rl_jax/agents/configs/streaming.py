@@ -1,18 +1,21 @@
 """Numbers of the streaming agents."""
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import rl_jax as rl
-from rl_jax.values import NotNegative, Positive, Share, Widths, check_fields
+from rl_jax.agents.configs.base import AgentConfig
+from rl_jax.values import NotNegative, Positive, Share, Widths
 
 StepRule = Literal["obgd", "sgd", "adam"]
 
 
 @dataclass(frozen=True)
-class StreamConfig:
+class StreamConfig(AgentConfig):
     """An agent that learns from one stream, step by step. Subclasses add the agent and its numbers."""
+
+    RUN = frozenset({"normalize_obs", "normalize_reward"})
+    NETWORK = frozenset({"hidden", "sparsity", "layer_norm"})
 
     learning_rate: Positive = 1.0
     """Largest step size; obgd makes smaller ones of it, sgd and adam take it as it is (and need a far smaller one)."""
@@ -35,21 +38,9 @@ class StreamConfig:
     overshoot: bool = False
     """Measure how often an update turns its own error's sign (two more passes per step)."""
 
-    def check(self) -> None:
-        """Refuse numbers that cannot be.
-
-        Raises:
-            RLJaxError: with the option's name and the values it takes.
-        """
-        check_fields(self)
-
     def layers(self) -> dict[str, Any]:
         """What all functions that make networks are told about them."""
         return {"hidden": self.hidden, "sparsity": self.sparsity, "normalize": self.layer_norm}
-
-    def agent(self) -> Any:
-        """The agent alone."""
-        raise NotImplementedError
 
     def experience(self) -> "rl.experience.Chain":
         """The chain that it learns from: the normalisations that are asked for."""
@@ -80,20 +71,7 @@ class StreamQConfig(StreamConfig):
 
     def agent(self) -> "rl.agents.StreamQ":
         """The agent alone."""
-        return rl.agents.StreamQ(
-            policy=rl.agents.QPolicy(
-                epsilon_start=self.epsilon_start,
-                epsilon_end=self.epsilon_end,
-                epsilon_steps=self.epsilon_steps,
-                network=partial(rl.networks.stream_q_network, **self.layers()),
-            ),
-            learning_rate=self.learning_rate,
-            kappa=self.kappa,
-            gamma=self.gamma,
-            lam=self.td_lambda,
-            step_rule=self.step_rule,
-            overshoot=self.overshoot,
-        )
+        return rl.agents.stream_q(config=self)
 
 
 @dataclass(frozen=True)
@@ -109,15 +87,4 @@ class StreamACConfig(StreamConfig):
 
     def agent(self) -> "rl.agents.StreamAC":
         """The agent alone."""
-        return rl.agents.StreamAC(
-            learning_rate=self.learning_rate,
-            actor_kappa=self.actor_kappa,
-            critic_kappa=self.critic_kappa,
-            gamma=self.gamma,
-            lam=self.td_lambda,
-            entropy_weight=self.entropy_weight,
-            step_rule=self.step_rule,
-            overshoot=self.overshoot,
-            actor=partial(rl.networks.stream_actor, **self.layers()),
-            critic=partial(rl.networks.stream_value, **self.layers()),
-        )
+        return rl.agents.stream_ac(config=self)

@@ -1,43 +1,40 @@
 """A2C: the synchronous advantage actor-critic."""
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-import flax.linen as nn
-
+from rl_jax.agents.configs.base import numbers_of, usual
+from rl_jax.agents.configs.on_policy import A2CConfig
 from rl_jax.agents.policy_gradient.update import PolicyGradient
 from rl_jax.losses import LogPolicy, NegativeEntropy, SquaredValue
 from rl_jax.networks import actor_critic
-from rl_jax.types import Spec
+from rl_jax.networks.own import Maker
 
 
-def a2c(
-    network: nn.Module | Callable[[Spec], nn.Module] = actor_critic,
-    learning_rate: Any = 7e-4,
-    value_weight: Any = 0.5,
-    entropy_weight: Any = 0.01,
-    max_grad_norm: Any = 0.5,
-    anneal: bool = True,
-) -> PolicyGradient:
+def a2c(network: Maker | None = None, *, config: A2CConfig | None = None, **overrides: Any) -> PolicyGradient:
     """Advantage actor-critic (Mnih et al. 2016, section 4 and Algorithm S3, all workers in step): one gradient per rollout.
 
     Needs an experience chain that ends in :func:`rl_jax.experience.gae`; ``lam=1`` gives the paper's n-step advantages.
 
     Args:
-        network: a module or a function from :class:`~rl_jax.types.Spec` to one.
-        learning_rate: RMSProp's; falls linearly to zero over the planned training if ``anneal``.
-        value_weight, entropy_weight: weights of the value error and of the entropy.
-        max_grad_norm: bound on the gradient's global norm.
+        network: a module or a function from :class:`~rl_jax.types.Spec` to one, instead of the usual one; a remembering network
+            makes the agent recurrent.
+        config: all numbers; default :class:`~rl_jax.agents.A2CConfig` as it is.
+        overrides: its fields that shall be others, such as ``anneal=False``.
+
+    Raises:
+        RLJaxError: the agent has no such number.
     """
+    numbers = numbers_of(A2CConfig, config, overrides, network=network)
     return PolicyGradient(
         terms={"policy": LogPolicy(), "value": SquaredValue(), "entropy": NegativeEntropy()},
-        weights={"policy": 1.0, "value": value_weight, "entropy": entropy_weight},
-        learning_rate=learning_rate,
-        max_grad_norm=max_grad_norm,
-        network=network,
+        weights={"policy": 1.0, "value": numbers.value_weight, "entropy": numbers.entropy_weight},
+        learning_rate=numbers.learning_rate,
+        max_grad_norm=numbers.max_grad_norm,
+        network=usual(network, partial(actor_critic, **numbers.layers())),
         epochs=1,
         minibatches=1,
-        anneal=anneal,
-        optimizer="rmsprop",
+        anneal=numbers.anneal,
+        optimizer=numbers.optimizer,
         name="A2C",
     )

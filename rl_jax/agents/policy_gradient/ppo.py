@@ -1,57 +1,47 @@
 """PPO: proximal policy optimisation, feed-forward and recurrent."""
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-import flax.linen as nn
-
+from rl_jax.agents.configs.base import numbers_of, usual
+from rl_jax.agents.configs.on_policy import PPOConfig
 from rl_jax.agents.policy_gradient.update import PolicyGradient
 from rl_jax.losses import ClippedPolicy, ClippedValue, KLDiagnostic, NegativeEntropy, SquaredValue
 from rl_jax.networks import actor_critic
-from rl_jax.types import Spec
+from rl_jax.networks.own import Maker
 
 
-def ppo(
-    network: nn.Module | Callable[[Spec], nn.Module] = actor_critic,
-    learning_rate: Any = 1e-3,
-    clip_epsilon: Any = 0.2,
-    value_weight: Any = 0.5,
-    entropy_weight: Any = 0.01,
-    max_grad_norm: Any = 0.5,
-    value_clip_epsilon: Any = None,
-    epochs: int = 4,
-    minibatches: int = 4,
-    anneal: bool = True,
-    standardize: bool = True,
-) -> PolicyGradient:
+def ppo(network: Maker | None = None, *, config: PPOConfig | None = None, **overrides: Any) -> PolicyGradient:
     """Proximal policy optimisation (Schulman et al. 2017, eq. 9), with the details of its published code.
 
-    Needs an experience chain that ends in :func:`rl_jax.experience.gae`.
+    Needs an experience chain that ends in :func:`rl_jax.experience.gae`, or, with ``standardize_advantage="batch"``, in
+    :func:`rl_jax.experience.standardize_advantage`.
 
     Args:
-        network: a module or a function from :class:`~rl_jax.types.Spec` to one; a remembering network makes PPO recurrent.
-        learning_rate: Adam's; falls linearly to zero over the planned training if ``anneal``.
-        clip_epsilon: half-width of the probability ratio's interval.
-        value_weight, entropy_weight: weights of the value error and of the entropy.
-        max_grad_norm: bound on the gradient's global norm.
-        value_clip_epsilon: clip the value's change too; ``None`` for the plain squared error.
-        epochs, minibatches: passes over a rollout, and pieces per pass.
-        standardize: standardise advantages within each minibatch.
+        network: a module or a function from :class:`~rl_jax.types.Spec` to one, instead of the usual one; a remembering network
+            makes the agent recurrent.
+        config: all numbers; default :class:`~rl_jax.agents.PPOConfig` as it is.
+        overrides: its fields that shall be others, such as ``learning_rate=3e-4``.
+
+    Raises:
+        RLJaxError: the agent has no such number.
     """
-    value = SquaredValue() if value_clip_epsilon is None else ClippedValue(value_clip_epsilon)
+    numbers = numbers_of(PPOConfig, config, overrides, network=network)
+    clip = numbers.value_clip_epsilon
     return PolicyGradient(
         terms={
-            "policy": ClippedPolicy(clip_epsilon, standardize),
-            "value": value,
+            "policy": ClippedPolicy(numbers.clip_epsilon, numbers.standardize_advantage == "minibatch"),
+            "value": SquaredValue() if clip is None else ClippedValue(clip),
             "entropy": NegativeEntropy(),
             "kl": KLDiagnostic(),
         },
-        weights={"policy": 1.0, "value": value_weight, "entropy": entropy_weight, "kl": 0.0},
-        learning_rate=learning_rate,
-        max_grad_norm=max_grad_norm,
-        network=network,
-        epochs=epochs,
-        minibatches=minibatches,
-        anneal=anneal,
+        weights={"policy": 1.0, "value": numbers.value_weight, "entropy": numbers.entropy_weight, "kl": 0.0},
+        learning_rate=numbers.learning_rate,
+        max_grad_norm=numbers.max_grad_norm,
+        network=usual(network, partial(actor_critic, **numbers.layers())),
+        epochs=numbers.epochs,
+        minibatches=numbers.minibatches,
+        anneal=numbers.anneal,
+        optimizer=numbers.optimizer,
         name="PPO",
     )

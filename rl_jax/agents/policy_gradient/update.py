@@ -1,19 +1,17 @@
 """The actor-critic that learns from its own fresh rollouts: PPO, A2C and their relatives are choices of its loss terms."""
 
-from collections.abc import Callable
 from typing import Any
 
-import flax.linen as nn
 import jax
 import optax
 from flax import struct
 
-from rl_jax.agents.optimizers import Optimizer, optimizer, step_size
+from rl_jax.agents.optimizers import Optimizer, bind_optimizer, optimizer, step_size
 from rl_jax.agents.policy_gradient.minibatches import check_minibatches, sweep_minibatches
 from rl_jax.errors import RLJaxError
 from rl_jax.given import Bound, check_numbers
 from rl_jax.losses import weighted_sum
-from rl_jax.networks.own import first_params, made_remembering
+from rl_jax.networks.own import Maker, first_params, made_remembering
 from rl_jax.ops import apply_updates, batch_parallel, joined
 from rl_jax.spaces import Box, Discrete, MultiDiscrete, check_supported
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
@@ -28,7 +26,7 @@ class Learner:
     opt_state: PyTree
 
 
-@struct.dataclass
+@struct.dataclass(kw_only=True)
 class PolicyGradient:
     """Acts with an actor-critic network and learns by a weighted sum of loss terms over shuffled minibatches.
 
@@ -37,27 +35,29 @@ class PolicyGradient:
 
     Attributes:
         terms: loss terms by name; ``weights`` the weight of each.
-        learning_rate: the optimiser's, at the start.
+        learning_rate: the optimiser's: a number (at the start, if ``anneal``), an array to sweep, or a schedule of optax, in
+            environment steps, which says all itself.
         optimizer_epsilon: the optimiser's.
         max_grad_norm: bound on the gradient's *global* norm.
         network: a module, or a function from :class:`~rl_jax.types.Spec` to one.
         epochs, minibatches: passes over the rollout, and pieces per pass.
         anneal: let the learning rate fall linearly to zero over the planned training.
-        optimizer: ``"adam"``, ``"radam"``, ``"rmsprop"``, or a transformation of optax, which then has a step size of its own.
+        optimizer: ``"adam"``, ``"radam"``, ``"rmsprop"``, or a transformation of optax, whose step size, bound and schedule (over
+            gradient steps) are its own.
         anchored: put the outputs of the policy that collected the rollout into ``context.target``, for terms that compare.
         name: what errors call this agent.
     """
 
     terms: dict[str, Any]
     weights: dict[str, Any]
-    learning_rate: Any = 3e-4
+    learning_rate: Any
     optimizer_epsilon: Any = 1e-5
-    max_grad_norm: Any = 0.5
-    network: nn.Module | Callable[[Spec], nn.Module] | None = struct.field(pytree_node=False, default=None)
-    epochs: int = struct.field(pytree_node=False, default=4)
-    minibatches: int = struct.field(pytree_node=False, default=4)
-    anneal: bool = struct.field(pytree_node=False, default=True)
-    optimizer: Optimizer | optax.GradientTransformation = struct.field(pytree_node=False, default="adam")
+    max_grad_norm: Any
+    network: Maker = struct.field(pytree_node=False)
+    epochs: int = struct.field(pytree_node=False)
+    minibatches: int = struct.field(pytree_node=False)
+    anneal: bool = struct.field(pytree_node=False)
+    optimizer: Optimizer = struct.field(pytree_node=False, default="adam")
     anchored: bool = struct.field(pytree_node=False, default=False)
     name: str = struct.field(pytree_node=False, default="PolicyGradient")
 
@@ -69,13 +69,12 @@ class PolicyGradient:
             RLJaxError: the network cannot be an agent's, the minibatches do not divide the rollout, or hold a single item.
         """
         check_supported(self.name, spec.action_space, (Discrete, MultiDiscrete, Box))
-        agent = self.replace(network=made_remembering(self.network, spec))  # type: ignore[attr-defined]
+        agent = bind_optimizer(self, "learning_rate").replace(network=made_remembering(self.network, spec))  # type: ignore[attr-defined]
         if missing := set(self.terms) ^ set(self.weights):
             raise RLJaxError(f"every loss term needs a weight and every weight a term; unmatched: {sorted(missing)}")
         check_numbers(f"{self.name}'s", self, epochs=Count, minibatches=Count)
-        check_numbers(f"{self.name}'s", self, learning_rate=NotNegative, optimizer_epsilon=NotNegative, max_grad_norm=Bound)
+        check_numbers(f"{self.name}'s", self, optimizer_epsilon=NotNegative, max_grad_norm=Bound)
         check_minibatches(spec, self.minibatches, agent.recurrent)
-        agent._optimizer()  # refuses a name that it does not know
         return agent
 
     @property
@@ -126,8 +125,7 @@ class PolicyGradient:
 
     def learn(self, state: Learner, sample: Sample, context: Context) -> tuple[Learner, Metrics, None]:
         """``epochs`` passes over the rollout in ``minibatches`` pieces, one step each; metrics are means over them."""
-        rate = self.learning_rate * (1.0 - context.progress) if self.anneal else self.learning_rate
-        rate = step_size(self.optimizer, rate)
+        rate = step_size(self.optimizer, self.learning_rate, context, self.anneal)
         context = context.replace(agent_state=state)  # type: ignore[attr-defined]
 
         def step(learner: Learner, batch: Rollout, key: Key) -> tuple[Learner, Metrics]:

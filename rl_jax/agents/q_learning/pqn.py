@@ -8,11 +8,14 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from rl_jax.agents.optimizers import Optimizer, optimizer, step_size
+from rl_jax.agents.configs.base import numbers_of, usual
+from rl_jax.agents.configs.pqn import PQNConfig
+from rl_jax.agents.optimizers import Optimizer, bind_optimizer, optimizer, step_size
 from rl_jax.agents.policy_gradient.minibatches import check_minibatches, sweep_minibatches
 from rl_jax.agents.q_learning.q_policy import ActsByValue, QPolicy, take_along_axis
 from rl_jax.given import Bound, check_numbers
 from rl_jax.networks import q_network
+from rl_jax.networks.own import Maker
 from rl_jax.ops import apply_updates, joined
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
 from rl_jax.values import Count, NotNegative
@@ -27,7 +30,7 @@ class PQNState:
     epsilon: jax.Array
 
 
-@struct.dataclass
+@struct.dataclass(kw_only=True)
 class PQN(ActsByValue):
     """Regresses ``Q(s, a)`` on the lambda-returns of a fresh rollout, in shuffled minibatches.
 
@@ -37,21 +40,24 @@ class PQN(ActsByValue):
 
     Attributes:
         policy: the network and exploration; its head must be an expected value.
-        learning_rate, optimizer_epsilon, max_grad_norm: of the optimiser, and the bound on the gradient's global norm.
+        learning_rate: the optimiser's: a number (at the start, if ``anneal``), an array to sweep, or a schedule of optax, in
+            environment steps, which says all itself.
+        optimizer_epsilon, max_grad_norm: the optimiser's, and the bound on the gradient's global norm.
         epochs, minibatches: passes over a rollout, and pieces per pass.
         anneal: let the learning rate fall linearly to zero.
-        optimizer: RAdam in the paper.
+        optimizer: a name (RAdam in the paper), or a transformation of optax, whose step size, bound and schedule (over gradient
+            steps) are its own.
     """
 
-    policy: QPolicy = QPolicy(network=partial(q_network, normalize=True))
-    learning_rate: Any = 5e-4
+    policy: QPolicy
+    learning_rate: Any
     optimizer_epsilon: Any = 1e-8
-    max_grad_norm: Any = 10.0
-    epochs: int = struct.field(pytree_node=False, default=2)
-    minibatches: int = struct.field(pytree_node=False, default=4)
-    anneal: bool = struct.field(pytree_node=False, default=True)
-    optimizer: Optimizer | optax.GradientTransformation = struct.field(pytree_node=False, default="radam")
-    name: str = struct.field(pytree_node=False, default="PQN")
+    max_grad_norm: Any
+    epochs: int = struct.field(pytree_node=False)
+    minibatches: int = struct.field(pytree_node=False)
+    anneal: bool = struct.field(pytree_node=False)
+    optimizer: Optimizer = struct.field(pytree_node=False)
+    name: str = struct.field(pytree_node=False)
 
     def bind(self, spec: Spec) -> "PQN":
         """Fit the network to the spaces and check that the rollout can be cut as asked.
@@ -60,11 +66,10 @@ class PQN(ActsByValue):
             UnsupportedSpace: the action space is not discrete.
             RLJaxError: the minibatches do not divide the rollout.
         """
-        agent = self.replace(policy=self.policy.bind(spec, self.name))  # type: ignore[attr-defined]
+        agent = bind_optimizer(self, "learning_rate").replace(policy=self.policy.bind(spec, self.name))  # type: ignore[attr-defined]
         check_numbers(f"{self.name}'s", self, epochs=Count, minibatches=Count)
-        check_numbers(f"{self.name}'s", self, learning_rate=NotNegative, optimizer_epsilon=NotNegative, max_grad_norm=Bound)
+        check_numbers(f"{self.name}'s", self, optimizer_epsilon=NotNegative, max_grad_norm=Bound)
         check_minibatches(spec, self.minibatches, agent.policy.recurrent)
-        agent._optimizer()  # refuses a name that it does not know
         return agent
 
     def _optimizer(self) -> optax.GradientTransformation:
@@ -77,8 +82,7 @@ class PQN(ActsByValue):
 
     def learn(self, state: PQNState, sample: Sample, context: Context) -> tuple[PQNState, Metrics, None]:
         """``epochs`` passes over the rollout in ``minibatches`` pieces, one step each; metrics are means over them."""
-        rate = self.learning_rate * (1.0 - context.progress) if self.anneal else self.learning_rate
-        rate = step_size(self.optimizer, rate)
+        rate = step_size(self.optimizer, self.learning_rate, context, self.anneal)
 
         def loss(params: PyTree, batch: Rollout, key: Key) -> tuple[jax.Array, Metrics]:
             carry = jax.tree.map(lambda c: c[0], batch.carry)
@@ -96,3 +100,35 @@ class PQN(ActsByValue):
         pieces = (self.epochs, self.minibatches, self.policy.recurrent)
         state, metrics = sweep_minibatches(step, state, sample.batch, context.key, *pieces)
         return state, metrics, None
+
+
+def pqn(network: Maker | None = None, *, config: PQNConfig | None = None, **overrides: Any) -> PQN:
+    """Parallelised Q-network (Gallici et al. 2025, arXiv 2407.04811): see :class:`PQN`.
+
+    Needs an experience chain that ends in :func:`rl_jax.experience.gae`.
+
+    Args:
+        network: a module, or a function ``(spec, atoms=1)`` to one, instead of the usual one, which normalises its layers.
+        config: all numbers; default :class:`~rl_jax.agents.PQNConfig` as it is.
+        overrides: its fields that shall be others, such as ``epochs=2``.
+
+    Raises:
+        RLJaxError: the agent has no such number.
+    """
+    numbers = numbers_of(PQNConfig, config, overrides, network=network)
+    policy = QPolicy(
+        epsilon_start=numbers.epsilon_start,
+        epsilon_end=numbers.epsilon_end,
+        epsilon_steps=numbers.epsilon_steps,
+        network=usual(network, partial(q_network, normalize=True, **numbers.layers())),
+    )
+    return PQN(
+        policy=policy,
+        learning_rate=numbers.learning_rate,
+        max_grad_norm=numbers.max_grad_norm,
+        epochs=numbers.epochs,
+        minibatches=numbers.minibatches,
+        anneal=numbers.anneal,
+        optimizer=numbers.optimizer,
+        name="PQN",
+    )

@@ -1,16 +1,13 @@
 """Acting on action values: what all value-based agents have in common."""
 
-from collections.abc import Callable
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.losses import ExpectedValue
-from rl_jax.networks import q_network
-from rl_jax.networks.own import first_params, made_remembering
+from rl_jax.networks.own import Maker, first_params, made_remembering
 from rl_jax.ops import batch_parallel, linear
 from rl_jax.spaces import Discrete, check_supported
 from rl_jax.types import Context, Key, PyTree, Spec
@@ -32,7 +29,7 @@ def take_along_axis(raw: jax.Array, action: jax.Array) -> jax.Array:
     return jnp.sum(raw * chosen[..., None], axis=-2)
 
 
-@struct.dataclass
+@struct.dataclass(kw_only=True)
 class QPolicy:
     """Epsilon-greedy on a Q-network, or greedy on one with noisy weights.
 
@@ -44,10 +41,10 @@ class QPolicy:
     """
 
     head: Any = ExpectedValue()
-    epsilon_start: Any = 1.0
-    epsilon_end: Any = 0.05
-    epsilon_steps: Any = 25_000.0
-    network: nn.Module | Callable[..., nn.Module] = struct.field(pytree_node=False, default=q_network)
+    epsilon_start: Any
+    epsilon_end: Any
+    epsilon_steps: Any
+    network: Maker = struct.field(pytree_node=False)
     noisy: bool = struct.field(pytree_node=False, default=False)
 
     def bind(self, spec: Spec, name: str) -> "QPolicy":

@@ -1,6 +1,6 @@
 """Stream AC(lambda): actor-critic from one stream of experience, without replay or batches."""
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -8,12 +8,17 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.agents.streaming.update import Memoryless, StepRule, Traced, TraceStep, check_stream, one_step, td_lambda_update
+from rl_jax.agents.configs.base import numbers_of, usual
+from rl_jax.agents.configs.streaming import StreamACConfig
+from rl_jax.agents.memoryless import Memoryless
+from rl_jax.agents.optimizers import Optimizer, bind_optimizer
+from rl_jax.agents.streaming.update import StepRule, Traced, TraceStep, check_stream, one_step, td_lambda_update
 from rl_jax.given import check_numbers
 from rl_jax.networks.distributions import Distribution
+from rl_jax.networks.own import Maker
 from rl_jax.networks.streaming import stream_actor, stream_value
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
-from rl_jax.values import NotNegative, Share
+from rl_jax.values import Share
 
 
 @struct.dataclass
@@ -25,7 +30,7 @@ class StreamACState:
     critic: Traced
 
 
-@struct.dataclass
+@struct.dataclass(kw_only=True)
 class StreamAC(Memoryless):
     """Actor and critic on traces of their own, with bounded steps and one TD error ``delta`` for both.
 
@@ -35,28 +40,30 @@ class StreamAC(Memoryless):
     Needs ``Trainer.create(num_envs=1, rollout_length=1)``; many independent streams are a vmap over keys.
 
     Attributes:
-        learning_rate: ``alpha`` of both networks.
+        learning_rate: ``alpha`` of both networks: a number, an array to sweep, or a schedule of optax, in environment steps.
         actor_kappa, critic_kappa: of :func:`rl_jax.ops.obgd`.
         gamma, lam: discount, and decay of the traces besides it.
         entropy_weight: ``tau``.
         step_rule: ``obgd``, ``sgd`` or ``adam``; see :class:`~rl_jax.agents.streaming.update.TraceStep`.
+        optimizer: with ``sgd``: a name, or a transformation of optax, for each of both networks.
         overshoot: report the share of updates after which the TD error has the other sign.
         actor, critic: modules from observations ``[B, ...]`` to a distribution and to values, or functions from
             :class:`~rl_jax.types.Spec` to them.
         name: what errors call this agent.
     """
 
-    learning_rate: Any = 1.0
-    actor_kappa: Any = 3.0
-    critic_kappa: Any = 2.0
-    gamma: Any = 0.99
-    lam: Any = 0.8
-    entropy_weight: Any = 0.01
-    step_rule: StepRule = struct.field(pytree_node=False, default="obgd")
-    overshoot: bool = struct.field(pytree_node=False, default=False)
-    actor: nn.Module | Callable[[Spec], nn.Module] = struct.field(pytree_node=False, default=stream_actor)
-    critic: nn.Module | Callable[[Spec], nn.Module] = struct.field(pytree_node=False, default=stream_value)
-    name: str = struct.field(pytree_node=False, default="stream AC")
+    learning_rate: Any
+    actor_kappa: Any
+    critic_kappa: Any
+    gamma: Any
+    lam: Any
+    entropy_weight: Any
+    step_rule: StepRule = struct.field(pytree_node=False)
+    optimizer: Optimizer | None = struct.field(pytree_node=False, default=None)
+    overshoot: bool = struct.field(pytree_node=False)
+    actor: Maker = struct.field(pytree_node=False)
+    critic: Maker = struct.field(pytree_node=False)
+    name: str = struct.field(pytree_node=False)
 
     def bind(self, spec: Spec) -> "StreamAC":
         """Fit the networks to the spaces.
@@ -65,15 +72,16 @@ class StreamAC(Memoryless):
             RLJaxError: more than one environment or step.
         """
         check_stream(self.name, spec)
-        check_numbers(f"{self.name}'s", self, learning_rate=NotNegative, gamma=Share, lam=Share)
+        check_numbers(f"{self.name}'s", self, gamma=Share, lam=Share)
+        self._steps()[0].transformation()  # refuses an optimizer that it cannot take
         actor = self.actor if isinstance(self.actor, nn.Module) else self.actor(spec)
         critic = self.critic if isinstance(self.critic, nn.Module) else self.critic(spec)
-        return self.replace(actor=actor, critic=critic)  # type: ignore[attr-defined]
+        return bind_optimizer(self, "learning_rate").replace(actor=actor, critic=critic)  # type: ignore[attr-defined]
 
     def _steps(self) -> tuple[TraceStep, TraceStep]:
         """Of actor and critic."""
         kappas = self.actor_kappa, self.critic_kappa
-        actor, critic = (TraceStep(self.learning_rate, kappa, self.step_rule) for kappa in kappas)
+        actor, critic = (TraceStep(self.learning_rate, kappa, self.step_rule, self.optimizer) for kappa in kappas)
         return actor, critic
 
     def init(self, key: Key, spec: Spec) -> StreamACState:
@@ -104,7 +112,7 @@ class StreamAC(Memoryless):
     def learn(self, state: StreamACState, sample: Sample, context: Context) -> tuple[StreamACState, Metrics, None]:
         """One update of both networks from the step just taken."""
         now = one_step(self.name, sample)
-        for_actor, for_critic = self._steps()
+        for_actor, for_critic = (step.at(context) for step in self._steps())
 
         def value(critic: PyTree) -> tuple[jax.Array, jax.Array]:
             return self._value(critic, now.obs)[0], jnp.zeros((), bool)
@@ -125,3 +133,39 @@ class StreamAC(Memoryless):
         actor, of_actor, size = for_actor.step(actor, state.actor, grads, delta, self.gamma * self.lam, now.done[0])
         metrics |= {"policy/entropy": entropy, "stream/actor_step_size": size}
         return StreamACState({"actor": actor, "critic": critic}, of_actor, of_critic), metrics, None
+
+
+def stream_ac(
+    actor: Maker | None = None,
+    critic: Maker | None = None,
+    *,
+    optimizer: Optimizer | None = None,
+    config: StreamACConfig | None = None,
+    **overrides: Any,
+) -> StreamAC:
+    """Stream AC(lambda) (Elsayed et al. 2024, arXiv 2410.14606): see :class:`StreamAC`.
+
+    Args:
+        actor, critic: modules or functions from :class:`~rl_jax.types.Spec` to one, instead of the usual ones.
+        optimizer: with ``step_rule="sgd"``: a name, or a transformation of optax, for each of both networks.
+        config: all numbers; default :class:`~rl_jax.agents.StreamACConfig` as it is.
+        overrides: its fields that shall be others, such as ``entropy_weight=0.0``.
+
+    Raises:
+        RLJaxError: the agent has no such number.
+    """
+    numbers = numbers_of(StreamACConfig, config, overrides, optimizer, actor=actor, critic=critic)
+    return StreamAC(
+        learning_rate=numbers.learning_rate,
+        actor_kappa=numbers.actor_kappa,
+        critic_kappa=numbers.critic_kappa,
+        gamma=numbers.gamma,
+        lam=numbers.td_lambda,
+        entropy_weight=numbers.entropy_weight,
+        step_rule=numbers.step_rule,
+        optimizer=optimizer,
+        overshoot=numbers.overshoot,
+        actor=usual(actor, partial(stream_actor, **numbers.layers())),
+        critic=usual(critic, partial(stream_value, **numbers.layers())),
+        name="stream AC",
+    )

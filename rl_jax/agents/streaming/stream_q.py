@@ -1,18 +1,23 @@
 """Stream Q(lambda): Q-learning from one stream of experience, without replay, batches or slow networks."""
 
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.agents.configs.base import numbers_of, usual
+from rl_jax.agents.configs.streaming import StreamQConfig
+from rl_jax.agents.optimizers import Optimizer, bind_optimizer
 from rl_jax.agents.q_learning.q_policy import ActsByValue, QPolicy, take_along_axis
 from rl_jax.agents.streaming.update import StepRule, Traced, TraceStep, check_stream, one_step, td_lambda_update
 from rl_jax.errors import RLJaxError
 from rl_jax.given import check_numbers
+from rl_jax.networks.own import Maker
 from rl_jax.networks.streaming import stream_q_network
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
-from rl_jax.values import NotNegative, Share
+from rl_jax.values import Share
 
 
 @struct.dataclass
@@ -24,7 +29,7 @@ class StreamQState:
     epsilon: jax.Array
 
 
-@struct.dataclass
+@struct.dataclass(kw_only=True)
 class StreamQ(ActsByValue):
     """Watkins's Q(lambda) with bounded steps: ``Trainer.create(num_envs=1, rollout_length=1)``, many streams by vmap over keys.
 
@@ -35,21 +40,23 @@ class StreamQ(ActsByValue):
 
     Attributes:
         policy: the network, without memory, and exploration; its head must be an expected value.
-        learning_rate, kappa: of :func:`rl_jax.ops.obgd`.
+        learning_rate, kappa: of :func:`rl_jax.ops.obgd`; the first may be a schedule of optax, in environment steps.
         gamma, lam: discount, and decay of the trace besides it.
         step_rule: ``obgd``, ``sgd`` or ``adam``; see :class:`~rl_jax.agents.streaming.update.TraceStep`.
+        optimizer: with ``sgd``: a name, or a transformation of optax.
         overshoot: report the share of updates after which the TD error has the other sign.
         name: what errors call this agent.
     """
 
-    policy: QPolicy = QPolicy(epsilon_end=0.01, network=stream_q_network)
-    learning_rate: Any = 1.0
-    kappa: Any = 2.0
-    gamma: Any = 0.99
-    lam: Any = 0.8
-    step_rule: StepRule = struct.field(pytree_node=False, default="obgd")
-    overshoot: bool = struct.field(pytree_node=False, default=False)
-    name: str = struct.field(pytree_node=False, default="stream Q")
+    policy: QPolicy
+    learning_rate: Any
+    kappa: Any
+    gamma: Any
+    lam: Any
+    step_rule: StepRule = struct.field(pytree_node=False)
+    optimizer: Optimizer | None = struct.field(pytree_node=False, default=None)
+    overshoot: bool = struct.field(pytree_node=False)
+    name: str = struct.field(pytree_node=False)
 
     def bind(self, spec: Spec) -> "StreamQ":
         """Fit the network to the spaces.
@@ -59,14 +66,15 @@ class StreamQ(ActsByValue):
             RLJaxError: more than one environment or step, or a network with a memory.
         """
         check_stream(self.name, spec)
-        check_numbers(f"{self.name}'s", self, learning_rate=NotNegative, gamma=Share, lam=Share)
+        check_numbers(f"{self.name}'s", self, gamma=Share, lam=Share)
+        self._step().transformation()  # refuses an optimizer that it cannot take
         policy = self.policy.bind(spec, self.name)
         if policy.recurrent:
             raise RLJaxError(f"{self.name} has no traces through a memory: use a network without one")
-        return self.replace(policy=policy)  # type: ignore[attr-defined]
+        return bind_optimizer(self, "learning_rate").replace(policy=policy)  # type: ignore[attr-defined]
 
     def _step(self) -> TraceStep:
-        return TraceStep(self.learning_rate, self.kappa, self.step_rule)
+        return TraceStep(self.learning_rate, self.kappa, self.step_rule, self.optimizer)
 
     def init(self, key: Key, spec: Spec) -> StreamQState:
         """Fresh parameters and an empty trace."""
@@ -80,7 +88,7 @@ class StreamQ(ActsByValue):
 
     def learn(self, state: StreamQState, sample: Sample, context: Context) -> tuple[StreamQState, Metrics, None]:
         """One update from the step just taken."""
-        now = one_step(self.name, sample)
+        now, step = one_step(self.name, sample), self._step().at(context)
 
         def value(params: PyTree) -> tuple[jax.Array, jax.Array]:
             q = self._q(params, now.obs)[0]
@@ -91,5 +99,43 @@ class StreamQ(ActsByValue):
             return jnp.max(self._q(params, now.next_obs), axis=-1)
 
         whole = (value, following, self.gamma, self.lam, self.overshoot)
-        params, traced, _, metrics = td_lambda_update(self._step(), state.params, state.traced, now, *whole)
+        params, traced, _, metrics = td_lambda_update(step, state.params, state.traced, now, *whole)
         return StreamQState(params, traced, state.epsilon), metrics | {"explore/epsilon": state.epsilon}, None
+
+
+def stream_q(
+    network: Maker | None = None,
+    *,
+    optimizer: Optimizer | None = None,
+    config: StreamQConfig | None = None,
+    **overrides: Any,
+) -> StreamQ:
+    """Stream Q(lambda) (Elsayed et al. 2024, arXiv 2410.14606): see :class:`StreamQ`.
+
+    Args:
+        network: a module, or a function ``(spec, atoms=1)`` to one, instead of the usual one; without memory.
+        optimizer: with ``step_rule="sgd"``: a name, or a transformation of optax.
+        config: all numbers; default :class:`~rl_jax.agents.StreamQConfig` as it is.
+        overrides: its fields that shall be others, such as ``td_lambda=0.9``.
+
+    Raises:
+        RLJaxError: the agent has no such number.
+    """
+    numbers = numbers_of(StreamQConfig, config, overrides, optimizer, network=network)
+    policy = QPolicy(
+        epsilon_start=numbers.epsilon_start,
+        epsilon_end=numbers.epsilon_end,
+        epsilon_steps=numbers.epsilon_steps,
+        network=usual(network, partial(stream_q_network, **numbers.layers())),
+    )
+    return StreamQ(
+        policy=policy,
+        learning_rate=numbers.learning_rate,
+        kappa=numbers.kappa,
+        gamma=numbers.gamma,
+        lam=numbers.td_lambda,
+        step_rule=numbers.step_rule,
+        optimizer=optimizer,
+        overshoot=numbers.overshoot,
+        name="stream Q",
+    )

@@ -4,19 +4,20 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.agents.continuous import check_bounded
-from rl_jax.agents.streaming.update import Memoryless, StepRule, Traced, TraceStep, check_stream, one_step, td_lambda_update
+from rl_jax.agents.memoryless import Memoryless
+from rl_jax.agents.optimizers import Optimizer, bind_optimizer
+from rl_jax.agents.streaming.update import StepRule, Traced, TraceStep, check_stream, one_step, td_lambda_update
 from rl_jax.given import check_numbers
-from rl_jax.networks.own import made
+from rl_jax.networks.own import Maker, made
 from rl_jax.networks.streaming import stream_value
 from rl_jax.spaces import Space, random_action
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
-from rl_jax.values import NotNegative, Share
+from rl_jax.values import Share
 
 Policy = Callable[[Key, jax.Array], jax.Array]
 
@@ -43,9 +44,10 @@ class StreamTD(Memoryless):
 
     Attributes:
         policy: ``(key, obs [N, ...]) -> action [N, ...]``, given what the experience chain shows; ``None``: uniformly random.
-        learning_rate, kappa: of :func:`rl_jax.ops.obgd`.
+        learning_rate, kappa: of :func:`rl_jax.ops.obgd`; the first may be a schedule of optax, in environment steps.
         gamma, lam: discount, and decay of the trace besides it.
         step_rule: ``obgd``, ``sgd`` or ``adam``; see :class:`~rl_jax.agents.streaming.update.TraceStep`.
+        optimizer: with ``sgd``: a name, or a transformation of optax.
         overshoot: report the share of updates after which the TD error has the other sign.
         network: a module from observations ``[B, ...]`` to values ``[B]``, or a function from :class:`~rl_jax.types.Spec` to one.
         name: what errors call this agent.
@@ -57,8 +59,9 @@ class StreamTD(Memoryless):
     lam: Any = 0.8
     policy: Policy | None = struct.field(pytree_node=False, default=None)
     step_rule: StepRule = struct.field(pytree_node=False, default="obgd")
+    optimizer: Optimizer | None = struct.field(pytree_node=False, default=None)
     overshoot: bool = struct.field(pytree_node=False, default=False)
-    network: nn.Module | Callable[[Spec], nn.Module] = struct.field(pytree_node=False, default=stream_value)
+    network: Maker = struct.field(pytree_node=False, default=stream_value)
     name: str = struct.field(pytree_node=False, default="stream TD")
 
     def bind(self, spec: Spec) -> "StreamTD":
@@ -68,15 +71,16 @@ class StreamTD(Memoryless):
             RLJaxError: more than one environment or step, or no policy for actions without bounds.
         """
         check_stream(self.name, spec)
-        check_numbers(f"{self.name}'s", self, learning_rate=NotNegative, gamma=Share, lam=Share)
+        check_numbers(f"{self.name}'s", self, gamma=Share, lam=Share)
+        self._step().transformation()  # refuses an optimizer that it cannot take
         if self.policy is None:
             check_bounded(f"{self.name} without a policy", spec.action_space)
         network = made(self.network, spec)
         policy = self.policy or partial(uniform, spec.action_space)
-        return self.replace(network=network, policy=policy)  # type: ignore[attr-defined]
+        return bind_optimizer(self, "learning_rate").replace(network=network, policy=policy)  # type: ignore[attr-defined]
 
     def _step(self) -> TraceStep:
-        return TraceStep(self.learning_rate, self.kappa, self.step_rule)
+        return TraceStep(self.learning_rate, self.kappa, self.step_rule, self.optimizer)
 
     def init(self, key: Key, spec: Spec) -> StreamTDState:
         """Fresh parameters and an empty trace."""
@@ -99,7 +103,7 @@ class StreamTD(Memoryless):
 
     def learn(self, state: StreamTDState, sample: Sample, context: Context) -> tuple[StreamTDState, Metrics, None]:
         """One update from the step just taken."""
-        now = one_step(self.name, sample)
+        now, step = one_step(self.name, sample), self._step().at(context)
 
         def value(params: PyTree) -> tuple[jax.Array, jax.Array]:
             return self._value(params, now.obs)[0], jnp.zeros((), bool)
@@ -108,5 +112,5 @@ class StreamTD(Memoryless):
             return self._value(params, now.next_obs)
 
         whole = (value, following, self.gamma, self.lam, self.overshoot)
-        params, traced, _, metrics = td_lambda_update(self._step(), state.params, state.traced, now, *whole)
+        params, traced, _, metrics = td_lambda_update(step, state.params, state.traced, now, *whole)
         return StreamTDState(params, traced), metrics, None

@@ -10,6 +10,7 @@ from flax import struct
 
 from rl_jax.agents.configs.streaming import StepRule
 from rl_jax.agents.continuous import single_steps
+from rl_jax.agents.optimizers import Optimizer, optimizer, rate_now
 from rl_jax.errors import RLJaxError, chosen
 from rl_jax.losses import td_target
 from rl_jax.ops.obgd import along, obgd
@@ -57,12 +58,12 @@ class Traced(NamedTuple):
     Attributes:
         trace: ``z`` as it was stepped along, of the parameters' structure.
         keep: 0 if nothing of it is left for the next step, else 1; ``float32``. (Clearing it at once would be one more pass.)
-        adam: Adam's state or ``()``.
+        opt_state: the optimiser's state, or ``()`` if there is none.
     """
 
     trace: PyTree
     keep: jax.Array
-    adam: PyTree
+    opt_state: PyTree
 
 
 @struct.dataclass
@@ -70,19 +71,41 @@ class TraceStep:
     """Accumulates gradients into a trace and moves parameters along it, times the TD error.
 
     Attributes:
-        learning_rate: ``alpha``.
+        learning_rate: ``alpha``; a schedule is asked for it by :meth:`at`.
         kappa: of :func:`rl_jax.ops.obgd`.
         rule: ``obgd``; or the classic ``sgd``, ``w + alpha delta z``; or ``adam``, to which ``-delta z`` is the gradient.
+        optimizer: with ``sgd``, to which ``-delta z`` is the gradient: a name, or a transformation of optax, which has a step size
+            of its own; ``None`` for none.
     """
 
-    learning_rate: Any = 1.0
-    kappa: Any = 2.0
-    rule: StepRule = struct.field(pytree_node=False, default="obgd")
+    learning_rate: Any
+    kappa: Any
+    rule: StepRule = struct.field(pytree_node=False)
+    optimizer: Optimizer | None = struct.field(pytree_node=False, default=None)
+
+    def transformation(self) -> optax.GradientTransformation | None:
+        """What scales the step, if anything does.
+
+        Raises:
+            RLJaxError: there is no such rule, or it takes no optimiser.
+        """
+        usual = chosen("rule of steps", self.rule, {"obgd": None, "sgd": None, "adam": "adam"})
+        if self.optimizer is not None and self.rule != "sgd":
+            raise RLJaxError(
+                f"{self.rule} makes steps of its own, which no optimizer could scale: give step_rule='sgd' with it"
+            )
+        kind = self.optimizer or usual
+        return None if kind is None else optimizer(kind)
+
+    def at(self, context: Context) -> "TraceStep":
+        """The same, with the learning rate of this train step."""
+        return self.replace(learning_rate=rate_now(self.learning_rate, context))  # type: ignore[attr-defined]
 
     def init(self, params: PyTree) -> Traced:
         """An empty trace."""
-        adam = chosen("rule of steps", self.rule, {"obgd": (), "sgd": (), "adam": optax.scale_by_adam().init(params)})
-        return Traced(jax.tree.map(jnp.zeros_like, params), jnp.ones((), jnp.float32), adam)
+        scale = self.transformation()
+        opt_state = () if scale is None else scale.init(params)
+        return Traced(jax.tree.map(jnp.zeros_like, params), jnp.ones((), jnp.float32), opt_state)
 
     def step(
         self, params: PyTree, state: Traced, grads: PyTree, delta: jax.Array, decay: Any, end: jax.Array
@@ -97,19 +120,23 @@ class TraceStep:
             end: whether what follows owes nothing to what was before, a scalar.
 
         Returns:
-            Parameters, memory, and the step size (of Adam: the learning rate).
+            Parameters, memory, and the step size (of an optimiser: what its updates are multiplied with).
         """
         decay = decay * state.keep
         trace = jax.tree.map(lambda z, g: (decay * z + g).astype(z.dtype), state.trace, grads)
-        adam, size = state.adam, jnp.asarray(self.learning_rate, jnp.float32)
+        whole = isinstance(self.optimizer, optax.GradientTransformation)
+        opt_state, size = state.opt_state, jnp.asarray(1.0 if whole else self.learning_rate, jnp.float32)
+        scale = self.transformation()
         if self.rule == "obgd":
             params, size = obgd(params, trace, delta, self.learning_rate, self.kappa)
-        elif self.rule == "sgd":
+        elif scale is None:
             params = along(params, trace, size * delta)
         else:
-            direction, adam = optax.scale_by_adam().update(jax.tree.map(lambda z: delta * z, trace), adam)
+            # A named one scales what is climbed along; what optax has made goes down gradients, by updates that are added.
+            sign = -1.0 if whole else 1.0
+            direction, opt_state = scale.update(jax.tree.map(lambda z: sign * delta * z, trace), opt_state, params)
             params = along(params, direction, size)
-        return params, Traced(trace, 1.0 - end.astype(jnp.float32), adam), size
+        return params, Traced(trace, 1.0 - end.astype(jnp.float32), opt_state), size
 
 
 def td_lambda_update(
@@ -149,23 +176,3 @@ def td_lambda_update(
     if overshoot:
         metrics["stream/overshoot"] = error(after, value(after)[0]) * delta < 0.0
     return after, state, delta, metrics
-
-
-class Memoryless:
-    """What agents do alike that remember nothing within an episode, change nothing over a run, and whose state has ``params``."""
-
-    def initial_carry(self, num_envs: int) -> PyTree:
-        """No memory."""
-        return ()
-
-    def prepare(self, state: Any, context: Context) -> Any:
-        """Nothing changes over the run."""
-        return state
-
-    def refresh(self, state: Any, carry: PyTree) -> PyTree:
-        """No memory."""
-        return carry
-
-    def params(self, state: Any) -> PyTree:
-        """All networks' parameters."""
-        return state.params

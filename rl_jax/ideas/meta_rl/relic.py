@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.agents.optimizers import Schedule
 from rl_jax.agents.policy_gradient.ppo import ppo
 from rl_jax.agents.policy_gradient.update import Learner, PolicyGradient
 from rl_jax.errors import RLJaxError
@@ -40,7 +41,7 @@ class ReLIC:
 
     Attributes:
         learner: acts and learns, given the memory.
-        final_learning_rate: what the learner's falls to, over the planned training.
+        final_learning_rate: what the learner's falls to, over the planned training; one that is a schedule does as it says.
         warmup: share of the training in which it rises to there.
         history: ``H``, steps of a trial that are kept to be recalled: its length without the newest segment.
         segments: every so many train steps, one update over all of their steps; give as many as a trial has. 0: never.
@@ -138,6 +139,8 @@ class ReLIC:
     def _now(self, context: Context) -> PolicyGradient:
         """The learner with the present learning rate."""
         rate, low = self.learner.learning_rate, self.final_learning_rate
+        if isinstance(rate, Schedule):
+            return self.learner
         rising = jnp.minimum(context.progress / jnp.maximum(self.warmup, 1e-9), 1.0)
         cosine = 0.5 * (1.0 + jnp.cos(jnp.pi * context.progress))
         rate = jnp.where(rising < 1.0, rising * rate, low + (rate - low) * cosine)
@@ -183,7 +186,8 @@ def relic(
         trial: steps of a trial.
         segments: updates per trial; 1: none is partial.
         full_update: the last of a trial covers all of it.
-        learning_rate, entropy_weight, max_grad_norm, epochs, minibatches, standardize: of :func:`rl_jax.agents.ppo`.
+        learning_rate, entropy_weight, max_grad_norm, epochs, minibatches: of :func:`rl_jax.agents.ppo`.
+        standardize: standardise advantages within each minibatch.
         more: further fields of :class:`ReLIC`.
     """
     if segments < 1 or trial % segments:
@@ -198,6 +202,6 @@ def relic(
         max_grad_norm=max_grad_norm,
         epochs=epochs,
         minibatches=minibatches,
-        standardize=standardize,
+        standardize_advantage="minibatch" if standardize else "none",
     )
     return ReLIC(learner, **{**numbers, **more})

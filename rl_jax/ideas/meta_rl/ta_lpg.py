@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.agents.streaming.update import Memoryless
+from rl_jax.agents.memoryless import Memoryless
 from rl_jax.errors import RLJaxError
 from rl_jax.given import check_numbers
 from rl_jax.ideas.meta_rl._lpg_networks import Experienced, LPGRule, Readout

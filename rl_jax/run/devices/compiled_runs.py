@@ -175,7 +175,7 @@ class CompiledRuns:
         return state, {**metrics, "failed": failed}
 
     def _frozen(self, frozen: np.ndarray | None) -> jax.Array:
-        """Which runs have failed before ``[B]``, where the program in_layout it."""
+        """Which runs have failed before ``[B]``, where the program takes it."""
         flags = jnp.asarray(np.zeros(len(self.seeds), bool) if frozen is None else frozen)
         return self.devices.put(flags[0] if self.single else flags, self._place(Layout.PER_RUN))
 

@@ -16,8 +16,8 @@ from running import call, failed
 import rl_jax as rl
 from rl_jax._lazy import LazyPackage
 from rl_jax.agents import CONFIGS
+from rl_jax.agents.configs.spellings import SPELLINGS
 from rl_jax.run.cli.catalogue import AGENTS, LIBRARY, environments
-from rl_jax.run.cli.hints import SPELLINGS
 from rl_jax.run.cli.listing import show_list
 from rl_jax.run.cli.parse import options_of, run_options
 from rl_jax.run.options import Evaluate, List, Plot, Render

@@ -1,5 +1,6 @@
-"""Q-learning from replay: DQN and everything that is a choice of its parts, up to Rainbow and R2D2."""
+"""DQN: Q-learning from replay, and everything that is a choice of its parts, up to Rainbow and R2D2."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -7,11 +8,15 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from rl_jax.agents.optimizers import optimizer
+from rl_jax.agents.configs.base import numbers_of, usual
+from rl_jax.agents.configs.dqn import DQNConfig, RainbowConfig
+from rl_jax.agents.optimizers import Optimizer, bind_optimizer, optimizer, step_size
 from rl_jax.agents.q_learning.q_policy import ActsByValue, QPolicy, take_along_axis
 from rl_jax.given import Bound, check_numbers
 from rl_jax.losses import bootstrap_discount
-from rl_jax.ops import Periodic, apply_updates
+from rl_jax.networks import q_network
+from rl_jax.networks.own import Maker
+from rl_jax.ops import Periodic, Polyak, apply_updates
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
 from rl_jax.values import CountOrZero, NotNegative, Share
 
@@ -27,7 +32,7 @@ class QState:
     epsilon: jax.Array
 
 
-@struct.dataclass
+@struct.dataclass(kw_only=True)
 class QLearning(ActsByValue):
     """Acts epsilon-greedily on a Q-network and learns it from replayed trajectories ``[L, B]``.
 
@@ -39,37 +44,42 @@ class QLearning(ActsByValue):
     Attributes:
         policy: the network, what its outputs mean, and exploration.
         target: how the target parameters follow: :class:`~rl_jax.ops.Periodic` or :class:`~rl_jax.ops.Polyak`.
-        learning_rate, adam_epsilon, max_grad_norm: of Adam, and the bound on the gradient's global norm.
+        learning_rate: the optimiser's: a number (at the start, if ``anneal``), an array to sweep, or a schedule of optax, in
+            environment steps, which says all itself.
+        adam_epsilon, max_grad_norm: the optimiser's, and the bound on the gradient's global norm.
         priority_max: weight of the largest against the mean TD error of a trajectory in its new priority.
         double: choose the next action by the online network.
         burn_in: steps of a trajectory that only warm up the memory.
         anneal: let the learning rate fall linearly to zero over the planned training.
+        optimizer: a name, or a transformation of optax, whose step size, bound and schedule (over learning steps) are its own.
         name: what errors call this agent.
     """
 
-    policy: QPolicy = QPolicy()
-    target: Any = Periodic()
-    learning_rate: Any = 1e-3
-    adam_epsilon: Any = 1e-8
-    max_grad_norm: Any = 10.0
+    policy: QPolicy
+    target: Any
+    learning_rate: Any
+    adam_epsilon: Any
+    max_grad_norm: Any
     priority_max: Any = 0.9
-    double: bool = struct.field(pytree_node=False, default=False)
+    double: bool = struct.field(pytree_node=False)
     burn_in: int = struct.field(pytree_node=False, default=0)
-    anneal: bool = struct.field(pytree_node=False, default=False)
-    name: str = struct.field(pytree_node=False, default="DQN")
+    anneal: bool = struct.field(pytree_node=False)
+    optimizer: Optimizer = struct.field(pytree_node=False)
+    name: str = struct.field(pytree_node=False)
 
     def bind(self, spec: Spec) -> "QLearning":
         """Fit the network to the spaces.
 
         Raises:
             UnsupportedSpace: the action space is not discrete.
+            RLJaxError: a number, or a name of an optimiser, that cannot be.
         """
-        check_numbers(f"{self.name}'s", self, learning_rate=NotNegative, adam_epsilon=NotNegative, max_grad_norm=Bound)
+        check_numbers(f"{self.name}'s", self, adam_epsilon=NotNegative, max_grad_norm=Bound)
         check_numbers(f"{self.name}'s", self, priority_max=Share, burn_in=CountOrZero)
-        return self.replace(policy=self.policy.bind(spec, self.name))  # type: ignore[attr-defined]
+        return bind_optimizer(self, "learning_rate").replace(policy=self.policy.bind(spec, self.name))  # type: ignore[attr-defined]
 
     def _optimizer(self, params: PyTree) -> optax.GradientTransformation:
-        return optimizer("adam", self.adam_epsilon, self.max_grad_norm, pack=params)
+        return optimizer(self.optimizer, self.adam_epsilon, self.max_grad_norm, pack=params)
 
     def init(self, key: Key, spec: Spec) -> QState:
         """Fresh parameters; the target is a copy of them."""
@@ -107,7 +117,7 @@ class QLearning(ActsByValue):
         return online, following, self.policy.apply(state.params, (), batch.next_obs, batch.first, keys[2])[1]
 
     def learn(self, state: QState, sample: Sample, context: Context) -> tuple[QState, Metrics, jax.Array]:
-        """One Adam step; priorities are absolute TD errors (of distributions: the divergence) ``[B]``."""
+        """One step of the optimiser; priorities are absolute TD errors (of distributions: the divergence) ``[B]``."""
         batch, cut, head = sample.batch, self.burn_in, self.policy.head
         weights = jnp.ones(()) if sample.weights is None else sample.weights
         mask = batch.extras["mask"][cut:].astype(jnp.float32)
@@ -127,7 +137,7 @@ class QLearning(ActsByValue):
 
         (error, (td, value)), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
         updates, opt_state = self._optimizer(state.params).update(grads, state.opt_state, state.params)
-        rate = self.learning_rate * (1.0 - context.progress) if self.anneal else self.learning_rate
+        rate = step_size(self.optimizer, self.learning_rate, context, self.anneal)
         params = apply_updates(state.params, updates, rate)
         count = state.count + 1
         target = self.target.update(state.target, params, count)
@@ -141,3 +151,46 @@ class QLearning(ActsByValue):
             "explore/epsilon": state.epsilon,
         }
         return after, metrics, priority
+
+
+def dqn(network: Maker | None = None, *, config: DQNConfig | None = None, **overrides: Any) -> QLearning:
+    """Deep Q-learning (Mnih et al. 2015, "Human-level control through deep reinforcement learning"), and its kin by their switches.
+
+    Needs a replay whose batches :func:`rl_jax.replay.n_step` has prepared.
+
+    Args:
+        network: a module, or a function ``(spec, atoms=K)`` to one, instead of the usual one.
+        config: all numbers; default :class:`~rl_jax.agents.DQNConfig` as it is.
+        overrides: its fields that shall be others, such as ``double=True``.
+
+    Raises:
+        RLJaxError: the agent has no such number.
+    """
+    numbers = numbers_of(DQNConfig, config, overrides, network=network)
+    own = partial(q_network, dueling=numbers.dueling, noisy=numbers.noisy, **numbers.layers())
+    policy = QPolicy(
+        head=numbers.head(),
+        # Noise on the weights explores by itself.
+        epsilon_start=0.0 if numbers.noisy else numbers.epsilon_start,
+        epsilon_end=0.0 if numbers.noisy else numbers.epsilon_end,
+        epsilon_steps=numbers.epsilon_steps,
+        network=usual(network, own),
+        noisy=numbers.noisy,
+    )
+    return QLearning(
+        policy=policy,
+        target=Periodic(numbers.target_period) if numbers.target_period else Polyak(numbers.tau),
+        learning_rate=numbers.learning_rate,
+        adam_epsilon=numbers.adam_epsilon,
+        max_grad_norm=numbers.max_grad_norm,
+        double=numbers.double,
+        anneal=numbers.anneal,
+        optimizer=numbers.optimizer,
+        name="DQN",
+    )
+
+
+def rainbow(network: Maker | None = None, *, config: RainbowConfig | None = None, **overrides: Any) -> QLearning:
+    """Rainbow (Hessel et al. 2018, arXiv 1710.02298): :func:`dqn` with the numbers of :class:`~rl_jax.agents.RainbowConfig`."""
+    numbers = numbers_of(RainbowConfig, config, overrides, network=network)
+    return dqn(network, config=numbers)
