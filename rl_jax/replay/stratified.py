@@ -24,7 +24,7 @@ class TaskTable:
     """The task of every step that may be drawn, and how many there are of each task in every block of steps.
 
     Attributes:
-        tasks: flat, ``int32``: 1 plus the task; 0 for steps that may not be drawn. Padded with zeros to whole blocks.
+        tasks: flat, ``int32``: 1 plus the task; 0 for steps that may not be drawn. Padded with zeros to full blocks.
         counts: ``[blocks, K]``, then of every 8 blocks, of every 8 of these, ..., padded likewise; the last has 8 entries.
     """
 
@@ -92,7 +92,7 @@ class TaskTable:
         return at
 
 
-def _same(level: Any) -> Any:
+def _identity(level: Any) -> Any:
     return level
 
 
@@ -100,7 +100,7 @@ def _same(level: Any) -> Any:
 class StratifiedByTask:
     """As many draws from one task as from another, and uniform ones within a task.
 
-    Every task of which a trajectory is whole gets ``batch_size / tasks`` draws, rounded down or up; which ones get one more is
+    Every task of which a trajectory is complete gets ``batch_size / tasks`` draws, rounded down or up; which ones get one more is
     drawn anew for each batch. Frequent or long-lived tasks then count no more than rare ones.
 
     Attributes:
@@ -110,12 +110,12 @@ class StratifiedByTask:
     """
 
     num_tasks: int = struct.field(pytree_node=False, default=1)
-    task_of: Callable[[PyTree], jax.Array] = struct.field(pytree_node=False, default=_same)
+    task_of: Callable[[PyTree], jax.Array] = struct.field(pytree_node=False, default=_identity)
 
     certain = False
 
     def init(self, layout: Layout) -> tuple[TaskTable, jax.Array]:
-        """The table of tasks, and the tasks that wait for their trajectories to be whole."""
+        """The table of tasks, and the tasks that wait for their trajectories to be complete."""
         check_numbers("StratifiedByTask's", self, num_tasks=Count)
         return TaskTable.empty(table_size(layout), self.num_tasks), no_values(layout, jnp.int32)
 
@@ -125,7 +125,7 @@ class StratifiedByTask:
         shape = (layout.rollout_length, layout.num_envs)
         if not isinstance(task, jax.Array) or task.shape != shape or not jnp.issubdtype(task.dtype, jnp.integer):
             what = f"{task.dtype} of shape {task.shape}" if isinstance(task, jax.Array) else f"{type(task).__name__}"
-            raise RLJaxError(f"draws by task need one whole number per step, of shape {shape}, not {what}: set task_of")
+            raise RLJaxError(f"draws by task need one integer per step, of shape {shape}, not {what}: set task_of")
         known = (task >= 0) & (task < self.num_tasks)
         table, waiting = state
         values, waiting = enter(waiting, jnp.where(known, 1 + task, 0))
@@ -147,5 +147,4 @@ class StratifiedByTask:
         return Draw(table.find(task, which), None)
 
     def update(self, state: PyTree, indices: jax.Array, priorities: jax.Array) -> PyTree:
-        """There are no priorities."""
         return state
