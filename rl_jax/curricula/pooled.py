@@ -42,7 +42,7 @@ class PooledStarts:
         return jax.tree.map(lambda leaf: leaf[drawn], state[1])
 
     def params(self, state: tuple[PyTree, Start], level: Any) -> PyTree:
-        """The inner curriculum's."""
+        """The task of a level, as the inner curriculum has it."""
         return self.curriculum.params(state[0], level)
 
     def update(self, state: tuple[PyTree, Start], rollout: Rollout, context: Context) -> tuple[tuple[PyTree, Start], Metrics]:

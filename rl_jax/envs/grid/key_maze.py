@@ -161,7 +161,7 @@ class KeyMaze:
 
     @property
     def plan(self) -> Plan:
-        """The map."""
+        """The start and the map of a task."""
         return plan(self.side, self.size, self.keys, self.seed)
 
     @property
