@@ -14,7 +14,7 @@ from jax.custom_batching import custom_vmap
 
 @custom_vmap
 def any_true(flags: jax.Array) -> jax.Array:
-    """Whether any flag is set: here, and in every element of every enclosing ``vmap``. A scalar bool, never batched."""
+    """Whether any flag is set, over all elements of every enclosing ``vmap`` too. A scalar bool, never batched."""
     return jnp.any(flags)
 
 

@@ -11,7 +11,7 @@ from flax import struct
 from rl_jax.errors import RLJaxError
 from rl_jax.given import check_numbers
 from rl_jax.ops import random_index
-from rl_jax.ops.sum_tree import FAN_OUT, after, pick, sums_before
+from rl_jax.ops.sum_tree import FAN_OUT, depend_on, pick, sums_before
 from rl_jax.replay.eligible import enter, no_values, renew, table_size
 from rl_jax.replay.ring import Added, Layout, Ring
 from rl_jax.replay.samplers import Draw
@@ -63,7 +63,7 @@ class TaskTable:
             if not levels:
                 block_of = block_of[..., None] == 1 + jnp.arange(num_tasks, dtype=jnp.int32)
             start, values = first, jnp.sum(block_of, axis=1, dtype=jnp.int32)
-            levels.append(jax.lax.dynamic_update_slice_in_dim(level, after(block, values), first * width, axis=0))
+            levels.append(jax.lax.dynamic_update_slice_in_dim(level, depend_on(block, values), first * width, axis=0))
         return TaskTable(levels[0], tuple(levels[1:]))
 
     def find(self, task: jax.Array, which: jax.Array) -> jax.Array:

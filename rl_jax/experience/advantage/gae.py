@@ -54,7 +54,7 @@ def _values_where(context: Context, no_memory: PyTree, flags: jax.Array, next_ob
 def next_values(rollout: Rollout, context: Context) -> jax.Array:
     """``V(s_{t+1})`` of each step ``[T, N]``: the next row's value, at the last row that of ``last.obs``.
 
-    Where an episode was truncated it is the value of ``next_obs``. Needs ``rollout.extras["value"]``. Zero where the episode terminated.
+    Where an episode was truncated it is the value of ``next_obs``; where it terminated, zero. Needs ``rollout.extras["value"]``.
     """
     last = rollout.last
     last_value = context.agent.value(context.agent_state, last.carry, last.obs, last.first)

@@ -110,8 +110,8 @@ class EpisodicCount:
     def bonus(self, state: Visits, rollout: Rollout, context: Context) -> tuple[PyTree, jax.Array, Metrics]:
         rows = jnp.arange(state.now.shape[0])
 
-        def step(visits: Visits, inputs: tuple[jax.Array, jax.Array]) -> tuple[Visits, Any]:
-            first, keys = inputs
+        def step(visits: Visits, x: tuple[jax.Array, jax.Array]) -> tuple[Visits, Any]:
+            first, keys = x
             current_episode = visits.now + first.astype(jnp.int32)
             previous_count = jnp.where(visits.episode[rows, keys] == current_episode, visits.times[rows, keys], 0)
             episode, count = (

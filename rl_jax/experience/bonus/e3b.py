@@ -73,8 +73,8 @@ def elliptical(root: jax.Array, phi: jax.Array, first: jax.Array, empty: jax.Arr
         empty: ``[D, D]`` of a fresh episode.
     """
 
-    def step(root: jax.Array, inputs: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        phi, first = inputs
+    def step(root: jax.Array, x: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        phi, first = x
         root = jnp.where(first[:, None, None], empty, root)
         f = jnp.einsum("nij,ni->nj", root, phi, precision="highest")
         b = jnp.sum(f * f, axis=-1)

@@ -184,8 +184,8 @@ class NormalizeReward(Transform):
         return RewardScale(jnp.zeros((spec.num_envs,), jnp.float32), RunningMoments.zero())
 
     def update(self, state: RewardScale, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
-        def step(trace: jax.Array, inputs: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-            reward, done = inputs
+        def step(trace: jax.Array, x: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+            reward, done = x
             trace = self.gamma * trace + reward
             return jnp.where(done, 0.0, trace), trace
 

@@ -147,7 +147,7 @@ class ReLIC:
         """The running memories made again, by the new parameters, from what was seen in each trial."""
         if not self.refreshes:
             return carry
-        return self.learner.network.apply(state.learner.params, carry, method="again")  # type: ignore[union-attr, return-value]
+        return self.learner.network.apply(state.learner.params, carry, method="recompute")  # type: ignore[union-attr, return-value]
 
     def params(self, state: ReLICState) -> PyTree:
         """The network's parameters."""
