@@ -40,7 +40,7 @@ class Extra:
 
     @property
     def adapter(self) -> Any:
-        return importlib.import_module(f"rl_jax.envs.suites.extras.{self.module}")
+        return importlib.import_module(f"rl_jax.envs.suites.{self.module}")
 
     @property
     def installed(self) -> bool:
