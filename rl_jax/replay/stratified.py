@@ -125,7 +125,7 @@ class StratifiedByTask:
         shape = (layout.rollout_length, layout.num_envs)
         if not isinstance(task, jax.Array) or task.shape != shape or not jnp.issubdtype(task.dtype, jnp.integer):
             what = f"{task.dtype} of shape {task.shape}" if isinstance(task, jax.Array) else f"{type(task).__name__}"
-            raise RLJaxError(f"draws by task need one integer per step, of shape {shape}, not {what}: set task_of")
+            raise RLJaxError(f"draws by task need one whole number per step, of shape {shape}, not {what}: set task_of")
         known = (task >= 0) & (task < self.num_tasks)
         table, waiting = state
         values, waiting = enter(waiting, jnp.where(known, 1 + task, 0))
