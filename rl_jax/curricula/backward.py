@@ -77,16 +77,16 @@ def pad_demonstrations(demonstrations: Sequence[Demonstration]) -> Demonstration
     """Several in one with leading axes ``[D, S, ...]``: the shorter ones repeat their first state. On the host."""
     if not demonstrations:
         raise RLJaxError("there must be at least one demonstration")
-    most = max(len(one.returns) for one in demonstrations)
+    most = max(len(demo.returns) for demo in demonstrations)
 
     def stack(*leaves: jax.Array) -> jax.Array:
         return jnp.stack([jnp.concatenate([jnp.repeat(leaf[:1], most - len(leaf), axis=0), leaf]) for leaf in leaves])
 
-    def bounded(one: Demonstration) -> Demonstration:
-        errors = errors_from_the_end(jnp.asarray(one.returns)) if one.errors is None else one.errors
-        return one._replace(errors=jnp.broadcast_to(errors, len(one.returns)))
+    def with_errors(demo: Demonstration) -> Demonstration:
+        errors = errors_from_the_end(jnp.asarray(demo.returns)) if demo.errors is None else demo.errors
+        return demo._replace(errors=jnp.broadcast_to(errors, len(demo.returns)))
 
-    return jax.tree.map(stack, *map(bounded, demonstrations))
+    return jax.tree.map(stack, *map(with_errors, demonstrations))
 
 
 class Stage(NamedTuple):
@@ -162,7 +162,7 @@ class Backward:
         return Start(level, env_state, obs)
 
     def params(self, state: Progress, level: PyTree) -> PyTree:
-        """The one task."""
+        """The task, whatever the level."""
         return self.task
 
     def update(self, state: Progress, rollout: Rollout, context: Context) -> tuple[Progress, Metrics]:

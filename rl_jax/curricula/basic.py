@@ -18,12 +18,11 @@ class FixedTask:
     task: PyTree = ()
 
     def init(self, key: Key, spec: Spec) -> PyTree:
-        """No state."""
         del key, spec
         return ()
 
     def start(self, state: PyTree, key: Key, index: jax.Array) -> Start:
-        """A fresh episode."""
+        """A fresh reset in ``task``."""
         env_state, obs = self.env.reset(key, self.task)
         return Start((), env_state, obs)
 
@@ -32,7 +31,6 @@ class FixedTask:
         return self.task
 
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Metrics]:
-        """Nothing to learn."""
         return state, {}
 
 
@@ -48,7 +46,6 @@ class TaskSet:
     tasks: PyTree = ()
 
     def init(self, key: Key, spec: Spec) -> PyTree:
-        """No state."""
         del key, spec
         return ()
 
@@ -73,5 +70,4 @@ class TaskSet:
         return jax.tree.map(lambda leaf: leaf[level], self.tasks)
 
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Metrics]:
-        """Nothing to learn."""
         return state, {}

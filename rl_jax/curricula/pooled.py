@@ -11,7 +11,7 @@ from rl_jax.types import Context, Curriculum, Key, Metrics, PyTree, Rollout, Spe
 
 @struct.dataclass
 class PooledStarts:
-    """Draws each episode's start from ``size`` starts of another curriculum, which are made anew after every rollout.
+    """Draws each episode's start from ``size`` starts of an inner curriculum, which are made anew after every rollout.
 
     A reset in a compiled loop is computed for all environments in every step in which any of them needs one. With a pool it is a
     lookup, and ``size`` resets are computed once per train step. What changes: two episodes of one rollout may begin in the same
@@ -27,7 +27,7 @@ class PooledStarts:
     size: int = struct.field(pytree_node=False, default=256)
 
     def init(self, key: Key, spec: Spec) -> tuple[PyTree, Start]:
-        """The other curriculum's state, and a first pool with a leading axis ``[P]``."""
+        """The inner curriculum's state, and a first pool with a leading axis ``[P]``."""
         key_state, key_pool = jax.random.split(key)
         state = self.curriculum.init(key_state, spec)
         return state, self._fill(state, key_pool)
@@ -42,12 +42,12 @@ class PooledStarts:
         return jax.tree.map(lambda leaf: leaf[drawn], state[1])
 
     def params(self, state: tuple[PyTree, Start], level: Any) -> PyTree:
-        """As the other curriculum says."""
+        """The task of a level, as the inner curriculum has it."""
         return self.curriculum.params(state[0], level)
 
     def update(self, state: tuple[PyTree, Start], rollout: Rollout, context: Context) -> tuple[tuple[PyTree, Start], Metrics]:
-        """The other curriculum's turn, then a new pool."""
+        """Update the inner curriculum, then fill a new pool."""
         key_update, key_pool = jax.random.split(context.key)
-        mine = context.replace(key=key_update)  # type: ignore[attr-defined]
-        inner, metrics = self.curriculum.update(state[0], rollout, mine)
+        inner_context = context.replace(key=key_update)  # type: ignore[attr-defined]
+        inner, metrics = self.curriculum.update(state[0], rollout, inner_context)
         return (inner, self._fill(inner, key_pool)), metrics

@@ -184,19 +184,19 @@ class TupleEnv:
 
     def reset(self, key: Key, params: PyTree) -> tuple[PyTree, jax.Array]:
         """Begin an episode: the state and the first observation."""
-        begin = self.env.reset_env if self._pure else self.env.reset
+        reset_fn = self.env.reset_env if self._pure else self.env.reset
         with single_width():
-            pair = begin(key, narrow(params))
+            pair = reset_fn(key, narrow(params))
             if not isinstance(pair, tuple) or len(pair) != 2:
                 raise ProtocolError(f"{self.name}: reset must return (obs, state), but returned {_shown(pair)}")
             return strong(pair[1]), self._obs(pair[0])
 
     def step(self, key: Key, state: PyTree, action: jax.Array, params: PyTree) -> Step:
         """One step; ``obs`` is the true next observation wherever the environment lets it be known."""
-        advance = self.env.step_env if self._pure else self.env.step
+        step_fn = self.env.step_env if self._pure else self.env.step
         with single_width():
             params = narrow(params)
-            result = advance(key, state, shifted(action, _beginnings(self.env)[1]), params)
+            result = step_fn(key, state, shifted(action, _beginnings(self.env)[1]), params)
             if not isinstance(result, tuple) or len(result) not in (5, 6):
                 raise ProtocolError(
                     f"{self.name}: step must return (obs, state, reward, done, info) or "
@@ -244,5 +244,5 @@ class TupleEnv:
 
 
 def _shown(value: Any) -> str:
-    """A result as an error names it."""
+    """A result as an error describes it."""
     return f"a tuple of {len(value)}" if isinstance(value, tuple) else f"a {type(value).__name__}"

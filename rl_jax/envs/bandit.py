@@ -48,7 +48,7 @@ class Bandit:
 
     @property
     def default_params(self) -> jax.Array:
-        """Equally spaced means."""
+        """Means ``float32[arms]``, equally spaced."""
         return self._with_safe(jnp.linspace(0.0, 1.0, self.arms, dtype=jnp.float32))
 
     @property
@@ -74,7 +74,7 @@ class Bandit:
         return Discrete(self.arms)
 
     def reset(self, key: Key, params: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Nothing is drawn."""
+        """Deterministic; ``key`` is not used."""
         return jnp.zeros((), jnp.int32), jnp.ones((1,), jnp.float32)
 
     def step(self, key: Key, state: jax.Array, action: jax.Array, params: jax.Array) -> Step:

@@ -1,4 +1,4 @@
-"""Does an environment keep the protocol? Answered by abstract evaluation; what its numbers are, by playing it."""
+"""Does an environment keep the protocol? Shapes and dtypes by abstract evaluation, numbers by random play."""
 
 from typing import Any
 
@@ -113,9 +113,9 @@ def _step(name: str, env: Any, params: PyTree) -> list[str]:
     kinds: list[type] = []  # seen inside the trace, where they are still what was returned
 
     def run(action: jax.Array) -> Any:
-        begin, move = jax.random.split(jax.random.key(0))
-        state, _ = env.reset(begin, params)
-        result = env.step(move, state, action, params)
+        key_reset, key_step = jax.random.split(jax.random.key(0))
+        state, _ = env.reset(key_reset, params)
+        result = env.step(key_step, state, action, params)
         kinds.append(type(result))
         if not isinstance(result, Step):
             return None
@@ -138,7 +138,7 @@ def _step(name: str, env: Any, params: PyTree) -> list[str]:
         problems += _array(f"{name}: {flag}", getattr(step, flag), (), jnp.bool_)
     if not issubclass(kinds[-1], dict):
         problems.append(f"{name}: info is a {kinds[-1].__name__}, expected a dict; return {{}} if there is none")
-    return problems + _same(name, state, step.state)
+    return problems + _same_types(name, state, step.state)
 
 
 def _action(space: Space) -> jax.ShapeDtypeStruct:
@@ -147,29 +147,29 @@ def _action(space: Space) -> jax.ShapeDtypeStruct:
 
 def _array(what: str, value: Any, shape: tuple[int, ...], dtype: Any) -> list[str]:
     """Problems with a leaf that must be an array of this shape and dtype."""
-    wanted = f"{np.dtype(dtype).name}{list(shape)}"
+    expected = f"{np.dtype(dtype).name}{list(shape)}"
     if not hasattr(value, "shape") or not hasattr(value, "dtype"):
-        return [f"{what} is a {type(value).__name__}, expected the one array {wanted}; concatenate its parts"]
+        return [f"{what} is a {type(value).__name__}, expected the one array {expected}; concatenate its parts"]
     if tuple(value.shape) == tuple(shape) and value.dtype == np.dtype(dtype):
         return []
     mend = "cast it with jnp.asarray(..., dtype)" if tuple(value.shape) == tuple(shape) else "reshape it"
     if "obs" in what:
         mend += " or correct the observation_space"
-    return [f"{what} is {value.dtype}{list(value.shape)}, expected {wanted}; {mend}"]
+    return [f"{what} is {value.dtype}{list(value.shape)}, expected {expected}; {mend}"]
 
 
-def _same(name: str, before: PyTree, after: PyTree) -> list[str]:
+def _same_types(name: str, reset_state: PyTree, step_state: PyTree) -> list[str]:
     """Problems with a state that changes its type from ``reset`` to ``step``."""
-    old_tree: Any = jax.tree.structure(before)
-    new_tree: Any = jax.tree.structure(after)
+    old_tree: Any = jax.tree.structure(reset_state)
+    new_tree: Any = jax.tree.structure(step_state)
     if old_tree != new_tree:
         return [
             f"{name}: state after step has the structure {new_tree}, expected that of reset, {old_tree}; "
             f"return the same pytree from both"
         ]
     problems = []
-    named = jax.tree_util.tree_leaves_with_path(before)
-    for (path, old), new in zip(named, jax.tree.leaves(after), strict=True):
+    named = jax.tree_util.tree_leaves_with_path(reset_state)
+    for (path, old), new in zip(named, jax.tree.leaves(step_state), strict=True):
         if old.shape != new.shape or old.dtype != new.dtype:
             problems.append(
                 f"{name}: state{jax.tree_util.keystr(path)} is {new.dtype}{list(new.shape)} after step, expected "

@@ -79,13 +79,12 @@ class Probe:
         return self.act_space
 
     def reset(self, key: Key, params: PyTree) -> tuple[ProbeState, jax.Array]:
-        """Draw the cue."""
         cue = jnp.where(jax.random.bernoulli(key), jnp.float32(1.0), jnp.float32(-1.0))
         state = ProbeState(cue, jnp.zeros((), jnp.int32))
         return state, self._obs(state)
 
     def step(self, key: Key, state: ProbeState, action: jax.Array, params: PyTree) -> Step:
-        """Nothing is random after the reset; ``key`` is not used."""
+        """Deterministic; ``key`` is not used."""
         last = state.time + 1 >= self.steps
         reward = jnp.asarray(self.pay(state.cue, last, action), jnp.float32)
         state = ProbeState(state.cue, state.time + 1)
@@ -138,8 +137,8 @@ def _pay_distance(cue: jax.Array, last: jax.Array, action: jax.Array) -> jax.Arr
 
 
 def _pay_components(cue: jax.Array, last: jax.Array, action: jax.Array) -> jax.Array:
-    wanted = jnp.where(cue > 0, jnp.array([2, 0], jnp.int32), jnp.array([0, 1], jnp.int32))
-    return jnp.mean(jnp.where(action == wanted, 1.0, 0.0))
+    right_action = jnp.where(cue > 0, jnp.array([2, 0], jnp.int32), jnp.array([0, 1], jnp.int32))
+    return jnp.mean(jnp.where(action == right_action, 1.0, 0.0))
 
 
 _UNIT = Box.of(-1.0, 1.0, (1,))

@@ -28,10 +28,10 @@ def trial_of(inner: Callable[..., Environment], **usual: Any) -> Callable[..., T
     of_trial = ("episodes", "steps", "feedback", "redraw")
 
     def make_trial(**options: Any) -> Trial:
-        given = usual | {name: options.pop(name) for name in of_trial if name in options}
-        if given.get("steps") is not None and "steps" not in usual:
-            given["episodes"] = None
-        return Trial(inner(**options), **given)
+        trial_options = usual | {name: options.pop(name) for name in of_trial if name in options}
+        if trial_options.get("steps") is not None and "steps" not in usual:
+            trial_options["episodes"] = None
+        return Trial(inner(**options), **trial_options)
 
     return make_trial
 

@@ -98,16 +98,16 @@ class Trial:
         return jnp.concatenate([flat, feedback])
 
     def _feedback(self, action: jax.Array | None, reward: Any = 0.0, done: Any = False) -> jax.Array:
-        """What is shown of a step; of no step, zeros."""
+        """The feedback of a step ``float32[F]``; zeros before the first step."""
         if not self.feedback:
             return jnp.zeros((0,), jnp.float32)
         space = self.action_space(None)
         if isinstance(space, Discrete):
-            shown = jnp.zeros((space.n,)) if action is None else jax.nn.one_hot(action, space.n, dtype=jnp.float32)
+            action_features = jnp.zeros((space.n,)) if action is None else jax.nn.one_hot(action, space.n, dtype=jnp.float32)
         else:
-            shown = jnp.zeros(space.shape) if action is None else action.astype(jnp.float32)
-        rest = jnp.stack([jnp.asarray(reward, jnp.float32), jnp.asarray(done, jnp.float32)])
-        return jnp.concatenate([shown.reshape(-1).astype(jnp.float32), rest])
+            action_features = jnp.zeros(space.shape) if action is None else action.astype(jnp.float32)
+        reward_and_done = jnp.stack([jnp.asarray(reward, jnp.float32), jnp.asarray(done, jnp.float32)])
+        return jnp.concatenate([action_features.reshape(-1).astype(jnp.float32), reward_and_done])
 
     def reset(self, key: Key, params: PyTree) -> tuple[TrialState, jax.Array]:
         """Draw a task and begin its first episode."""
@@ -119,7 +119,7 @@ class Trial:
         return state, self._look(obs, state.feedback)
 
     def step(self, key: Key, state: TrialState, action: jax.Array, params: PyTree) -> Step:
-        """One inner step, and where it ends an inner episode, the reset that follows."""
+        """One inner step, and the reset after it where it ends an inner episode."""
         key_step, key_reset, key_task, key_redraw = jax.random.split(key, 4)
         out = self.inner.step(key_step, state.inner, action, state.task)
         episode_time = state.episode_time + 1
@@ -129,8 +129,8 @@ class Trial:
         done = out.terminated | truncated
 
         fresh_task = self.inner.sample_task(key_task)  # type: ignore[attr-defined]
-        again = done & jax.random.bernoulli(key_redraw, params)
-        task = jax.tree.map(lambda new, old: jnp.where(again, new, old), fresh_task, state.task)
+        redraw = done & jax.random.bernoulli(key_redraw, params)
+        task = jax.tree.map(lambda new, old: jnp.where(redraw, new, old), fresh_task, state.task)
         reset, reset_obs = self.inner.reset(key_reset, task)
         inner = jax.tree.map(lambda new, old: jnp.where(done, new, old), reset, out.state)
         obs = jnp.where(done, reset_obs, out.obs)
@@ -139,6 +139,6 @@ class Trial:
         episode = state.episode + done.astype(jnp.int32)
         time = state.time + 1
         over = episode >= self.episodes if self.episodes is not None else time >= (self.steps or 0)
-        after = TrialState(inner, obs, task, time, episode, jnp.where(done, 0, episode_time), feedback)
+        next_state = TrialState(inner, obs, task, time, episode, jnp.where(done, 0, episode_time), feedback)
         info = {**out.info, "inner_done": done, "inner_terminated": out.terminated, "episode": state.episode}
-        return Step(after, self._look(obs, feedback), out.reward, over, jnp.zeros((), bool), info)
+        return Step(next_state, self._look(obs, feedback), out.reward, over, jnp.zeros((), bool), info)

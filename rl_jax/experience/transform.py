@@ -49,9 +49,9 @@ class Chain(Transform):
         keys = jax.random.split(context.key, max(1, len(self.transforms)))
         states, metrics = [], joined()
         for i, (transform, own) in enumerate(zip(self.transforms, state, strict=True)):
-            mine = context.replace(key=keys[i])  # type: ignore[attr-defined]
-            after, rollout, new = updated(transform, own, rollout, mine)
-            states.append(after)
+            transform_context = context.replace(key=keys[i])  # type: ignore[attr-defined]
+            next_state, rollout, new = updated(transform, own, rollout, transform_context)
+            states.append(next_state)
             metrics = joined(metrics, new)
         return tuple(states), rollout, metrics
 
@@ -67,7 +67,7 @@ def updated(
     name = type(transform).__name__
     with naming_what_lacks(transform, getattr(rollout, "extras", {})):
         result = transform.update(state, rollout, context)
-    after, rollout, metrics = returned(f"{name}.update", result, ("state", "rollout", "metrics"))
+    next_state, rollout, metrics = returned(f"{name}.update", result, ("state", "rollout", "metrics"))
     if not isinstance(rollout, Rollout):
         raise RLJaxError(
             f"{name}.update returned a {type(rollout).__name__} as rollout: let it return (state, rollout, metrics)"
@@ -76,7 +76,7 @@ def updated(
         raise RLJaxError(
             f"{name}.update returned a {type(metrics).__name__} as metrics: let it be a dict, {{}} if there are none"
         )
-    return after, rollout, dict(metrics)
+    return next_state, rollout, dict(metrics)
 
 
 #: What to give where a transform was expected.

@@ -17,10 +17,10 @@ def slugs() -> dict[str, str]:
 
 
 def __getattr__(name: str) -> ModuleType:
-    found = slugs()
-    if name not in found:
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'; ideas are {', '.join(found)}")
-    return importlib.import_module(found[name])
+    modules = slugs()
+    if name not in modules:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'; ideas are {', '.join(modules)}")
+    return importlib.import_module(modules[name])
 
 
 def __dir__() -> list[str]:

@@ -30,17 +30,17 @@ class Collector:
     episode_length: jax.Array
 
 
-def begin(curriculum: Curriculum, state: PyTree, carry: PyTree, key: Key, num_envs: int) -> Collector:
+def reset_envs(curriculum: Curriculum, state: PyTree, carry: PyTree, key: Key, num_envs: int) -> Collector:
     """Start an episode in every environment."""
     index = jnp.arange(num_envs, dtype=jnp.int32)
-    one = _start_one(curriculum, state, key)
-    start = start_all(one, index, cost_of(one))
-    here = Boundary(start.obs, jnp.ones((num_envs,), bool), carry, start.env_state, start.level, index)
-    return Collector(here, jnp.zeros((num_envs,), jnp.float32), jnp.zeros((num_envs,), jnp.int32))
+    start_one = _start_one(curriculum, state, key)
+    start = start_all(start_one, index, cost_of(start_one))
+    boundary = Boundary(start.obs, jnp.ones((num_envs,), bool), carry, start.env_state, start.level, index)
+    return Collector(boundary, jnp.zeros((num_envs,), jnp.float32), jnp.zeros((num_envs,), jnp.int32))
 
 
 def _start_one(curriculum: Curriculum, state: PyTree, key: Key) -> StartOne:
-    """What begins an episode in the environment of a number; whichever others there are makes no difference."""
+    """The start of an episode in environment ``index``; it does not depend on which other environments there are."""
     return lambda index: curriculum.start(state, jax.random.fold_in(key, index), index)
 
 
@@ -79,19 +79,19 @@ def collect(
     num_envs = collector.here.first.shape[0]
     costs = _costs(env, action_space, curriculum, curriculum_state, collector.here, key)
 
-    def step_one(key: Key, env_state: PyTree, action: jax.Array, level: PyTree) -> Any:
+    def step_env(key: Key, env_state: PyTree, action: jax.Array, level: PyTree) -> Any:
         return env.step(key, env_state, action, curriculum.params(curriculum_state, level))
 
     def step(carry: tuple[Collector, Means], key: Key) -> tuple[tuple[Collector, Means], dict[str, Any]]:
-        now, means = carry
-        here = now.here
+        collector, means = carry
+        boundary = collector.here
         key_act, key_env, key_reset = jax.random.split(key, 3)
-        memory, action, extras = policy(here.carry, here.obs, here.first, key_act)
-        out = jax.vmap(step_one)(
-            jax.random.split(key_env, num_envs), here.env_state, to_env_action(action_space, action), here.level
+        memory, action, extras = policy(boundary.carry, boundary.obs, boundary.first, key_act)
+        out = jax.vmap(step_env)(
+            jax.random.split(key_env, num_envs), boundary.env_state, to_env_action(action_space, action), boundary.level
         )
         reward = out.reward.astype(jnp.float32)
-        returns, lengths = now.episode_return + reward, now.episode_length + 1
+        returns, lengths = collector.episode_return + reward, collector.episode_length + 1
         terminated, truncated = out.terminated, out.truncated
         if time_limit is not None:
             truncated = truncated | (lengths >= time_limit)
@@ -103,14 +103,14 @@ def collect(
         def reset(done: jax.Array, index: jax.Array, current: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
             return restart(_start_one(curriculum, curriculum_state, key_reset), done, index, current, *costs)
 
-        env_state, obs, level = per_device(reset, done, here.index, (out.state, out.obs, here.level))
-        told = chosen_numbers(env.name, out.info, episode_info)
-        means = means + _episode_means(done, returns, lengths, reward, told)
-        there = here.replace(  # type: ignore[attr-defined]
+        env_state, obs, level = per_device(reset, done, boundary.index, (out.state, out.obs, boundary.level))
+        info = chosen_numbers(env.name, out.info, episode_info)
+        means = means + _episode_means(done, returns, lengths, reward, info)
+        next_boundary = boundary.replace(  # type: ignore[attr-defined]
             obs=obs, first=done, carry=memory, env_state=env_state, level=level
         )
 
-        # Here and now, since the memory of this moment may be too large to be kept for every step.
+        # In the loop, since the memories of all steps may be too large to be kept.
         def bootstrap(truncated: jax.Array, memory: PyTree, obs: jax.Array) -> jax.Array:
             def some() -> jax.Array:
                 return jnp.where(truncated, value(memory, obs), 0.0)
@@ -118,27 +118,27 @@ def collect(
             return jax.lax.cond(any_true(truncated), some, lambda: jnp.zeros(truncated.shape, jnp.float32))
 
         truncated_value = per_device(bootstrap, truncated, memory, last_obs)
-        after = Collector(there, jnp.where(done, 0.0, returns), jnp.where(done, 0, lengths))
+        next_collector = Collector(next_boundary, jnp.where(done, 0.0, returns), jnp.where(done, 0, lengths))
         row = {
-            "obs": here.obs,
+            "obs": boundary.obs,
             "action": action,
             "reward": reward,
             "terminated": terminated,
             "truncated": truncated,
-            "first": here.first,
+            "first": boundary.first,
             "next_obs": last_obs,
-            "carry": here.carry,
-            "env_state": here.env_state,
-            "level": here.level,
+            "carry": boundary.carry,
+            "env_state": boundary.env_state,
+            "level": boundary.level,
             "info": out.info,
             "extras": {**extras, "truncated_value": truncated_value},
         }
-        return (after, means), row
+        return (next_collector, means), row
 
     start = collector.here
     zero = jnp.zeros((num_envs,), jnp.float32)
-    told = dict.fromkeys(episode_info, zero)
-    means = Means.zeros_like(jax.eval_shape(_episode_means, start.first, zero, collector.episode_length, zero, told))
+    info = dict.fromkeys(episode_info, zero)
+    means = Means.zeros_like(jax.eval_shape(_episode_means, start.first, zero, collector.episode_length, zero, info))
     (collector, means), rows = jax.lax.scan(step, (collector, means), jax.random.split(key, length))
     # Summed over environments once, here: over many devices, a sum in every step would make them wait for one another.
     return collector, Rollout(**rows, start=start, last=collector.here), jax.tree.map(jnp.sum, means)
@@ -161,10 +161,10 @@ def usable_end(obs: jax.Array, done: jax.Array) -> jax.Array:
 
 
 def _costs(
-    env: Environment, action_space: Space, curriculum: Curriculum, curriculum_state: PyTree, here: Boundary, key: Key
+    env: Environment, action_space: Space, curriculum: Curriculum, curriculum_state: PyTree, boundary: Boundary, key: Key
 ) -> tuple[float, float]:
-    """What a start and a step of one environment cost."""
-    env_state, level = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), (here.env_state, here.level))
+    """Numbers that a start and a step of one environment compute."""
+    env_state, level = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), (boundary.env_state, boundary.level))
 
     def step(env_state: PyTree, action: jax.Array, level: PyTree) -> PyTree:
         return tuple(env.step(key, env_state, action, curriculum.params(curriculum_state, level)))
@@ -179,7 +179,7 @@ def _costs(
 def _episode_means(
     finished: jax.Array, returns: jax.Array, lengths: jax.Array, reward: jax.Array, info: dict[str, jax.Array]
 ) -> Means:
-    """Of each environment ``[N]``, if its episode finished at this step; episodes under way are not counted."""
+    """Statistics ``[N]`` of the episodes that finished at this step; episodes under way are not counted."""
     count = finished.astype(jnp.float32)
     values = {
         "episode/return": jnp.where(finished, returns, 0.0),

@@ -6,7 +6,7 @@ from flax import struct
 
 # The streams of one train step. A stream's number is part of every run's reproducibility: append, never renumber.
 COLLECT, EXPERIENCE, CURRICULUM, REPLAY, LEARN, UPDATES, PREPARE = range(7)
-# The streams of a whole run, far from the numbers that anything else folds in.
+# The streams of a run, far from all other numbers that are folded in.
 INIT, TRAIN, EVALUATE = (2**31 + i for i in range(3))
 
 
@@ -22,7 +22,7 @@ class Counter:
         return cls(jnp.zeros((), jnp.uint32), jnp.zeros((), jnp.uint32))
 
     def next(self) -> "Counter":
-        """One more."""
+        """The count plus 1."""
         low = self.low + jnp.uint32(1)
         return Counter(self.high + (low == 0).astype(jnp.uint32), low)
 

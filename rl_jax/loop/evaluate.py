@@ -1,4 +1,4 @@
-"""Evaluation: fixed numbers of whole episodes, own keys, frozen statistics."""
+"""Evaluation: fixed numbers of complete episodes, own keys, frozen statistics."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ from rl_jax.curricula import FixedTask
 from rl_jax.envs.limits import longest_episode
 from rl_jax.given import check_given
 from rl_jax.loop import counter as streams
-from rl_jax.loop.collect import begin
+from rl_jax.loop.collect import reset_envs
 from rl_jax.loop.parts import check_params
 from rl_jax.loop.trainer import Trainer, TrainState
 from rl_jax.ops import unrolled_threefry
@@ -64,18 +64,18 @@ class Playing:
     time: jax.Array
 
     def result(self) -> Evaluation:
-        """What has been found by now."""
+        """The evaluation so far."""
         return Evaluation(self.returns, self.lengths, self.ended)
 
 
 def start_episodes(trainer: Trainer, state: TrainState, key: Key, num_episodes: int) -> Playing:
-    """The first half of :func:`evaluate`: ``num_episodes`` episodes at their beginning."""
+    """The first half of :func:`evaluate`: ``num_episodes`` episodes at their first step."""
     key_start, key_steps = jax.random.split(jax.random.fold_in(unrolled_threefry(key), streams.EVALUATE))
     carry = trainer.agent.initial_carry(num_episodes)
-    first = begin(trainer.curriculum, state.curriculum, carry, key_start, num_episodes)
+    collector = reset_envs(trainer.curriculum, state.curriculum, carry, key_start, num_episodes)
     running = jnp.ones((num_episodes,), bool)
     time = jnp.zeros((), jnp.int32)
-    return Playing(key_steps, first.here, ~running, running, first.episode_return, first.episode_length, time)
+    return Playing(key_steps, collector.here, ~running, running, collector.episode_return, collector.episode_length, time)
 
 
 def play_episodes(
@@ -86,31 +86,31 @@ def play_episodes(
     Called several times with growing ``until`` it does what one call does.
     """
 
-    def step_one(key: Key, env_state: PyTree, action: jax.Array, level: PyTree) -> PyTree:
+    def step_env(key: Key, env_state: PyTree, action: jax.Array, level: PyTree) -> PyTree:
         return trainer.env.step(key, env_state, action, trainer.curriculum.params(state.curriculum, level))
 
-    def goes_on(now: Playing) -> jax.Array:
-        return jnp.any(now.running) & (now.time < until)
+    def goes_on(playing: Playing) -> jax.Array:
+        return jnp.any(playing.running) & (playing.time < until)
 
-    def step(now: Playing) -> Playing:
-        here, running = now.boundary, now.running
-        key_act, key_env = jax.random.split(jax.random.fold_in(now.key, now.time))
-        obs = trainer.experience.observe(state.experience, here.obs)
-        carry, action, _ = trainer.agent.act(state.agent, here.carry, obs, here.first, key_act, greedy)
+    def step(playing: Playing) -> Playing:
+        boundary, running = playing.boundary, playing.running
+        key_act, key_env = jax.random.split(jax.random.fold_in(playing.key, playing.time))
+        obs = trainer.experience.observe(state.experience, boundary.obs)
+        carry, action, _ = trainer.agent.act(state.agent, boundary.carry, obs, boundary.first, key_act, greedy)
         keys = jax.random.split(key_env, running.shape[0])
-        out = jax.vmap(step_one)(keys, here.env_state, to_env_action(trainer.base.action_space, action), here.level)
+        out = jax.vmap(step_env)(keys, boundary.env_state, to_env_action(trainer.base.action_space, action), boundary.level)
         done = out.terminated | out.truncated
         if trainer.time_limit is not None:
-            done = done | (now.time + 1 >= trainer.time_limit)
-        return now.replace(  # type: ignore[attr-defined]
-            boundary=here.replace(  # type: ignore[attr-defined]
-                obs=out.obs, first=jnp.zeros_like(here.first), carry=carry, env_state=out.state
+            done = done | (playing.time + 1 >= trainer.time_limit)
+        return playing.replace(  # type: ignore[attr-defined]
+            boundary=boundary.replace(  # type: ignore[attr-defined]
+                obs=out.obs, first=jnp.zeros_like(boundary.first), carry=carry, env_state=out.state
             ),
-            ended=now.ended | (running & done),
+            ended=playing.ended | (running & done),
             running=running & ~done,
-            returns=now.returns + jnp.where(running, out.reward.astype(jnp.float32), 0.0),
-            lengths=now.lengths + running.astype(jnp.int32),
-            time=now.time + 1,
+            returns=playing.returns + jnp.where(running, out.reward.astype(jnp.float32), 0.0),
+            lengths=playing.lengths + running.astype(jnp.int32),
+            time=playing.time + 1,
         )
 
     return jax.lax.while_loop(goes_on, step, playing)
@@ -125,7 +125,7 @@ def evaluate(
     max_steps: int | None = None,
     task: PyTree = None,
 ) -> Evaluation:
-    """Play ``num_episodes`` whole episodes with the agent as it is; nothing is learned and no statistic changes.
+    """Play ``num_episodes`` complete episodes with the agent as it is; nothing is learned and no statistic changes.
 
     Args:
         trainer, state: the run.

@@ -22,10 +22,10 @@ class Means:
 
     @classmethod
     def of(cls, values: dict[str, jax.Array], weights: dict[str, jax.Array] | None = None) -> "Means":
-        """Means of single values, weight one unless said otherwise."""
+        """Means of single values, weight 1 unless said otherwise."""
         sums = {name: jnp.asarray(value, jnp.float32) for name, value in values.items()}
-        one = jnp.ones((), jnp.float32)
-        return cls(sums, {name: (weights or {}).get(name, one) for name in sums})
+        unit_weight = jnp.ones((), jnp.float32)
+        return cls(sums, {name: (weights or {}).get(name, unit_weight) for name in sums})
 
     @classmethod
     def zeros_like(cls, shape: "Means") -> "Means":
@@ -35,7 +35,7 @@ class Means:
         return jax.tree.map(jnp.add, self, other)
 
     def __or__(self, other: "Means") -> "Means":
-        """Both.
+        """All means of the two.
 
         Raises:
             RLJaxError: two parts report under one name.
@@ -43,7 +43,7 @@ class Means:
         return Means(joined(self.sums, other.sums), {**self.weights, **other.weights})
 
     def finish(self) -> dict[str, jax.Array]:
-        """The means."""
+        """The means, ``float32`` scalars by name; NaN where nothing was counted."""
         return {name: self.sums[name] / self.weights[name] for name in self.sums}
 
     def finite(self) -> jax.Array:

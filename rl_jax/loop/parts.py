@@ -40,8 +40,8 @@ def check_parts(env: Any, agent: Any, experience: Any, replay: Any, curriculum: 
     check_part("env", env, Environment, "pass it through rl.envs.adapt")
     how = "call its .trainer(env), or pass its .agent()" if hasattr(agent, "trainer") else "pass one of rl.agents"
     check_part("agent", agent, Agent, how)
-    given = {"experience": experience, "replay": replay, "curriculum": curriculum, "updates": updates}
-    for slot, part in given.items():
+    parts = {"experience": experience, "replay": replay, "curriculum": curriculum, "updates": updates}
+    for slot, part in parts.items():
         if part is not None:
             check_part(slot, part, *_FIX[slot])
 
@@ -52,21 +52,26 @@ def check_params(env: Any, params: PyTree, what: str = "params") -> None:
     Raises:
         RLJaxError: it belongs into a ``TaskSet``.
     """
-    one_task = "" if what == "params" else f", or give one, such as jax.tree.map(lambda x: x[0], {what})"
+    single_fix = "" if what == "params" else f", or give one, such as jax.tree.map(lambda x: x[0], {what})"
     if params is None:
         return
-    one: Any
-    many: Any
-    one, many = jax.tree.structure(env.default_params), jax.tree.structure(params)
+    single: Any
+    batch: Any
+    single, batch = jax.tree.structure(env.default_params), jax.tree.structure(params)
     shapes = [[np.shape(leaf) for leaf in jax.tree.leaves(tree)] for tree in (env.default_params, params)]
-    if one == many and any(len(b) == len(a) + 1 for a, b in zip(*shapes, strict=True)):
+    if single == batch and any(len(b) == len(a) + 1 for a, b in zip(*shapes, strict=True)):
         raise RLJaxError(
-            f"{what} holds several tasks along a new first axis: pass curriculum=rl.curricula.TaskSet(env, {what}){one_task}"
+            f"{what} holds several tasks along a new first axis: pass curriculum=rl.curricula.TaskSet(env, {what}){single_fix}"
         )
-    if one != many and isinstance(params, list | tuple) and params and all(jax.tree.structure(task) == one for task in params):
+    if (
+        single != batch
+        and isinstance(params, list | tuple)
+        and params
+        and all(jax.tree.structure(task) == single for task in params)
+    ):
         raise RLJaxError(
             f"{what} is a {type(params).__name__} of {len(params)} tasks: stack them, "
-            f"tasks = jax.tree.map(lambda *x: jnp.stack(x), *{what}), and pass curriculum=rl.curricula.TaskSet(env, tasks){one_task}"
+            f"tasks = jax.tree.map(lambda *x: jnp.stack(x), *{what}), and pass curriculum=rl.curricula.TaskSet(env, tasks){single_fix}"
         )
 
 
@@ -102,7 +107,7 @@ def check_episode_info(names: Any) -> tuple[str, ...]:
 
 
 def check_curriculum(env: Any, params: PyTree, curriculum: Any) -> None:
-    """Refuse a task that nothing would start in, and starts in another environment.
+    """Refuse a task beside a curriculum, and a curriculum of another environment.
 
     Raises:
         RLJaxError: with what to leave out or to give.
@@ -111,13 +116,13 @@ def check_curriculum(env: Any, params: PyTree, curriculum: Any) -> None:
         return
     if params is not None:
         raise RLJaxError("params is the task of every episode, and the curriculum says which task: leave one of them out")
-    other = getattr(curriculum, "env", env)
-    if other is env or (type(other) is type(env) and other == env) or not isinstance(other, Environment):
+    other_env = getattr(curriculum, "env", env)
+    if other_env is env or (type(other_env) is type(env) and other_env == env) or not isinstance(other_env, Environment):
         return
-    here, there = (jax.eval_shape(one.reset, jax.random.key(0), one.default_params) for one in (env, other))
-    if jax.tree.map(_kind, here) != jax.tree.map(_kind, there):
+    starts, other_starts = (jax.eval_shape(e.reset, jax.random.key(0), e.default_params) for e in (env, other_env))
+    if jax.tree.map(_kind, starts) != jax.tree.map(_kind, other_starts):
         raise RLJaxError(
-            f"the curriculum's environment is {other.name}, and the run's is {env.name}: give the curriculum the same"
+            f"the curriculum's environment is {other_env.name}, and the run's is {env.name}: give the curriculum the same"
         )
 
 
@@ -132,14 +137,14 @@ def check_leaves(trainer: Any) -> None:
             raise RLJaxError(f"{jax.tree_util.keystr(path).removeprefix('.')} is {short(leaf)}: give a number")
 
 
-def check_rollout(before: Rollout, after: Rollout) -> None:
+def check_rollout(collected: Rollout, rollout: Rollout) -> None:
     """Refuse a rollout that the experience chain returns with other shapes or dtypes where nothing else could read them.
 
     Raises:
         RLJaxError: with the field.
     """
     for name in ("reward", "terminated", "truncated", "first"):
-        old, new = (_kind(getattr(rollout, name)) for rollout in (before, after))
+        old, new = (_kind(getattr(each, name)) for each in (collected, rollout))
         if old != new:
             raise RLJaxError(
                 f"the experience chain returned a rollout whose {name} is {new}, expected {old}: keep its shape and dtype"
@@ -178,13 +183,13 @@ def naming_environment(env: Any, params: PyTree) -> Iterator[None]:
     except Exception as error:  # whatever the environment's code, or that which met its results, raises
         try:
             envs.check_env(env)
-        except RLJaxError as found:
-            raise found from error
+        except RLJaxError as env_error:
+            raise env_error from error
         try:
             envs.check_env(env, params)
-        except ProtocolError as found:
+        except ProtocolError as env_error:
             like = str(jax.tree.map(jnp.shape, env.default_params))[:120]
-            raise RLJaxError(f"{found} (params that fit, such as its default_params, have the shapes {like})") from error
+            raise RLJaxError(f"{env_error} (params that fit, such as its default_params, have the shapes {like})") from error
         raise
 
 
@@ -210,16 +215,16 @@ def reported(metrics: Metrics) -> Means:
     return Means.of(metrics)
 
 
-def check_same(before: PyTree, after: PyTree) -> None:
+def check_same(state: PyTree, next_state: PyTree) -> None:
     """Refuse a state that a train step changes in type: it could not be carried on.
 
     Args:
-        before, after: states, or their shapes.
+        state, next_state: states, or their shapes.
 
     Raises:
         RLJaxError: with the first leaf that differs, by its path.
     """
-    old, new = (dict(jax.tree_util.tree_leaves_with_path(tree)) for tree in (before, after))
+    old, new = (dict(jax.tree_util.tree_leaves_with_path(tree)) for tree in (state, next_state))
     for path in [*old, *(path for path in new if path not in old)]:
         kinds = [_kind(tree[path]) if path in tree else "missing" for tree in (old, new)]
         if kinds[0] != kinds[1]:
@@ -236,12 +241,12 @@ def _kind(leaf: Any) -> str:
 
 def distinct(tree: PyTree) -> PyTree:
     """The same values, no array under two names: such a state could not be donated. Costs nothing under ``jit``."""
-    seen: set[int] = set()
+    ids: set[int] = set()
 
-    def one(leaf: Any) -> Any:
+    def unshared(leaf: Any) -> Any:
         if isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer):
-            leaf = leaf.copy() if id(leaf) in seen else leaf
-            seen.add(id(leaf))
+            leaf = leaf.copy() if id(leaf) in ids else leaf
+            ids.add(id(leaf))
         return leaf
 
-    return jax.tree.map(one, tree)
+    return jax.tree.map(unshared, tree)

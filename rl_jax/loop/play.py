@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from rl_jax.given import check_given
 from rl_jax.loop import counter as streams
-from rl_jax.loop.collect import begin, collect
+from rl_jax.loop.collect import collect, reset_envs
 from rl_jax.loop.trainer import Trainer, TrainState
 from rl_jax.ops import unrolled_threefry
 from rl_jax.types import Key, PyTree, Rollout
@@ -31,7 +31,7 @@ def play(trainer: Trainer, state: TrainState, key: Key, num_envs: int, steps: in
     check_given("num_envs", num_envs, Count)
     check_given("steps", steps, Count)
     key_start, key_steps = jax.random.split(jax.random.fold_in(unrolled_threefry(key), streams.EVALUATE))
-    collector = begin(trainer.curriculum, state.curriculum, trainer.agent.initial_carry(num_envs), key_start, num_envs)
+    collector = reset_envs(trainer.curriculum, state.curriculum, trainer.agent.initial_carry(num_envs), key_start, num_envs)
 
     def policy(carry: PyTree, obs: jax.Array, first: jax.Array, key: Key) -> PyTree:
         return trainer.agent.act(state.agent, carry, trainer.experience.observe(state.experience, obs), first, key, greedy)

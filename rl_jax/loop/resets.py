@@ -1,4 +1,4 @@
-"""Starting episodes: in the environments that ended, and in no others."""
+"""Starting episodes in the environments whose episode ended, and in no others."""
 
 from collections.abc import Callable
 
@@ -9,12 +9,12 @@ from rl_jax.ops import along, any_true, shared
 from rl_jax.ops.cost import operations
 from rl_jax.types import PyTree, Start
 
-#: A start that computes at least so many numbers, and as many as a step, is dear: it is worth gathering for.
+#: A start that computes at least so many numbers, and as many as a step, is dear: the environments that ended are gathered for it.
 DEAR = 4_000
-#: From here on a start is made by itself: side by side with others it takes no less time, and longer to compile.
+#: From here on a start is made by itself: side by side with others they take no less time, and longer to compile.
 ALONE = 100_000
 
-#: ``index -> `` the start of the environment of that number; whichever others there are makes no difference.
+#: ``index -> `` the start in that environment; it does not depend on which other environments there are.
 StartOne = Callable[[jax.Array], Start]
 
 
@@ -43,12 +43,12 @@ def restart(start: StartOne, done: jax.Array, index: jax.Array, current: PyTree,
     if cost >= max(DEAR, step_cost):
         return _gathered(start, done, index, current, cost)
 
-    def all_of_them(done: jax.Array, index: jax.Array, current: PyTree) -> PyTree:
+    def restart_all(done: jax.Array, index: jax.Array, current: PyTree) -> PyTree:
         new = jax.vmap(start)(index)
         return _where(done, (new.env_state, new.obs, new.level), current)
 
-    # Nobody ends in most steps of most environments.
-    return jax.lax.cond(any_true(done), all_of_them, lambda done, index, same: same, done, index, current)
+    # In most steps of most environments no episode ends.
+    return jax.lax.cond(any_true(done), restart_all, lambda done, index, current: current, done, index, current)
 
 
 def _gathered(start: StartOne, done: jax.Array, index: jax.Array, current: PyTree, cost: float) -> PyTree:
@@ -59,11 +59,11 @@ def _gathered(start: StartOne, done: jax.Array, index: jax.Array, current: PyTre
 
     def group(i: jax.Array, current: PyTree) -> PyTree:
         at = rows[i] if few == 1 else jax.lax.dynamic_slice_in_dim(rows, i * few, few)
-        who = index[jnp.minimum(at, num_envs - 1)]
-        new = start(who) if few == 1 else jax.vmap(start)(who)
+        env_index = index[jnp.minimum(at, num_envs - 1)]
+        new = start(env_index) if few == 1 else jax.vmap(start)(env_index)
         return jax.tree.map(lambda x, y: x.at[at].set(y, mode="drop"), current, (new.env_state, new.obs, new.level))
 
-    # The same number in all runs side by side, or each of them would be carried through the loops of the others.
+    # The same number in all vmapped runs, or each of them would be carried through the loops of the others.
     count = shared((jnp.sum(done, dtype=jnp.int32) + few - 1) // few)
     return jax.lax.fori_loop(0, count, group, current)
 

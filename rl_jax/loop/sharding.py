@@ -1,7 +1,7 @@
 """A run over many devices: where each array of its state lies.
 
-The program is the one that a single device runs. What has an axis of environments is split over the mesh, the rest is on every
-device, and XLA adds the sums over devices where the program sums over environments: statistics, advantage moments and gradients
+The program is the one that a single device runs. What has an axis of environments is split over the mesh, the rest is replicated,
+and XLA adds the all-reduces where the program sums over environments: statistics, advantage moments and gradients
 come out as on one device, up to the order of additions.
 """
 
@@ -59,14 +59,14 @@ def env_axes(trainer: Trainer, parts: int = 2) -> PyTree:
         fewer = trainer.replace(base=base)  # type: ignore[attr-defined]
         return jax.eval_shape(fewer.init, jax.random.key(0), 1)
 
-    def axis(whole: Any, part: Any) -> int:
-        sizes = enumerate(zip(whole.shape, part.shape, strict=True))
+    def axis(full: Any, smaller: Any) -> int:
+        sizes = enumerate(zip(full.shape, smaller.shape, strict=True))
         return next((i for i, (many, few) in sizes if many == parts * few), -1)
 
-    whole, part = state(trainer.num_envs), state(trainer.num_envs // parts)
+    full, smaller = state(trainer.num_envs), state(trainer.num_envs // parts)
     # Leaf by leaf: what is static in the two (the sizes of a buffer) differs.
-    axes = [axis(*leaves) for leaves in zip(jax.tree.leaves(whole), jax.tree.leaves(part), strict=True)]
-    return jax.tree.unflatten(jax.tree.structure(whole), axes)
+    axes = [axis(*leaves) for leaves in zip(jax.tree.leaves(full), jax.tree.leaves(smaller), strict=True)]
+    return jax.tree.unflatten(jax.tree.structure(full), axes)
 
 
 def state_sharding(trainer: Trainer, mesh: Mesh, batched: bool = False) -> PyTree:
@@ -75,7 +75,7 @@ def state_sharding(trainer: Trainer, mesh: Mesh, batched: bool = False) -> PyTre
     Args:
         trainer: one run (with ``batched``: whose leaves may have a leading axis of runs).
         mesh: from :func:`make_mesh`.
-        batched: whether the state has a leading axis of runs, which every device has in whole.
+        batched: whether the state has a leading axis of runs, which is not split.
     """
     devices = mesh.shape[ENVS]
     check_divides(devices, trainer.num_envs, "environments (--num-envs)")

@@ -1,4 +1,4 @@
-"""The loop: collect, transform, keep, learn. One compiled ``train_step``, whatever the algorithm."""
+"""The loop: collect, transform, store, learn. One compiled ``train_step``, whatever the algorithm."""
 
 import dataclasses
 import itertools
@@ -15,7 +15,7 @@ from rl_jax.experience import chain
 from rl_jax.experience.transform import updated
 from rl_jax.loop import counter as streams
 from rl_jax.loop import parts
-from rl_jax.loop.collect import Collector, begin, collect
+from rl_jax.loop.collect import Collector, collect, reset_envs
 from rl_jax.loop.counter import Counter
 from rl_jax.loop.metrics import Means
 from rl_jax.loop.parts import distinct, naming_environment, reported
@@ -103,12 +103,12 @@ class Trainer:
 
     @property
     def num_envs(self) -> int:
-        """``N``."""
+        """Number of environments, ``N``."""
         return self.base.num_envs
 
     @property
     def rollout_length(self) -> int:
-        """``T``."""
+        """Steps of each environment per train step, ``T``."""
         return self.base.rollout_length
 
     @property
@@ -122,7 +122,7 @@ class Trainer:
         return max(1, -(-int(num_steps) // self.steps_per_update))
 
     def spec(self, key: Key | None = None) -> Spec:
-        """What parts are told about the run, with the rollout's exact shapes; nothing is computed.
+        """The spec that parts are initialised with, with the rollout's exact shapes; nothing is computed.
 
         Args:
             key: the run's, whose kind of generator is the type of all keys in environment states; default JAX's default.
@@ -132,11 +132,11 @@ class Trainer:
             return dataclasses.replace(self.base, rollout=jax.eval_shape(self._example, key)[2])
 
     def _example(self, key: Key) -> tuple[PyTree, Collector, Rollout]:
-        """The states of a fresh agent and of its environments, and a rollout: to be asked for their shapes."""
+        """The states of a fresh agent and of its environments, and a rollout; only their shapes are used."""
         keys = jax.random.split(key, 4)
         agent = self.agent.init(keys[0], self.base)
         curriculum = self.curriculum.init(keys[1], self.base)
-        collector = begin(self.curriculum, curriculum, self.agent.initial_carry(self.num_envs), keys[2], self.num_envs)
+        collector = reset_envs(self.curriculum, curriculum, self.agent.initial_carry(self.num_envs), keys[2], self.num_envs)
 
         def policy(carry: PyTree, obs: jax.Array, first: jax.Array, key: Key) -> Any:
             return self.agent.act(agent, carry, obs, first, key)
@@ -185,7 +185,7 @@ class Trainer:
             replay=self.replay.init(keys[3], spec),
             curriculum=curriculum,
             schedule=self.updates.init(keys[4]),
-            collector=begin(self.curriculum, curriculum, self.agent.initial_carry(self.num_envs), keys[5], self.num_envs),
+            collector=reset_envs(self.curriculum, curriculum, self.agent.initial_carry(self.num_envs), keys[5], self.num_envs),
         )
         return distinct(state)
 
@@ -194,7 +194,7 @@ class Trainer:
         return jax.random.fold_in(state.updates.key(state.key), stream)
 
     def _context(self, state: TrainState, stream: int) -> Context:
-        """The moment of the train step that ``state`` is about to do, with the key of one stream."""
+        """The context of the train step that ``state`` is about to do, with the key of one stream."""
         return Context(
             key=self._key(state, stream),
             agent=self.agent,
@@ -238,16 +238,16 @@ class Trainer:
 
         def learn(agent: PyTree, replay: PyTree, key: Key) -> tuple[PyTree, PyTree, Means]:
             key_sample, key_learn = jax.random.split(key)
-            before = context.replace(key=key_sample, agent_state=agent)  # type: ignore[attr-defined]
-            sample: Sample = self.replay.sample(replay, before)
+            sample_context = context.replace(key=key_sample, agent_state=agent)  # type: ignore[attr-defined]
+            sample: Sample = self.replay.sample(replay, sample_context)
             sample = sample._replace(batch=with_sharding(sample.batch, axis=1))
-            mine = context.replace(key=key_learn, agent_state=agent)  # type: ignore[attr-defined]
+            learn_context = context.replace(key=key_learn, agent_state=agent)  # type: ignore[attr-defined]
             with naming_what_lacks(self.agent, sample.batch.extras):
-                result = self.agent.learn(agent, sample, mine)
-            after, metrics, priorities = returned("the agent's learn", result, ("state", "metrics", "priorities"))
+                result = self.agent.learn(agent, sample, learn_context)
+            next_agent, metrics, priorities = returned("the agent's learn", result, ("state", "metrics", "priorities"))
             if (usable := sample.usable) is not None:
-                after = jax.tree.map(lambda new, old: jnp.where(usable, new, old), after, agent)
-            return after, self.replay.update(replay, sample.indices, priorities), reported(metrics)
+                next_agent = jax.tree.map(lambda new, old: jnp.where(usable, new, old), next_agent, agent)
+            return next_agent, self.replay.update(replay, sample.indices, priorities), reported(metrics)
 
         ready = self.replay.ready(replay)
         if ready is not True:
@@ -258,19 +258,19 @@ class Trainer:
         else:
             zeros = Means.zeros_like(jax.eval_shape(learn, state.agent, replay, key)[2])
 
-            def again(i: jax.Array, carry: tuple[PyTree, PyTree, Means]) -> tuple[PyTree, PyTree, Means]:
+            def learn_once(i: jax.Array, carry: tuple[PyTree, PyTree, Means]) -> tuple[PyTree, PyTree, Means]:
                 agent, replay, means = learn(*carry[:2], jax.random.fold_in(key, i))
                 return agent, replay, carry[2] + means
 
-            agent, replay, means = jax.lax.fori_loop(0, count, again, (state.agent, replay, zeros))
-        here = state.collector.here
-        here = here.replace(carry=self.agent.refresh(agent, here.carry))  # type: ignore[attr-defined]
+            agent, replay, means = jax.lax.fori_loop(0, count, learn_once, (state.agent, replay, zeros))
+        boundary = state.collector.here
+        boundary = boundary.replace(carry=self.agent.refresh(agent, boundary.carry))  # type: ignore[attr-defined]
         state = state.replace(  # type: ignore[attr-defined]
             updates=state.updates.next(),
             agent=agent,
             replay=self.replay.release(replay),
             schedule=schedule,
-            collector=state.collector.replace(here=here),  # type: ignore[attr-defined]
+            collector=state.collector.replace(here=boundary),  # type: ignore[attr-defined]
         )
         return state, means, jnp.asarray(count, jnp.float32)
 
@@ -290,7 +290,7 @@ class Trainer:
         return state, rollout, means.finish()
 
     def train_step(self, state: TrainState) -> tuple[TrainState, Metrics]:
-        """The whole arrow, once: ``T * N`` environment steps and the learning from them. Scalars come back as metrics."""
+        """Collect ``T * N`` environment steps and learn from them. The metrics are scalars."""
         state, means, _ = self._train_step(state)
         return state, means.finish()
 
@@ -298,11 +298,11 @@ class Trainer:
         """``num_updates`` train steps and the means of their metrics, in memory that does not depend on their number.
 
         ``num_updates`` may be traced (one program for every length); a Python integer keeps the loop differentiable in reverse.
-        Beside the metrics there are some that tell what happened, see :data:`SIGNS`.
+        The metrics also have those of :data:`~rl_jax.loop.state.SIGNS`.
         """
         train_step = jax.jit(self._train_step, inline=True)  # traced once, for the shapes of its metrics and for the loop
-        after, *shapes = jax.eval_shape(train_step, state)
-        parts.check_same(state, after)
+        next_state, *shapes = jax.eval_shape(train_step, state)
+        parts.check_same(state, next_state)
         means, learned = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
         none = jnp.full((), -1, jnp.int32)
 
@@ -318,7 +318,7 @@ class Trainer:
         return state, {**means.finish(), "nonfinite_update": bad, "learn_calls": learned}
 
     def train(self, key: Key, num_steps: int, num_rows: int = 100) -> tuple[TrainState, Metrics]:
-        """A whole run: at least ``num_steps`` environment steps, metrics ``[rows]`` with ``rows <= num_rows``.
+        """A complete run: at least ``num_steps`` environment steps, metrics ``[rows]`` with ``rows <= num_rows``.
 
         ``metrics["steps"]`` ``[rows]`` is the number of environment steps at the end of each row, ``float32`` (exact to 2^24).
         """

@@ -14,17 +14,15 @@ from rl_jax.types import Context, Key, PyTree, Rollout
 
 @struct.dataclass
 class Constant:
-    """The same whole number of ``learn`` calls in every train step."""
+    """The same integer number of ``learn`` calls in every train step."""
 
     number: int = struct.field(pytree_node=False, default=1)
 
     def init(self, key: Key) -> PyTree:
-        """No state."""
         del key
         return ()
 
     def count(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, jax.Array | int]:
-        """``number``."""
         return state, self.number
 
 
@@ -32,7 +30,7 @@ class Constant:
 class PerStep:
     """``ratio`` ``learn`` calls per environment step (the update-to-data ratio), any positive number.
 
-    What a train step owes beyond a whole number is carried over, exactly: after ``start + k`` environment steps there were
+    What a train step owes beyond an integer is carried over, exactly: after ``start + k`` environment steps there were
     ``floor(k * ratio)`` calls. The ratio is taken as the nearest fraction with a denominator of at most 1,000,000.
 
     Attributes:

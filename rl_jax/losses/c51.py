@@ -43,19 +43,19 @@ class Categorical51:
         """Expected returns ``[..., A]`` of logits ``[..., A, K]``."""
         return jax.nn.softmax(raw) @ self._support()
 
-    def loss(self, chosen: jax.Array, following: jax.Array, reward: jax.Array, discount: jax.Array) -> tuple:
+    def loss(self, chosen: jax.Array, next_outputs: jax.Array, reward: jax.Array, discount: jax.Array) -> tuple:
         """Cross-entropy and Kullback-Leibler divergence ``[...]`` between target and prediction, in nats.
 
         Args:
             chosen: logits of the action taken ``[..., K]``.
-            following: target logits of the next action ``[..., K]``.
+            next_outputs: target logits of the next action ``[..., K]``.
             reward, discount: ``[...]``.
         """
         log_p = jax.nn.log_softmax(chosen)
-        # Where nothing follows all mass moves to the reward, whatever the logits, but they must be numbers.
-        following = jnp.where((discount[..., None] == 0.0) & ~jnp.isfinite(following), 0.0, following)
+        # After a termination all mass moves to the reward, whatever the logits, but they must be finite.
+        next_outputs = jnp.where((discount[..., None] == 0.0) & ~jnp.isfinite(next_outputs), 0.0, next_outputs)
         moved = reward[..., None] + discount[..., None] * self._support()
-        target = jax.lax.stop_gradient(project(jax.nn.softmax(following), moved, self.low, self.high))
+        target = jax.lax.stop_gradient(project(jax.nn.softmax(next_outputs), moved, self.low, self.high))
         cross = -jnp.sum(target * log_p, axis=-1)
         entropy = -jnp.sum(jax.scipy.special.xlogy(target, target), axis=-1)
         # Rounding may take it just below zero, and a priority may not be.

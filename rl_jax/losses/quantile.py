@@ -25,16 +25,16 @@ class Quantiles:
         """Expected returns ``[..., A]``: the means of quantiles ``[..., A, K]``."""
         return jnp.mean(raw, axis=-1)
 
-    def loss(self, chosen: jax.Array, following: jax.Array, reward: jax.Array, discount: jax.Array) -> tuple:
+    def loss(self, chosen: jax.Array, next_outputs: jax.Array, reward: jax.Array, discount: jax.Array) -> tuple:
         """Quantile Huber error (summed over predicted, averaged over target quantiles) and absolute mean TD error ``[...]``.
 
         Args:
             chosen: quantiles of the action taken ``[..., K]``.
-            following: target quantiles of the next action ``[..., K]``.
+            next_outputs: target quantiles of the next action ``[..., K]``.
             reward, discount: ``[...]``.
         """
         target = jax.lax.stop_gradient(
-            reward[..., None] + discount[..., None] * jnp.where(discount[..., None] == 0.0, 0.0, following)
+            reward[..., None] + discount[..., None] * jnp.where(discount[..., None] == 0.0, 0.0, next_outputs)
         )
         error = target[..., None, :] - chosen[..., :, None]
         level = ((jnp.arange(self.atoms) + 0.5) / self.atoms)[:, None]

@@ -49,7 +49,7 @@ def smallest(q: jax.Array) -> jax.Array:
     That of ``jnp.min`` compares the members with their minimum and divides by how many equal it. A compiler may compute the two
     sides in different ways, so that none does: XLA on the CPU has made 0 / 0 of it.
     """
-    return reduce(lambda low, other: jnp.where(other < low, other, low), [q[i] for i in range(q.shape[0])])
+    return reduce(lambda low, q_i: jnp.where(q_i < low, q_i, low), [q[i] for i in range(q.shape[0])])
 
 
 def soft_value(q: jax.Array, choice: Choice, alpha: Any) -> jax.Array:

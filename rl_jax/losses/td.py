@@ -10,15 +10,17 @@ from rl_jax.types import Rollout
 
 
 def bootstrap_discount(batch: Rollout) -> jax.Array:
-    """What the value of ``next_obs`` counts for: ``extras["discount"]`` (of :func:`rl_jax.replay.n_step`), zero where the
-    task terminated. A truncated step counts in full, for its ``next_obs`` is the observation before the reset."""
+    """The discount of ``V(next_obs)``: ``extras["discount"]`` (of :func:`rl_jax.replay.n_step`), zero where the task terminated.
+
+    A truncated step has its full discount, for its ``next_obs`` is the observation before the reset.
+    """
     return jnp.where(batch.terminated, 0.0, batch.extras["discount"])
 
 
 def td_target(batch: Rollout, next_value: jax.Array) -> jax.Array:
     """``reward + discount * V(next_obs)``; shapes as ``batch.reward``.
 
-    Nothing follows a termination: the value there is not looked at, so it may be anything, NaN too.
+    After a termination ``next_value`` is not used, and may be NaN.
     """
     return batch.reward + bootstrap_discount(batch) * jnp.where(batch.terminated, 0.0, next_value)
 
@@ -60,23 +62,23 @@ class ExpectedValue:
 
     @property
     def atoms(self) -> int:
-        """Outputs per action."""
+        """Outputs per action: 1, the value."""
         return 1
 
     def values(self, raw: jax.Array) -> jax.Array:
         """Q ``[..., A]`` of outputs ``[..., A, 1]``."""
         return unscale(raw[..., 0]) if self.rescaled else raw[..., 0]
 
-    def loss(self, chosen: jax.Array, following: jax.Array, reward: jax.Array, discount: jax.Array) -> tuple:
+    def loss(self, chosen: jax.Array, next_outputs: jax.Array, reward: jax.Array, discount: jax.Array) -> tuple:
         """Error and absolute TD error ``[...]``.
 
         Args:
             chosen: outputs of the action taken ``[..., 1]``.
-            following: target outputs of the next action ``[..., 1]``.
+            next_outputs: target outputs of the next action ``[..., 1]``.
             reward: ``[...]``, of all the steps between.
             discount: ``[...]``, zero after a termination.
         """
-        value, after = chosen[..., 0], jnp.where(discount == 0.0, 0.0, following[..., 0])
-        target = rescale(reward + discount * unscale(after)) if self.rescaled else reward + discount * after
+        value, next_value = chosen[..., 0], jnp.where(discount == 0.0, 0.0, next_outputs[..., 0])
+        target = rescale(reward + discount * unscale(next_value)) if self.rescaled else reward + discount * next_value
         error = value - jax.lax.stop_gradient(target)
         return huber(error, self.delta), jnp.abs(error)

@@ -1,4 +1,4 @@
-"""Outer loops: functions over whole training runs. They may use the trainer and the agents; nothing below uses them."""
+"""Outer loops: functions over complete training runs. They may use the trainer and the agents; nothing below uses them."""
 
 from typing import TYPE_CHECKING
 

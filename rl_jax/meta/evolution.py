@@ -59,7 +59,7 @@ class Evolution:
     tolerance: Any = TOLERANCE
 
     def init(self, mean: PyTree) -> EvolutionState:
-        """Before the first generation."""
+        """The state before the first generation."""
         return EvolutionState(mean, optax.scale_by_adam().init(mean), jnp.zeros((), jnp.int32))
 
     def _at(self, generation: jax.Array, value: Any, decay: Any, limit: Any) -> jax.Array:
@@ -73,12 +73,12 @@ class Evolution:
         noise = [jax.random.normal(keys[i], (self.pairs, *x.shape), x.dtype) for i, x in enumerate(leaves)]
         sigma = self._at(state.generation, self.sigma, self.sigma_decay, self.sigma_limit)
 
-        def both(mean: jax.Array, e: jax.Array) -> jax.Array:
+        def antithetic_pair(mean: jax.Array, e: jax.Array) -> jax.Array:
             step = (sigma * e).astype(mean.dtype)
             return jnp.stack([mean + step, mean - step], axis=1)
 
         return jax.tree.unflatten(treedef, noise), jax.tree.unflatten(
-            treedef, [both(*z) for z in zip(leaves, noise, strict=True)]
+            treedef, [antithetic_pair(*z) for z in zip(leaves, noise, strict=True)]
         )
 
     def tell(self, state: EvolutionState, noise: PyTree, scores: jax.Array) -> EvolutionState:
@@ -117,7 +117,7 @@ def pair_ranks(scores: jax.Array, tolerance: Any = TOLERANCE) -> jax.Array:
     equal rewards in another order give another sum.
     """
     scores = jnp.where(jnp.isnan(scores), -jnp.inf, scores)
-    other = scores[:, ::-1]
-    apart = jnp.abs(scores - other)
-    near = jnp.isfinite(apart) & (apart <= tolerance * jnp.maximum(jnp.abs(scores), jnp.abs(other)))
-    return jnp.where(near | (scores == other), 0.5, (scores > other).astype(jnp.float32))
+    opposite = scores[:, ::-1]
+    difference = jnp.abs(scores - opposite)
+    near = jnp.isfinite(difference) & (difference <= tolerance * jnp.maximum(jnp.abs(scores), jnp.abs(opposite)))
+    return jnp.where(near | (scores == opposite), 0.5, (scores > opposite).astype(jnp.float32))

@@ -1,4 +1,4 @@
-"""The whole life of an agent as a function of what it was given: what outer loops score and improve."""
+"""The complete training of an agent as a function of its hyperparameters: what outer loops score and improve."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def lifetime(
     """A fresh agent, ``num_updates`` train steps planned and done, and what it earns then.
 
     Pure; ``vmap`` goes through it, over keys, rules (:func:`with_rule`) and tasks (:func:`in_task`). With the same number
-     for all of a batch, the loop is one of that length; with different ones all take as long as the longest.
+    for all of a batch, the loop is one of that length; with different ones all take as long as the longest.
 
     Args:
         trainer: whose life.

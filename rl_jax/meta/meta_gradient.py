@@ -57,18 +57,18 @@ def later_objective(
 
     Differentiable with respect to anything in ``trainer`` that its agent's parameters are functions of. Every train step is
     computed again on the way back, so the memory is that of one step and of ``num_updates`` states. What a fresh rollout is
-    made of comes from ``key``; the life that goes on does not notice it. Train steps beyond the planned ones are not done.
+    made of comes from ``key``; the training that continues does not depend on it. Train steps beyond the planned ones are not done.
 
     Returns:
-        The objective, with the penalties, to be made small; and the state after the train steps.
+        The objective, with the penalties, to be minimised; and the state after the train steps.
     """
     weights = penalties or {}
 
     @jax.checkpoint
     def step(state: TrainState) -> tuple[TrainState, tuple[jax.Array, dict[str, jax.Array]]]:
-        after, metrics = trainer.train_step(state)
+        next_state, metrics = trainer.train_step(state)
         alive = state.updates.as_float() < state.horizon
-        kept = jax.tree.map(lambda new, old: jnp.where(alive, new, old), after, state)
+        kept = jax.tree.map(lambda new, old: jnp.where(alive, new, old), next_state, state)
         return kept, (alive.astype(jnp.float32), {name: metrics[name] for name in weights})
 
     state, (alive, metrics) = jax.lax.scan(lambda state, _: step(state), state, length=num_updates)
@@ -109,7 +109,7 @@ class MetaGradient:
     updates: int = struct.field(pytree_node=False, default=5)
 
     def init(self, weights: PyTree, make: Make, draw: Draw, key: Key) -> MetaState:
-        """All agents are new."""
+        """Fresh agents in new tasks, and the optimiser's state."""
         tasks, lives = jax.vmap(lambda key: _born(weights, make, draw, key))(jax.random.split(key, self.agents))
         return MetaState(weights, optax.scale_by_adam().init(weights), tasks, lives)
 

@@ -1,4 +1,4 @@
-"""What the hidden units of a network say, without a change of the network."""
+"""The activations of a network's hidden units, without a change of the network."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -33,16 +33,16 @@ def activations(function: Callable[..., Any], *args: Any, names: Sequence[str] =
     Returns:
         One array for each application, ``[..., units]`` as the network computes it.
     """
-    found: list[jax.Array] = []
+    recorded: list[jax.Array] = []
     closed = jax.make_jaxpr(function)(*args)
-    _run(closed.jaxpr, closed.consts, jax.tree.leaves(args), frozenset(names), found)
-    return tuple(found)
+    _run(closed.jaxpr, closed.consts, jax.tree.leaves(args), frozenset(names), recorded)
+    return tuple(recorded)
 
 
 def _run(
-    jaxpr: Jaxpr, consts: Sequence[Any], inputs: Sequence[Any], names: frozenset[str], found: list[jax.Array]
+    jaxpr: Jaxpr, consts: Sequence[Any], inputs: Sequence[Any], names: frozenset[str], recorded: list[jax.Array]
 ) -> list[Any]:
-    """Evaluate the program, equation by equation, and put what is looked for into ``found``."""
+    """Evaluate the program, equation by equation, and append the activations to ``recorded``."""
     values = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *inputs], strict=True))
 
     def read(variable: Any) -> Any:
@@ -50,17 +50,17 @@ def _run(
 
     for equation in jaxpr.eqns:
         primitive = equation.primitive
-        mine = [read(variable) for variable in equation.invars]
+        arguments = [read(variable) for variable in equation.invars]
         hit = equation.params.get("name", primitive.name) in names
         inner = equation.params.get(_CALLS.get(primitive.name, ""))
         if inner is not None:
             program, own = (inner.jaxpr, inner.consts) if isinstance(inner, ClosedJaxpr) else (inner, ())
-            # What an activation function calls is its own affair.
-            out = _run(program, own, mine, frozenset() if hit else names, found)
+            # Activation functions within an activation function are not recorded.
+            out = _run(program, own, arguments, frozenset() if hit else names, recorded)
         else:
-            out = primitive.bind(*mine, **equation.params)
+            out = primitive.bind(*arguments, **equation.params)
             out = list(out) if primitive.multiple_results else [out]
         if hit:
-            found.append(out[0])
+            recorded.append(out[0])
         values.update(zip(equation.outvars, out, strict=True))
     return [read(variable) for variable in jaxpr.outvars]

@@ -45,7 +45,7 @@ class Categorical:
     logits: jax.Array
 
     def sample(self, key: jax.Array) -> jax.Array:
-        """Draw actions ``[...]``."""
+        """Draw actions ``int32 [...]``."""
         return jax.random.categorical(key, supported(self.logits)).astype(jnp.int32)
 
     def mode(self) -> jax.Array:

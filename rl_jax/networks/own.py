@@ -1,4 +1,4 @@
-"""Networks that a user gives: made, looked at, and given their first parameters."""
+"""Networks that a user gives: construction, checks and first parameters."""
 
 import inspect
 from collections.abc import Callable
@@ -90,21 +90,21 @@ def first_params(network: Any, key: Any, spec: Spec, needs: dict[str, tuple[int,
     return params
 
 
-def _memory(before: PyTree, after: PyTree) -> str:
+def _memory(carry: PyTree, next_carry: PyTree) -> str:
     """How a memory differs after a call."""
-    old, new = (jax.tree.map(_kind, tree) for tree in (before, after))
+    old, new = (jax.tree.map(_kind, tree) for tree in (carry, next_carry))
     return "" if old == new else f"its carry is {old} before a call and {new} after it: let it stay of one kind"
 
 
 def _output(outputs: Any, name: str, axes: tuple[int, ...], spec: Spec) -> str:
     """How an output differs from what an agent reads."""
-    found = getattr(outputs, name)
+    output = getattr(outputs, name)
     if name == "policy":
-        return _policy(found, spec.action_space)
-    wanted = f"float32{[1, 1, *axes]}"
+        return _policy(output, spec.action_space)
+    expected = f"float32{[1, 1, *axes]}"
     if name == "hidden":
-        return "" if jnp.shape(found)[:2] == (1, 1) else f"hidden is {_kind(found)}: let it be [T, N, features]"
-    return "" if _kind(found) == wanted else f"{name} is {_kind(found)}, expected {wanted}: reshape or cast it"
+        return "" if jnp.shape(output)[:2] == (1, 1) else f"hidden is {_kind(output)}: let it be [T, N, features]"
+    return "" if _kind(output) == expected else f"{name} is {_kind(output)}, expected {expected}: reshape or cast it"
 
 
 def _policy(policy: Any, space: Space) -> str:
@@ -117,9 +117,9 @@ def _policy(policy: Any, space: Space) -> str:
         chance = jax.eval_shape(policy.log_prob, action)
     except Exception as error:  # whatever a distribution of one's own raises
         return f"its policy cannot be sampled: {type(error).__name__}: {' '.join(str(error).split())[:120]}"
-    wanted = f"{'int32' if choices else 'float32'}{[1, 1, *space.shape]}"
-    if _kind(action) != wanted:
-        return f"its policy's actions are {_kind(action)}, expected {wanted} for {describe(space)}"
+    expected = f"{'int32' if choices else 'float32'}{[1, 1, *space.shape]}"
+    if _kind(action) != expected:
+        return f"its policy's actions are {_kind(action)}, expected {expected} for {describe(space)}"
     return "" if _kind(chance) == "float32[1, 1]" else f"its policy's log_prob is {_kind(chance)}, expected float32[1, 1]"
 
 

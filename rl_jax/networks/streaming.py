@@ -82,7 +82,6 @@ class StreamQNetwork(nn.Module):
 
     @nn.nowrap
     def initial_carry(self, num_envs: int) -> tuple[()]:
-        """No memory."""
         return ()
 
 

@@ -1,4 +1,4 @@
-"""Steps of gradient descent: what is common to all that learn, whoever they are."""
+"""Steps of gradient descent, shared by all agents and models."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from rl_jax.types import PyTree
 
 
 def apply_updates(params: PyTree, updates: PyTree, learning_rate: Any) -> PyTree:
-    """``params - learning_rate * updates``."""
+    """``params - learning_rate * updates``, leaf by leaf, in the dtypes of ``params``."""
     return jax.tree.map(lambda p, u: p - (learning_rate * u).astype(p.dtype), params, updates)
 
 

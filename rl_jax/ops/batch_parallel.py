@@ -1,8 +1,8 @@
-"""Programs over many devices: what a part says about where its environments are.
+"""Data parallelism over environments: which computations need no communication between devices.
 
 A sharded run is the same program, compiled for a mesh of devices with an axis ``"envs"``: XLA splits what has an axis of
-environments and adds the communication. It cannot know that some computations need none. These functions say so, and do nothing
-where there is no such mesh.
+environments and adds the communication. It cannot know that some computations need none. These functions declare it. Without
+such a mesh they do nothing.
 """
 
 from collections.abc import Callable
@@ -20,17 +20,17 @@ ENVS = "envs"
 
 
 def devices_of_envs() -> int:
-    """Over how many devices the program being traced splits its environments."""
+    """Number of devices over which the program being traced splits its environments; 1 without a mesh."""
     mesh = jax.sharding.get_abstract_mesh()
     return mesh.shape[ENVS] if ENVS in mesh.auto_axes else 1
 
 
 def per_device(function: Callable[..., PyTree], *operands: PyTree, axis: int = 0) -> PyTree:
-    """``function(*operands)``, on every device with its own environments, without a word between the devices.
+    """``function(*operands)``, on every device for its own environments, without communication between devices.
 
     Args:
         function: must treat every environment by itself. A branch in it is then taken where one of the device's own
-            environments needs it. What it closes over is there in whole on every device.
+            environments needs it. What it closes over is replicated on every device.
         operands: with an axis of environments, which the devices divide.
         axis: which one, of operands and results.
     """
@@ -45,12 +45,12 @@ def batch_parallel(
 ) -> PyTree:
     """``function(params, *operands)``, each device on its part of a batch, if the devices divide it.
 
-    What comes out, and its derivatives, are what ``function`` gives. But the derivative for ``params``, a sum over the batch and
-    so over the devices, crosses between them as one array, and not as one for every leaf: of meetings there should be few.
+    Results and derivatives are those of ``function``. The derivative for ``params`` is a sum over the batch, and so over devices.
+    It takes one all-reduce of all leaves as one flat array, not one for every leaf, since each all-reduce has a fixed cost.
 
     Args:
         function: must treat every item of the batch by itself.
-        params: there in whole on every device.
+        params: replicated on every device.
         operands: with an axis of the batch.
         axes: which one, for each of ``operands``.
         out_axes: the same for the results, or for each part of them.
@@ -80,16 +80,16 @@ def batch_parallel(
 
 
 def means(values: dict[str, Any]) -> dict[str, jax.Array]:
-    """The mean of each array of ``values``; over several devices in one sum for all that have the same shape."""
+    """The mean of each array of ``values``; over several devices, one all-reduce for all arrays of one shape."""
     if devices_of_envs() == 1:
         return {name: jnp.mean(x) for name, x in values.items()}
     shapes = {name: jnp.shape(x) for name, x in values.items()}
-    found: dict[str, jax.Array] = {}
+    by_name: dict[str, jax.Array] = {}
     for shape in dict.fromkeys(shapes.values()):
         alike = [name for name in values if shapes[name] == shape]
         stacked = jnp.stack([jnp.asarray(values[name], jnp.float32) for name in alike])
-        found |= dict(zip(alike, jnp.mean(stacked, axis=tuple(range(1, stacked.ndim))), strict=True))
-    return {name: found[name] for name in values}
+        by_name |= dict(zip(alike, jnp.mean(stacked, axis=tuple(range(1, stacked.ndim))), strict=True))
+    return {name: by_name[name] for name in values}
 
 
 def with_sharding(tree: PyTree, axis: int) -> PyTree:

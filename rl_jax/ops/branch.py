@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @custom_vmap
 def any_true(flags: jax.Array) -> jax.Array:
-    """Whether any flag is set: here, and in every element of every enclosing ``vmap``. A scalar bool, never batched."""
+    """Whether any flag is set, over all elements of every enclosing ``vmap`` too. A scalar bool, never batched."""
     return jnp.any(flags)
 
 

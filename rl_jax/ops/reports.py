@@ -1,4 +1,4 @@
-"""Metrics of several parts under one roof."""
+"""Metrics of several parts, joined into one dictionary."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,9 +12,9 @@ def joined(*reports: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         RLJaxError: two parts report under one name; one of the two numbers would be lost.
     """
-    found: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
     for report in reports:
-        if taken := found.keys() & report.keys():
+        if taken := metrics.keys() & report.keys():
             raise RLJaxError(f"two parts report a metric '{min(taken)}': give one of them another name")
-        found |= report
-    return found
+        metrics |= report
+    return metrics

@@ -39,11 +39,11 @@ def pick(values: jax.Array, before: jax.Array, target: jax.Array) -> jax.Array:
     return jnp.max(jnp.where((values > 0) & (before[:-1] <= target), number, 0), axis=0)
 
 
-def after(block: jax.Array, sums: jax.Array) -> jax.Array:
-    """The same ``block`` of a level, but not to be known before the ``sums`` ``[rows, ...]`` of its rows are.
+def depend_on(block: jax.Array, sums: jax.Array) -> jax.Array:
+    """``block``, with a data dependency on the ``sums`` ``[rows, ...]`` of its rows.
 
-    A level is written with what comes from reading it. Were the compiler free to sum up the rows after the block was written
-    back, it would copy the level first, to be safe. No sum is negative, but it does not know that.
+    The block is written back into the level that it was read from. If the compiler could sum the rows after that write, it would
+    copy the level first. The sums are never negative, which the compiler does not know.
     """
     return jnp.where(jnp.all(sums < 0), 0, block)
 
@@ -120,7 +120,7 @@ class SumTree:
             block = jax.lax.dynamic_slice_in_dim(level, first * FAN_OUT, touched * FAN_OUT)
             block = jax.lax.dynamic_update_slice_in_dim(block, values, start - first * FAN_OUT, axis=0)
             start, values = first, jnp.sum(block.reshape(touched, FAN_OUT), axis=1)
-            levels.append(jax.lax.dynamic_update_slice_in_dim(level, after(block, values), first * FAN_OUT, axis=0))
+            levels.append(jax.lax.dynamic_update_slice_in_dim(level, depend_on(block, values), first * FAN_OUT, axis=0))
         return SumTree(tuple(levels))
 
     def sample(self, key: jax.Array, number: int) -> jax.Array:

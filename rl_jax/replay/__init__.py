@@ -1,4 +1,4 @@
-"""Replay: where experience is kept between being collected and being learned from."""
+"""Replay: where experience is stored between collection and learning."""
 
 from typing import TYPE_CHECKING
 

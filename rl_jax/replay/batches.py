@@ -31,7 +31,7 @@ def check_kept(what: str, keep: tuple[str, ...], rollout: Rollout) -> None:
         raise RLJaxError(f"the {what} is to keep '{missing[0]}', which rollouts do not have: choose from {has}")
 
 
-def begin(transforms: Any, key: Key, spec: Spec) -> PyTree:
+def init_transforms(transforms: Any, key: Key, spec: Spec) -> PyTree:
     """The (empty) state of the transforms of sampled batches.
 
     Raises:
@@ -45,5 +45,5 @@ def begin(transforms: Any, key: Key, spec: Spec) -> PyTree:
 
 
 def transformed(transforms: Any, state: PyTree, batch: Rollout, context: Context, key: Key) -> Rollout:
-    """A drawn batch after the transforms; ``key`` is theirs."""
+    """A drawn batch after the transforms, which are given ``key``."""
     return transforms.update(state, batch, context.replace(key=key))[1]  # type: ignore[attr-defined]

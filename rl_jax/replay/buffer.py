@@ -10,7 +10,7 @@ from rl_jax.errors import check_part
 from rl_jax.experience import chain
 from rl_jax.given import check_numbers
 from rl_jax.replay import ring as rings
-from rl_jax.replay.batches import Plan, begin, check_kept, plan_of, transformed
+from rl_jax.replay.batches import Plan, check_kept, init_transforms, plan_of, transformed
 from rl_jax.replay.layout import Layout
 from rl_jax.replay.ring import Added, Ring
 from rl_jax.replay.samplers import Sampler, Uniform
@@ -70,11 +70,15 @@ class Buffer:
         return plan_of(self.init, spec, self.layout(spec).capacity)
 
     def init(self, key: Key, spec: Spec) -> BufferState:
-        """An empty buffer."""
+        """An empty buffer.
+
+        Raises:
+            RLJaxError: sizes that cannot be, something other than a sampler, or extras that rollouts do not have.
+        """
         check_part("a buffer's sampler", self.sampler, Sampler, "give numbers by name, such as Buffer(capacity=100_000)")
         layout = self.layout(spec)
         check_kept("buffer", self.keep, spec.rollout)
-        transforms = begin(self.transforms, key, spec)
+        transforms = init_transforms(self.transforms, key, spec)
         return BufferState(rings.empty(layout, spec.rollout, self.keep), self.sampler.init(layout), transforms, layout)
 
     def add(self, state: BufferState, rollout: Rollout, context: Context) -> BufferState:
@@ -93,8 +97,8 @@ class Buffer:
         """A batch ``[length, batch_size, ...]``, after the transforms."""
         # Folded in, not split: without transforms, their key is not computed.
         key_draw, key_transforms = jax.random.fold_in(context.key, 0), jax.random.fold_in(context.key, 1)
-        drawing = context.replace(key=key_draw)  # type: ignore[attr-defined]
-        index, weights = self.sampler.draw(state.sampler, state.ring, state.layout, self.batch_size, drawing)
+        draw_context = context.replace(key=key_draw)  # type: ignore[attr-defined]
+        index, weights = self.sampler.draw(state.sampler, state.ring, state.layout, self.batch_size, draw_context)
         batch = rings.read(state.ring, state.layout, index)
         batch = transformed(self.transforms, state.transforms, batch, context, key_transforms)
         # Most samplers are ready in all runs of a vmapped batch or in none, and then nothing is sampled at all.
@@ -107,5 +111,4 @@ class Buffer:
         return dataclasses.replace(state, sampler=self.sampler.update(state.sampler, indices, priorities))
 
     def release(self, state: BufferState) -> BufferState:
-        """Everything is kept."""
         return state

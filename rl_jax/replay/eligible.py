@@ -1,8 +1,8 @@
 """Which steps of a ring a sampler may draw, kept as one number per step: zero for those that it may not.
 
-A step may be drawn when a whole trajectory begins there: see :func:`rl_jax.replay.ring.starts`. Every ``add`` makes some steps
+A step may be drawn when a complete trajectory begins there: see :func:`rl_jax.replay.ring.starts`. Every ``add`` makes some steps
 drawable and others not, and both lie in a few neighbouring rows, so a sampler's table is kept up to date with a few writes of
-whole rows.
+full rows.
 """
 
 from typing import Any, Protocol
@@ -33,7 +33,7 @@ def no_values(layout: Layout, dtype: Any) -> jax.Array:
 def enter(waiting: jax.Array, values: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Exchange new steps' ``values`` ``[T, N]`` for those of the ``T`` rows that become drawable now.
 
-    A trajectory of ``length`` steps is whole ``length - 1`` rows after its first step was written; until then the values of first
+    A trajectory of ``length`` steps is complete ``length - 1`` rows after its first step was written; until then the values of first
     steps wait in ``waiting`` ``[length - 1, N]``. Returns the values of the rows that are drawable from now on and what waits.
     """
     values = jnp.concatenate([waiting, values.astype(waiting.dtype)])
@@ -49,7 +49,7 @@ def renew(table: Any, ring: Ring, layout: Layout, before: Added, values: jax.Arr
         ring: the ring as it is now.
         layout: its sizes.
         before: its head and size before.
-        values: ``[T, N]`` of the rows whose trajectories have become whole, :func:`enter`'s first result.
+        values: ``[T, N]`` of the rows whose trajectories have become complete, :func:`enter`'s first result.
     """
     steps, length = layout.rollout_length, layout.length
     # The rows of ages length + steps - 1 down to length.
@@ -65,11 +65,11 @@ def renew(table: Any, ring: Ring, layout: Layout, before: Added, values: jax.Arr
     # The rollout's own rows, and the present after them.
     own = values if length == 1 else jnp.zeros_like(values)
     table = write(table, before.head, jnp.concatenate([own, zero]))
-    table = _zero_others(table, ring, layout, before, zero)
+    table = _zero_given_up(table, ring, layout, before, zero)
     if length == 1:
         return table
     # Rows of earlier rollouts too. The ring's rows are a multiple of `steps`, and so is its head; so these rows reach over one
-    # and always the same border between two rollouts, where alone the ring can begin anew.
+    # and always the same border between two rollouts, where alone the ring can wrap around.
     until = (length - 1) % steps
     for part in (slice(0, until), slice(until, steps)):
         if part.start < part.stop:
@@ -77,15 +77,15 @@ def renew(table: Any, ring: Ring, layout: Layout, before: Added, values: jax.Arr
     return table
 
 
-def _zero_others(table: Any, ring: Ring, layout: Layout, before: Added, zero: jax.Array) -> Any:
-    """Zeros for what is seldom to be zeroed: the present where the ring begins anew, and the rows that were given up.
+def _zero_given_up(table: Any, ring: Ring, layout: Layout, before: Added, zero: jax.Array) -> Any:
+    """Zeros for the present where the ring wraps around, and for the rows that were given up.
 
-    Such are those that nothing was written over, but whose final observations are gone.
+    A row is given up when it was not overwritten, but a final observation that it needs was. Both are rare.
     """
     oldest = jnp.minimum(before.size + layout.rollout_length, layout.rows - 1)
 
-    # No run of a vmapped batch may change its table for the others' sake: a loop whose end differs between them would copy all
-    # tables in every pass. So all loop as long as any needs it, and those that are done write into the present, which is zero.
+    # Under vmap a loop whose length differs between runs would copy all tables in every pass. So all runs loop as long as any
+    # needs it, and those that are done write zeros into the present, which is zero already.
     def more(carry: tuple[Any, jax.Array]) -> jax.Array:
         return any_true(carry[1] > ring.size)
 

@@ -1,4 +1,4 @@
-"""Whole episodes."""
+"""A sampler of complete episodes."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ class Ended:
 
 @struct.dataclass
 class Episodes:
-    """Finished episodes, each with equal probability, of those that are whole in the ring and fit into a trajectory.
+    """Finished episodes, each with equal probability, of those that are complete in the ring and fit into a trajectory.
 
     A trajectory then is one episode from its first step to its last, and its mask tells where it ends. Episodes longer than the
     buffer's ``length`` are never drawn. They may begin anywhere: ``period`` does not matter, since an agent's memory is empty
@@ -39,7 +39,6 @@ class Episodes:
     certain = False
 
     def init(self, layout: Layout) -> Ended:
-        """No episode has ended."""
         kept = (layout.final_rows, layout.num_envs)
         return Ended(jnp.zeros(kept, jnp.int32), jnp.zeros(kept, jnp.int32), jnp.zeros((layout.num_envs,), jnp.int32))
 
@@ -47,8 +46,8 @@ class Episodes:
         """Note which episodes ended, and how long they were."""
         steps, envs = layout.rollout_length, layout.num_envs
         time = jnp.arange(steps, dtype=jnp.int32)[:, None]
-        began = jax.lax.cummax(jnp.where(rollout.first, time, -1), axis=0)
-        length = jnp.where(began < 0, state.running + 1, 1 - began) + time
+        episode_start = jax.lax.cummax(jnp.where(rollout.first, time, -1), axis=0)
+        length = jnp.where(episode_start < 0, state.running + 1, 1 - episode_start) + time
         episode = jax.lax.dynamic_slice_in_dim(ring.marks, before.head, steps) // MARK
         slot = jnp.where(rollout.done, episode % layout.final_rows, layout.final_rows)
 
@@ -60,23 +59,22 @@ class Episodes:
         running = jnp.minimum(jnp.where(rollout.done[-1], 0, length[-1]), layout.rows)
         return Ended(note(age, steps - time), note(state.length, length), running)
 
-    def _whole(self, state: Ended, ring: Ring, layout: Layout) -> jax.Array:
+    def _complete(self, state: Ended, ring: Ring, layout: Layout) -> jax.Array:
         fits = (state.length > 0) & (state.length <= layout.length)
         return fits & (state.age + state.length - 1 <= ring.size)
 
     def ready(self, state: Ended, ring: Ring, layout: Layout) -> jax.Array:
         """As soon as there is an episode to draw."""
-        return jnp.any(self._whole(state, ring, layout))
+        return jnp.any(self._complete(state, ring, layout))
 
     def draw(self, state: Ended, ring: Ring, layout: Layout, number: int, context: Context) -> Draw:
         """The first steps of ``number`` episodes, with replacement."""
-        whole = self._whole(state, ring, layout).reshape(-1)
+        complete = self._complete(state, ring, layout).reshape(-1)
         # Sums of ones are exact up to 2^24 episodes.
-        which = SumTree.of(whole.astype(jnp.float32)).sample(context.key, number)
+        which = SumTree.of(complete.astype(jnp.float32)).sample(context.key, number)
         age = (state.age + state.length - 1).reshape(-1)[which]
         row = row_of_age(ring, layout, age)
         return Draw(row * layout.num_envs + which % layout.num_envs, None)
 
     def update(self, state: Ended, indices: jax.Array, priorities: jax.Array) -> PyTree:
-        """There are no priorities."""
         return state

@@ -1,4 +1,4 @@
-"""Hindsight relabelling of sampled episodes: what was reached by chance is taken for what was wanted."""
+"""Hindsight relabelling of sampled episodes: a goal that was reached later replaces the one that was set."""
 
 from collections.abc import Callable
 from typing import Any
@@ -42,27 +42,27 @@ class Hindsight(Transform):
         key_step, key_goal, key_relabel = jax.random.split(context.key, 3)
         length = jnp.sum(rollout.extras["mask"], axis=0)
         column = jnp.arange(length.shape[0])
-        step = jax.random.randint(key_step, length.shape, 0, length)
-        later = jax.random.randint(key_goal, length.shape, step, length)
+        time = jax.random.randint(key_step, length.shape, 0, length)
+        later = jax.random.randint(key_goal, length.shape, time, length)
         relabel = jax.random.bernoulli(key_relabel, self.k / (self.k + 1.0), length.shape)
 
-        def at(x: jax.Array) -> jax.Array:
-            return x[step, column]
+        def select(x: jax.Array) -> jax.Array:
+            return x[time, column]
 
-        here = jax.tree.map(at, rollout.replace(carry=(), start=None, last=None))  # type: ignore[attr-defined]
+        step_data = jax.tree.map(select, rollout.replace(carry=(), start=None, last=None))  # type: ignore[attr-defined]
         goal = self.reached(rollout.next_obs[later, column])
-        reward, terminated = self.reward(here.next_obs, goal)
+        reward, terminated = self.reward(step_data.next_obs, goal)
 
         def choose(new: jax.Array, old: jax.Array) -> jax.Array:
             return jnp.where(along(relabel, old), new, old).astype(old.dtype)
 
-        batch = here.replace(
-            obs=choose(self.with_goal(here.obs, goal), here.obs),
-            next_obs=choose(self.with_goal(here.next_obs, goal), here.next_obs),
-            reward=choose(reward, here.reward),
+        batch = step_data.replace(
+            obs=choose(self.with_goal(step_data.obs, goal), step_data.obs),
+            next_obs=choose(self.with_goal(step_data.next_obs, goal), step_data.next_obs),
+            reward=choose(reward, step_data.reward),
             # Whether the clock ran out does not depend on the goal; whether the task ended does.
-            terminated=choose(terminated, here.terminated),
-            truncated=choose((here.terminated | here.truncated) & ~terminated, here.truncated),
+            terminated=choose(terminated, step_data.terminated),
+            truncated=choose((step_data.terminated | step_data.truncated) & ~terminated, step_data.truncated),
         )
         return state, jax.tree.map(lambda x: x[None], batch), {}
 

@@ -44,7 +44,7 @@ class Layout:
             )
         block = max(period, steps)
         rows = block * math.ceil((math.ceil(capacity / envs) + 1) / block)
-        # What was added last must stay whole, however short its episodes are.
+        # What was added last must stay complete, however short its episodes are.
         kept = min(rows, max(math.ceil(finals * rows), steps + length + period))
         if (rows + kept) * envs >= 2**31:
             raise RLJaxError(

@@ -23,7 +23,7 @@ class NStep(Transform):
     were (Sutton 1988; Watkins 1989; Mnih et al. 2016, section 4).
 
     With ``collapse=False`` the trajectory keeps its ``L`` rows and each row its own ``next_obs``, and ``extras["offset"] = m - 1``
-    says how many rows ahead the value to bootstrap from stands: for agents that remember and evaluate the whole trajectory. Then the
+    says how many rows ahead the value to bootstrap from stands: for recurrent agents, which evaluate the entire trajectory. Then the
     window also ends with the trajectory.
 
     Attributes:

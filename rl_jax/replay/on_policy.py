@@ -7,10 +7,9 @@ from rl_jax.types import Context, Key, PyTree, Rollout, Sample, Spec
 
 @struct.dataclass
 class OnPolicy:
-    """Keeps nothing between train steps; ``add`` returns the rollout itself as the state, ``sample`` returns it whole."""
+    """Keeps nothing between train steps; ``add`` returns the rollout itself as the state, ``sample`` returns all of it."""
 
     def init(self, key: Key, spec: Spec) -> PyTree:
-        """Nothing is kept."""
         del key, spec
         return ()
 
@@ -20,7 +19,6 @@ class OnPolicy:
         return rollout
 
     def ready(self, state: PyTree) -> bool:
-        """Always."""
         del state
         return True
 
@@ -30,7 +28,6 @@ class OnPolicy:
         return Sample(state, None, None)
 
     def update(self, state: PyTree, indices: object, priorities: object) -> PyTree:
-        """There are no priorities."""
         del indices, priorities
         return state
 

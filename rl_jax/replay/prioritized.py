@@ -23,7 +23,7 @@ class Priorities:
 
     Attributes:
         tree: the chances of all steps, zero for those that may not be drawn.
-        waiting: ``[length - 1, N]`` chances of steps whose trajectories are not whole yet; empty without a score.
+        waiting: ``[length - 1, N]`` chances of steps whose trajectories are not complete yet; empty without a score.
         largest: the largest chance that an update has given so far, at least 1.
     """
 
@@ -54,9 +54,9 @@ LEAST = float(jnp.finfo(jnp.float32).tiny)
 
 
 def update_priorities(state: Priorities, indices: jax.Array, chances: jax.Array) -> Priorities:
-    """Other ``chances`` ``[B]`` at ``indices`` ``[B]``. A zero stays: such a step may not be drawn, whoever asks for it.
+    """Other ``chances`` ``[B]`` at ``indices`` ``[B]``. A zero stays: such a step may not be drawn.
 
-    Nothing else becomes zero: a report that is no error at all, or whose power is below ``float32``, leaves :data:`LEAST`. A
+    Nothing else becomes zero: a report of zero error, or whose power is below ``float32``, leaves :data:`LEAST`. A
     chance that is NaN or infinite is not taken: one such number would be in every sum from then on. Its step keeps what it had.
     """
     present = state.tree.get(indices)
@@ -92,7 +92,7 @@ class Prioritized:
     keep_scores: bool = struct.field(pytree_node=False, default=False)
 
     def init(self, layout: Layout) -> Priorities:
-        """Nothing can be drawn.
+        """All chances zero: nothing can be drawn.
 
         Raises:
             RLJaxError: a number is out of range.

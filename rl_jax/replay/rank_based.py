@@ -39,7 +39,7 @@ class RankBased:
     certain = True
 
     def init(self, layout: Layout) -> Priorities:
-        """Nothing can be drawn.
+        """All chances zero: nothing can be drawn.
 
         Raises:
             RLJaxError: a number is out of range.

@@ -9,7 +9,7 @@ from flax import struct
 from rl_jax.experience import chain
 from rl_jax.given import check_numbers
 from rl_jax.ops import random_index
-from rl_jax.replay.batches import Plan, begin, check_kept, plan_of, transformed
+from rl_jax.replay.batches import Plan, check_kept, init_transforms, plan_of, transformed
 from rl_jax.types import Context, Key, PyTree, Rollout, Sample, Spec
 from rl_jax.values import Count
 
@@ -23,7 +23,7 @@ def _wide_add(high: jax.Array, low: jax.Array, more: jax.Array) -> tuple[jax.Arr
 
 
 def below(bits: jax.Array, high: jax.Array, low: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Uniform whole numbers below ``n = high * 2^32 + low``, as two words; ``bits`` ``uint32 [..., 2]`` are uniform, high word
+    """Uniform integers below ``n = high * 2^32 + low``, as two words; ``bits`` ``uint32 [..., 2]`` are uniform, high word
     first.
 
     The upper half of the 128-bit product of ``n`` and a 64-bit random number (Lemire 2019, without its rejection). Every result's
@@ -47,7 +47,7 @@ def below(bits: jax.Array, high: jax.Array, low: jax.Array) -> tuple[jax.Array, 
 
 @struct.dataclass
 class ReservoirState:
-    """The kept transitions, leaves ``[capacity, ...]``; how many were ever seen, two ``uint32`` words; the transforms' state."""
+    """The kept transitions, leaves ``[capacity, ...]``; how many were ever added, two ``uint32`` words; the transforms' state."""
 
     kept: Rollout
     seen_high: jax.Array
@@ -57,7 +57,7 @@ class ReservoirState:
 
 @struct.dataclass
 class Reservoir:
-    """Keeps a uniform sample, without replacement, of all transitions of the whole run, and hands out batches of it.
+    """Keeps a uniform sample, without replacement, of all transitions of the run, and hands out batches of it.
 
     Algorithm R of Vitter 1985, "Random sampling with a reservoir": transition number ``i`` takes the place of a random kept one
     with probability ``capacity / i``. The transitions of a rollout count in the order of time, then of environments; where two
@@ -86,23 +86,23 @@ class Reservoir:
         return rollout.replace(env_state=(), info={}, extras=extras, start=None, last=None)  # type: ignore[attr-defined]
 
     def init(self, key: Key, spec: Spec) -> ReservoirState:
-        """Nothing was seen.
+        """An empty reservoir.
 
         Raises:
             RLJaxError: sizes that cannot be, or extras that rollouts do not have.
         """
         check_numbers("a reservoir's", self, capacity=Count, batch_size=Count)
         check_kept("reservoir", self.keep, spec.rollout)
-        transforms = begin(self.transforms, key, spec)
+        transforms = init_transforms(self.transforms, key, spec)
         kept = jax.tree.map(lambda x: jnp.zeros((self.capacity, *x.shape[2:]), x.dtype), self._stored(spec.rollout))
         return ReservoirState(kept, jnp.zeros((), jnp.uint32), jnp.zeros((), jnp.uint32), transforms)
 
     def add(self, state: ReservoirState, rollout: Rollout, context: Context) -> ReservoirState:
-        """Let each of the ``T * N`` transitions take its chance."""
+        """Offer each of the ``T * N`` transitions to the reservoir, in the order of time, then of environments."""
         new = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), self._stored(rollout))
         items = rollout.reward.size
         number = jnp.arange(items, dtype=jnp.uint32)
-        # Those before it, and then with itself.
+        # The number of transitions before each one, and with it.
         before_high, before_low = _wide_add(state.seen_high, state.seen_low, number)
         high, low = _wide_add(before_high, before_low, jnp.uint32(1))
         place_high, place_low = below(jax.random.bits(context.key, (items, 2), jnp.uint32), high, low)
@@ -133,9 +133,7 @@ class Reservoir:
         return Sample(transformed(self.transforms, state.transforms, batch, context, key_transforms), None, index)
 
     def update(self, state: ReservoirState, indices: jax.Array | None, priorities: jax.Array | None) -> ReservoirState:
-        """There are no priorities."""
         return state
 
     def release(self, state: ReservoirState) -> ReservoirState:
-        """Everything is kept."""
         return state

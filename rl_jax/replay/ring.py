@@ -1,10 +1,10 @@
 """The ring: time-major trajectories of parallel environments, each observation stored once.
 
 ``L`` rows of ``N`` environments. Row ``head`` is the present: it holds the observation that the next action will be chosen on
-and nothing else yet; the ``size`` rows before it (cyclically) are whole steps. A step's next observation is the next row's
+and nothing else yet; the ``size`` rows before it (cyclically) are complete steps. A step's next observation is the next row's
 observation, except at the end of an episode, where the next row already begins another one: the final observation is then kept
 in one of ``F`` further rows of the same array, number ``episode % F`` of its environment. A step whose final observation had
-to make room for newer ones is given up, and all older steps with it, so what can be reached is always whole.
+to make room for newer ones is given up, and all older steps with it, so what can be read is always complete.
 
 Observations lie by environment, so that a trajectory is one stretch of memory; the small fields lie by row, so that adding a
 row is one write.
@@ -36,7 +36,7 @@ class Ring:
         carry: ``[L / period, N, ...]``, the agent's memory before every ``period``-th row.
         ended: ``[N]`` episodes that have ended, modulo :func:`span`.
         head: the present's row.
-        size: whole rows before it.
+        size: complete rows before it.
     """
 
     obs: jax.Array
@@ -74,7 +74,7 @@ class Added(NamedTuple):
 
 
 def empty(layout: Layout, rollout: Rollout, keep: tuple[str, ...] = ()) -> Ring:
-    """A ring without a step, for rollouts of these shapes, with room for the named ``extras``."""
+    """An empty ring, for rollouts of these shapes, with room for the named ``extras``."""
 
     def rows(number: int) -> Any:
         return lambda x: jnp.zeros((number, *x.shape[1:]), x.dtype)
@@ -101,7 +101,7 @@ def _write(store: jax.Array, rows: jax.Array, at: jax.Array, axis: int = 0) -> j
 def add(ring: Ring, layout: Layout, rollout: Rollout) -> Ring:
     """Write a rollout ``[T, N, ...]`` over the oldest rows, in place where the ring is donated or carried by a loop.
 
-    It goes on where the last one ended: an episode that does not begin at its first step has the last one's ``last.obs`` there.
+    It continues the rollout before: where no episode starts at its first row, the observation there is that one's ``last.obs``.
     """
     length, head = layout.rollout_length, ring.head
     done = rollout.done.astype(jnp.int32)
@@ -109,12 +109,12 @@ def add(ring: Ring, layout: Layout, rollout: Rollout) -> Ring:
     flags = TERMINATED * rollout.terminated + TRUNCATED * rollout.truncated + FIRST * rollout.first
     marks = _write(ring.marks, MARK * episode + flags, head)
     new_head = (head + length) % layout.rows
-    # Where episodes go on, the first row has been there since the last add, as the present.
+    # Where episodes continue, the last add has written the first row already, as the present.
     begins = (ring.size == 0) | rollout.first[0]
 
     def renew(obs: jax.Array, begins: jax.Array, first: jax.Array) -> jax.Array:
-        there = jax.lax.dynamic_slice_in_dim(obs, head, 1, axis=1)
-        return _write(obs, jnp.where(along(begins, there), first[:, None].astype(obs.dtype), there), head, axis=1)
+        current = jax.lax.dynamic_slice_in_dim(obs, head, 1, axis=1)
+        return _write(obs, jnp.where(along(begins, current), first[:, None].astype(obs.dtype), current), head, axis=1)
 
     def renew_if_any(obs: jax.Array, begins: jax.Array, first: jax.Array) -> jax.Array:
         return jax.lax.cond(any_true(begins), renew, lambda obs, begins, first: obs, obs, begins, first)
@@ -170,7 +170,7 @@ def row_of_age(ring: Ring | Added, layout: Layout, age: jax.Array) -> jax.Array:
 
 
 def _take(store: jax.Array, row: jax.Array, env: jax.Array) -> jax.Array:
-    if devices_of_envs() > 1:  # each answers for its own environments
+    if devices_of_envs() > 1:  # each device reads its own environments
         return store.at[row, env].get(mode="promise_in_bounds")
     flat = store.reshape(-1, *store.shape[2:])  # one index is faster than two
     return flat.at[row * store.shape[1] + env].get(mode="promise_in_bounds")
@@ -203,9 +203,9 @@ def read(ring: Ring, layout: Layout, index: jax.Array) -> Rollout:
     rows = later(until)
     # A trajectory has at most one final observation.
     final = layout.rows + end // MARK % layout.final_rows
-    following = jnp.where(done, final, later(until + 1))
-    # Computed once here, and not again in every gather that uses them.
-    rows, following = jax.lax.optimization_barrier((rows, following))
+    next_rows = jnp.where(done, final, later(until + 1))
+    # Computed once, and not again in every gather that uses them.
+    rows, next_rows = jax.lax.optimization_barrier((rows, next_rows))
 
     def look(rows: jax.Array) -> jax.Array:
         # Trajectory after trajectory, as they lie in memory.
@@ -219,7 +219,7 @@ def read(ring: Ring, layout: Layout, index: jax.Array) -> Rollout:
         terminated=(marks & TERMINATED) != 0,
         truncated=(marks & TRUNCATED) != 0,
         first=((marks & FIRST) != 0) & (time == 0),
-        next_obs=look(following),
+        next_obs=look(next_rows),
         carry=carry,
         env_state=(),
         level=jax.tree.map(lambda x: _take(x, rows, env), ring.level),

@@ -22,7 +22,7 @@ class Draw(NamedTuple):
 
 @runtime_checkable
 class Sampler(Protocol):
-    """Chooses first steps among those whose trajectories are whole: see :func:`rl_jax.replay.ring.starts`.
+    """Chooses first steps among those whose trajectories are complete: see :func:`rl_jax.replay.ring.starts`.
 
     ``certain``: whether ``ready`` follows from the number of steps added alone, and not from what they hold.
     """
@@ -49,28 +49,25 @@ class Stateless:
     certain = True
 
     def init(self, layout: Layout) -> PyTree:
-        """Nothing is kept."""
         return ()
 
     def add(self, state: PyTree, ring: Ring, layout: Layout, before: Added, rollout: Rollout, context: Context) -> PyTree:
-        """Nothing is kept."""
         return state
 
     def ready(self, state: PyTree, ring: Ring, layout: Layout) -> jax.Array:
-        """As soon as one trajectory is whole."""
+        """As soon as one trajectory is complete."""
         return starts(ring, layout)[1] > 0
 
     def update(self, state: PyTree, indices: jax.Array, priorities: jax.Array) -> PyTree:
-        """There are no priorities."""
         return state
 
 
 @struct.dataclass
 class Uniform(Stateless):
-    """Every whole trajectory with equal probability, with replacement."""
+    """Every complete trajectory with equal probability, with replacement."""
 
     def draw(self, state: PyTree, ring: Ring, layout: Layout, number: int, context: Context) -> Draw:
-        """``number`` first steps."""
+        """``number`` first steps, unweighted."""
         youngest, count = starts(ring, layout)
         which = random_index(context.key, (number,), count * layout.num_envs)
         row = row_of_age(ring, layout, youngest + which // layout.num_envs * layout.period)
@@ -88,7 +85,7 @@ class Recent(Stateless):
     decay: Any = 0.999
 
     def init(self, layout: Layout) -> PyTree:
-        """Nothing is kept.
+        """No state.
 
         Raises:
             RLJaxError: the decay is out of range.

@@ -11,7 +11,7 @@ from flax import struct
 from rl_jax.errors import RLJaxError
 from rl_jax.given import check_numbers
 from rl_jax.ops import random_index
-from rl_jax.ops.sum_tree import FAN_OUT, after, pick, sums_before
+from rl_jax.ops.sum_tree import FAN_OUT, depend_on, pick, sums_before
 from rl_jax.replay.eligible import enter, no_values, renew, table_size
 from rl_jax.replay.ring import Added, Layout, Ring
 from rl_jax.replay.samplers import Draw
@@ -24,7 +24,7 @@ class TaskTable:
     """The task of every step that may be drawn, and how many there are of each task in every block of steps.
 
     Attributes:
-        tasks: flat, ``int32``: 1 plus the task; 0 for steps that may not be drawn. Padded with zeros to whole blocks.
+        tasks: flat, ``int32``: 1 plus the task; 0 for steps that may not be drawn. Padded with zeros to full blocks.
         counts: ``[blocks, K]``, then of every 8 blocks, of every 8 of these, ..., padded likewise; the last has 8 entries.
     """
 
@@ -63,7 +63,7 @@ class TaskTable:
             if not levels:
                 block_of = block_of[..., None] == 1 + jnp.arange(num_tasks, dtype=jnp.int32)
             start, values = first, jnp.sum(block_of, axis=1, dtype=jnp.int32)
-            levels.append(jax.lax.dynamic_update_slice_in_dim(level, after(block, values), first * width, axis=0))
+            levels.append(jax.lax.dynamic_update_slice_in_dim(level, depend_on(block, values), first * width, axis=0))
         return TaskTable(levels[0], tuple(levels[1:]))
 
     def find(self, task: jax.Array, which: jax.Array) -> jax.Array:
@@ -92,7 +92,7 @@ class TaskTable:
         return at
 
 
-def _same(level: Any) -> Any:
+def _identity(level: Any) -> Any:
     return level
 
 
@@ -100,7 +100,7 @@ def _same(level: Any) -> Any:
 class StratifiedByTask:
     """As many draws from one task as from another, and uniform ones within a task.
 
-    Every task of which a trajectory is whole gets ``batch_size / tasks`` draws, rounded down or up; which ones get one more is
+    Every task of which a trajectory is complete gets ``batch_size / tasks`` draws, rounded down or up; which ones get one more is
     drawn anew for each batch. Frequent or long-lived tasks then count no more than rare ones.
 
     Attributes:
@@ -110,12 +110,12 @@ class StratifiedByTask:
     """
 
     num_tasks: int = struct.field(pytree_node=False, default=1)
-    task_of: Callable[[PyTree], jax.Array] = struct.field(pytree_node=False, default=_same)
+    task_of: Callable[[PyTree], jax.Array] = struct.field(pytree_node=False, default=_identity)
 
     certain = False
 
     def init(self, layout: Layout) -> tuple[TaskTable, jax.Array]:
-        """The table of tasks, and the tasks that wait for their trajectories to be whole."""
+        """The table of tasks, and the tasks that wait for their trajectories to be complete."""
         check_numbers("StratifiedByTask's", self, num_tasks=Count)
         return TaskTable.empty(table_size(layout), self.num_tasks), no_values(layout, jnp.int32)
 
@@ -147,5 +147,4 @@ class StratifiedByTask:
         return Draw(table.find(task, which), None)
 
     def update(self, state: PyTree, indices: jax.Array, priorities: jax.Array) -> PyTree:
-        """There are no priorities."""
         return state

@@ -67,7 +67,6 @@ class DarkKeyDoor:
 
     @property
     def room(self) -> Square:
-        """The room itself."""
         return Square(self.size, self.random_start, self.one_hot)
 
     @property
@@ -103,7 +102,7 @@ class DarkKeyDoor:
         return state, self.room.see(state.position)
 
     def step(self, key: Key, state: DarkKeyDoorState, action: jax.Array, params: DarkKeyDoorParams) -> Step:
-        """Nothing is random after the reset; ``key`` is not used."""
+        """Deterministic; ``key`` is not used."""
         position = self.room.move(state.position, action)
         place_of_key, place_of_door = _places(params)
         has_key = state.has_key | jnp.all(position == place_of_key)

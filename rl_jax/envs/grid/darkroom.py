@@ -56,7 +56,7 @@ class Square:
 
     @property
     def space(self) -> Box:
-        """Of observations."""
+        """The observation space: one-hot, or ``[2]`` in [0, 1]."""
         return Box.of(0, 1, (self.size**2,) if self.one_hot else (2,))
 
     def index(self, position: jax.Array) -> jax.Array:
@@ -68,7 +68,7 @@ class Square:
         return jnp.stack([index // self.size, index % self.size], axis=-1)
 
     def start(self, key: Key) -> jax.Array:
-        """Where an episode begins."""
+        """The first position of an episode, ``int32[2]``."""
         if self.random_start:
             return self.place(random_index(key, (), self.size**2))
         return jnp.full((2,), self.size // 2, jnp.int32)
@@ -78,7 +78,7 @@ class Square:
         return jnp.clip(position + jnp.asarray(MOVES)[action], 0, self.size - 1)
 
     def see(self, position: jax.Array) -> jax.Array:
-        """The observation."""
+        """The observation ``float32``: one-hot ``[size^2]``, or ``[2]``."""
         if self.one_hot:
             return (self.index(position) == jnp.arange(self.size**2, dtype=jnp.int32)).astype(jnp.float32)
         return position.astype(jnp.float32) / (self.size - 1)
@@ -111,7 +111,6 @@ class Darkroom:
 
     @property
     def room(self) -> Square:
-        """The room itself."""
         return Square(self.size, self.random_start, self.one_hot)
 
     @property
@@ -144,9 +143,9 @@ class Darkroom:
         return state, self.room.see(state.position)
 
     def step(self, key: Key, state: DarkroomState, action: jax.Array, params: DarkroomParams) -> Step:
-        """Nothing is random after the reset; ``key`` is not used."""
+        """Deterministic; ``key`` is not used."""
         state = DarkroomState(self.room.move(state.position, action), jnp.asarray(params.goal, jnp.int32))
-        found = jnp.all(state.position == state.goal)
-        info = {"cell": self.room.index(state.position), "success": found}
-        terminated = found & bool(self.once)
-        return Step(state, self.room.see(state.position), found.astype(jnp.float32), terminated, jnp.zeros((), bool), info)
+        success = jnp.all(state.position == state.goal)
+        info = {"cell": self.room.index(state.position), "success": success}
+        terminated = success & bool(self.once)
+        return Step(state, self.room.see(state.position), success.astype(jnp.float32), terminated, jnp.zeros((), bool), info)

@@ -161,7 +161,7 @@ class KeyMaze:
 
     @property
     def plan(self) -> Plan:
-        """The map."""
+        """The map, a function of the sizes and ``seed``."""
         return plan(self.side, self.size, self.keys, self.seed)
 
     @property

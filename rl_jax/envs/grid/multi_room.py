@@ -24,8 +24,8 @@ WALKS = 4096
 def _walks(rooms: int, side: int) -> np.ndarray:
     """Ways through a square of ``side * side`` rooms that visit none twice, ``int32[WALKS, rooms]``, drawn at random."""
     random = np.random.default_rng(0)
-    found: list[list[int]] = []
-    while len(found) < WALKS:
+    walks: list[list[int]] = []
+    while len(walks) < WALKS:
         walk = [int(random.integers(side * side))]
         while len(walk) < rooms:
             row, column = divmod(walk[-1], side)
@@ -36,8 +36,8 @@ def _walks(rooms: int, side: int) -> np.ndarray:
                 break
             walk.append(free[random.integers(len(free))])
         if len(walk) == rooms:
-            found.append(walk)
-    return np.asarray(found, np.int32)
+            walks.append(walk)
+    return np.asarray(walks, np.int32)
 
 
 @dataclass(frozen=True)

@@ -120,15 +120,15 @@ class Objects:
         return state, self.see(state)
 
     def step(self, key: Key, state: ObjectsState, action: jax.Array, params: ObjectsParams) -> Step:
-        """Move (``stay``, up, right, down, left), take what is there, and let come back what was taken before."""
+        """Move (stay, up, right, down, left) and take the object on that cell; objects taken before may return."""
         key_end, key_return = jax.random.split(key)
         row, column = state.cell // self.size, state.cell % self.size
-        here = jnp.clip(jnp.stack([row, column]) + jnp.asarray(MOVES)[action], 0, self.size - 1)
-        cell = (here[0] * self.size + here[1]).astype(jnp.int32)
+        position = jnp.clip(jnp.stack([row, column]) + jnp.asarray(MOVES)[action], 0, self.size - 1)
+        cell = (position[0] * self.size + position[1]).astype(jnp.int32)
         taken = state.there & (jnp.asarray(params.place) == cell)
         reward = jnp.sum(jnp.where(taken, params.reward, 0.0), dtype=jnp.float32)
         ended = jax.random.uniform(key_end, (), jnp.float32) < jnp.sum(jnp.where(taken, params.ends, 0.0))
-        back = jax.random.uniform(key_return, (self.objects,), jnp.float32) < params.returns
-        after = ObjectsState(cell, (state.there | back) & ~taken)
+        returned = jax.random.uniform(key_return, (self.objects,), jnp.float32) < params.returns
+        next_state = ObjectsState(cell, (state.there | returned) & ~taken)
         info = {"cell": cell, "success": reward > 0.0}
-        return Step(after, self.see(after), reward, ended, jnp.zeros((), bool), info)
+        return Step(next_state, self.see(next_state), reward, ended, jnp.zeros((), bool), info)

@@ -123,7 +123,7 @@ class Rooms:
         return self.layout.draw(key, jnp.asarray(params.length, jnp.int32))
 
     def step(self, key: Key, state: RoomsState, action: jax.Array, params: RoomsParams) -> Step:
-        """Nothing is random after the reset; ``key`` is not used."""
+        """Deterministic; ``key`` is not used."""
         state = RoomsState(act(state.world, action), state.context)
         reached = on_goal(state.world)
         info = {
@@ -132,8 +132,8 @@ class Rooms:
             "cell": self.cell_of(state),
             "carried": state.world.carried,
         }
-        seen = view(state.world, self.view)
-        return Step(state, seen, reached.astype(jnp.float32), reached, jnp.zeros((), bool), info)
+        obs = view(state.world, self.view)
+        return Step(state, obs, reached.astype(jnp.float32), reached, jnp.zeros((), bool), info)
 
 
 def check_view(name: str, size: int) -> None:

@@ -53,8 +53,8 @@ def put(tiles: jax.Array, places: jax.Array, tile: jax.Array | int) -> jax.Array
     """
     row, column = (jnp.arange(length, dtype=jnp.int32) for length in tiles.shape)
     places = places.reshape(-1, 2)
-    here = (row[:, None, None] == places[:, 0]) & (column[:, None] == places[:, 1])
-    return jnp.where(jnp.any(here, axis=-1), jnp.asarray(tile, jnp.int8), tiles)
+    matches = (row[:, None, None] == places[:, 0]) & (column[:, None] == places[:, 1])
+    return jnp.where(jnp.any(matches, axis=-1), jnp.asarray(tile, jnp.int8), tiles)
 
 
 def ahead(world: World) -> jax.Array:
@@ -74,10 +74,10 @@ def act(world: World, action: jax.Array) -> World:
     *Forward* goes onto floor, goals and through open doors. *Use* takes a key, opens a closed door, closes an open one, and
     opens a locked one with a key, which is then gone. Where an action has nothing to do, nothing happens.
     """
-    there = world.position + heading(world.direction)
-    tile = world.tiles[there[0], there[1]]
+    target = world.position + heading(world.direction)
+    tile = world.tiles[target[0], target[1]]
     free = (tile == FLOOR) | (tile == OPEN) | (tile == GOAL)
-    position = jnp.where((action == FORWARD) & free, there, world.position)
+    position = jnp.where((action == FORWARD) & free, target, world.position)
 
     takes = (action == USE) & (tile == KEY)
     unlocks = (action == USE) & (tile == LOCKED) & (world.carried > 0)
@@ -87,7 +87,7 @@ def act(world: World, action: jax.Array) -> World:
 
     turn = (action == RIGHT).astype(jnp.int32) - (action == LEFT).astype(jnp.int32)
     carried = world.carried + takes.astype(jnp.int32) - unlocks.astype(jnp.int32)
-    return World(put(world.tiles, there, new), position, (world.direction + turn) % 4, carried)
+    return World(put(world.tiles, target, new), position, (world.direction + turn) % 4, carried)
 
 
 def view(world: World, size: int) -> jax.Array:

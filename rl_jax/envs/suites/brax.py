@@ -96,13 +96,13 @@ def _without_deprecations() -> Iterator[None]:
     """brax's own models use words that mujoco is giving up; it would say so on the screen and in a file ``MUJOCO_LOG.TXT``."""
     import mujoco
 
-    others: list[str] = []
-    mujoco.set_mju_user_warning(lambda text: None if "is deprecated" in text else others.append(text))
+    kept_warnings: list[str] = []
+    mujoco.set_mju_user_warning(lambda text: None if "is deprecated" in text else kept_warnings.append(text))
     try:
         yield
     finally:
         mujoco.set_mju_user_warning(None)
-    for text in others:
+    for text in kept_warnings:
         warnings.warn(text, stacklevel=3)
 
 
@@ -139,11 +139,11 @@ def _obs_shape(env: Any) -> Any:
 
 
 def _layers(env: Any) -> list[Any]:
-    """``env`` and all that it wraps, outermost first."""
-    found = [env]
-    while "env" in vars(found[-1]):
-        found.append(found[-1].env)
-    return found
+    """``env`` and all environments that it wraps, outermost first."""
+    layers = [env]
+    while "env" in vars(layers[-1]):
+        layers.append(layers[-1].env)
+    return layers
 
 
 def _with_system(name: str, env: Any, params: dict[str, Any]) -> Any:

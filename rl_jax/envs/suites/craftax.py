@@ -40,15 +40,15 @@ def wrap(env: Any, name: str, params: PyTree = None, time_limit: int | None = No
     params = concrete(env.default_params if params is None else params)
     endless = jnp.iinfo(jnp.int32).max
 
-    def begin(key: Key, params: PyTree) -> tuple[PyTree, Any]:
+    def reset(key: Key, params: PyTree) -> tuple[PyTree, Any]:
         obs, state = env.reset_env(key, params)
         return state, obs
 
-    def advance(key: Key, state: PyTree, action: Any, params: PyTree) -> Step:
+    def step(key: Key, state: PyTree, action: Any, params: PyTree) -> Step:
         obs, new, reward, ended, info = env.step_env(key, state, action, params)
         over = env.is_terminal(new, params.replace(max_timesteps=endless))
         report = {field: value for field, value in info.items() if field != "discount"}
         return Step(new, obs, reward, over, ended, report)
 
     observation = convert_space(name, env.observation_space(params), jnp.float32)
-    return ForeignEnv(env, name, params, observation, convert_space(name, env.action_space(params)), begin, advance, time_limit)
+    return ForeignEnv(env, name, params, observation, convert_space(name, env.action_space(params)), reset, step, time_limit)

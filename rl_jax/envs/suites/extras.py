@@ -40,7 +40,7 @@ class Extra:
 
     @property
     def adapter(self) -> Any:
-        return importlib.import_module(f"rl_jax.envs.suites.extras.{self.module}")
+        return importlib.import_module(f"rl_jax.envs.suites.{self.module}")
 
     @property
     def installed(self) -> bool:
@@ -93,8 +93,8 @@ def make(name: str, time_limit: int | None = None, **options: Any) -> "ForeignEn
         raise RLJaxError(f"there is no environment '{name}'; {hint}")
     with single_width():
         try:
-            env, params, rest = extra.adapter.make(short, **options)
-            return extra.adapter.wrap(env, name, params, time_limit, **rest)
+            env, params, wrap_options = extra.adapter.make(short, **options)
+            return extra.adapter.wrap(env, name, params, time_limit, **wrap_options)
         except RLJaxError:
             raise
         except (TypeError, ValueError, KeyError, AttributeError) as error:

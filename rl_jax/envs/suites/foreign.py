@@ -1,4 +1,4 @@
-"""What the adapters of all extras share: an environment given as two functions and its spaces."""
+"""The base of all extras' adapters: an environment given as two functions and its spaces."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ class ForeignEnv:
         name: what it is called in messages.
         default_params: parameters of one task.
         observation, action: spaces of one environment.
-        begin: ``(key, params) -> (state, obs)``, given a :func:`raw` key.
-        advance: ``(key, state, action, params) -> Step``, without any reset.
+        reset_fn: ``(key, params) -> (state, obs)``, given a :func:`raw` key.
+        step_fn: ``(key, state, action, params) -> Step``, without any reset.
         time_limit: steps after which the loop truncates; ``None``: only the environment's own rules end an episode.
     """
 
@@ -36,8 +36,8 @@ class ForeignEnv:
     default_params: PyTree
     observation: Space
     action: Space
-    begin: Callable[[Key, PyTree], tuple[PyTree, Any]]
-    advance: Callable[[Key, PyTree, jax.Array, PyTree], Step]
+    reset_fn: Callable[[Key, PyTree], tuple[PyTree, Any]]
+    step_fn: Callable[[Key, PyTree, jax.Array, PyTree], Step]
     time_limit: int | None = None
 
     @property
@@ -54,13 +54,13 @@ class ForeignEnv:
     def reset(self, key: Key, params: PyTree) -> tuple[PyTree, jax.Array]:
         """Begin an episode: the library's state and the first observation."""
         with single_width():
-            state, obs = self.begin(raw(key), narrow(params))
+            state, obs = self.reset_fn(raw(key), narrow(params))
             return strong(state), self._obs(obs)
 
     def step(self, key: Key, state: PyTree, action: jax.Array, params: PyTree) -> Step:
         """One step, without a reset: ``obs`` is the true next observation."""
         with single_width():
-            out = self.advance(raw(key), state, jnp.asarray(action, self.action.dtype), narrow(params))
+            out = self.step_fn(raw(key), state, jnp.asarray(action, self.action.dtype), narrow(params))
             terminated = scalar(out.terminated, bool)
             return Step(
                 state=like(self.name, out.state, state),
@@ -80,19 +80,18 @@ class ForeignEnv:
 
 
 def raw(key: Key) -> jax.Array:
-    """A key as these libraries were written for, an array ``uint32``, drawn from a typed one of whatever generator.
+    """A raw ``uint32`` key, as these libraries take it, drawn from a typed key of any generator.
 
-    They keep keys in their states, and some use one twice (Craftax, Playground's ``CartpoleBalance``), which is their own affair.
+    They keep keys in their states, and some use one twice (Craftax, Playground's ``CartpoleBalance``).
     """
     shape = jax.random.key_data(jax.random.key(0)).shape
     return jax.random.bits(key, shape, jnp.uint32)
 
 
 def planes(codes: jax.Array, sizes: Sequence[int]) -> jax.Array:
-    """Codes ``[..., C]`` as yes or no, ``bool[..., sum(sizes)]``: channel ``c`` holds one of ``sizes[c]`` kinds.
+    """One-hot codes: ``[..., C]``, of which channel ``c`` has ``sizes[c]`` categories, to ``bool[..., sum(sizes)]``.
 
-    Numbers that name kinds have no order, and a network that is given ``uint8`` takes it for a picture of 256 shades. A code beyond
-    its size is none of the kinds.
+    Codes of categories have no order, and networks take ``uint8`` for an image of 256 shades. A code beyond its size has no 1.
     """
     parts = [codes[..., c, None] == jnp.arange(size, dtype=codes.dtype) for c, size in enumerate(sizes)]
     return jnp.concatenate(parts, axis=-1)

@@ -91,7 +91,7 @@ def _facts(env: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
     params = _default_params(env)
     with single_width(), jax.ensure_compile_time_eval():
         spaces = env.observation_space(params), env.action_space(params)
-        found = jax.eval_shape(lambda: env.reset_env(jax.random.key(0), params))[0]
+        obs_shape = jax.eval_shape(lambda: env.reset_env(jax.random.key(0), params))[0]
 
     def declared(space: Any) -> Any:
         return jnp.int32 if hasattr(space, "n") or hasattr(space, "nvec") else np.dtype(space.dtype)
@@ -99,8 +99,8 @@ def _facts(env: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
     def integer(dtype: Any) -> bool:
         return bool(jnp.issubdtype(dtype, jnp.integer))
 
-    both = hasattr(found, "dtype") and integer(found.dtype) and integer(declared(spaces[0]))
-    dtypes = np.dtype(declared(spaces[0]) if both else np.float32), np.dtype(declared(spaces[1]))
+    both_integer = hasattr(obs_shape, "dtype") and integer(obs_shape.dtype) and integer(declared(spaces[0]))
+    dtypes = np.dtype(declared(spaces[0]) if both_integer else np.float32), np.dtype(declared(spaces[1]))
     return dtypes, (beginning(spaces[0]), beginning(spaces[1]))
 
 

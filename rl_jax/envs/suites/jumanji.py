@@ -77,11 +77,11 @@ def wrap(
             return parts[0]
         return jnp.concatenate([jnp.asarray(part, jnp.float32).reshape(-1) for part in parts])
 
-    def begin(key: Key, params: PyTree) -> tuple[PyTree, Any]:
+    def reset(key: Key, params: PyTree) -> tuple[PyTree, Any]:
         state, timestep = env.reset(key)
         return state, look(timestep)
 
-    def advance(key: Key, state: PyTree, action: Any, params: PyTree) -> Step:
+    def step(key: Key, state: PyTree, action: Any, params: PyTree) -> Step:
         new, timestep = env.step(state, action.reshape(shape))
         over = timestep.last() & (timestep.discount == 0)
         extras = {field: value for field, value in timestep.extras.items() if jnp.size(value) == 1}
@@ -94,31 +94,31 @@ def wrap(
         low, high = sum((box.low for box in boxes), ()), sum((box.high for box in boxes), ())
         observation = Box(low, high, (len(low),))
     made = () if params is None else params
-    return ForeignEnv(env, name, made, observation, action, begin, advance, time_limit)
+    return ForeignEnv(env, name, made, observation, action, reset, step, time_limit)
 
 
 def _leaves(spec: Any, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
-    """The arrays within a specification, each with the names on the way to it."""
+    """The arrays within a specification, each with its path."""
     if hasattr(spec, "shape"):
         return [(path, spec)]
     return [leaf for field, inner in spec._specs.items() for leaf in _leaves(inner, (*path, field))]
 
 
 def _fields(name: str, spec: Any, observe: str | Sequence[str] | None) -> list[tuple[tuple[str, ...], Any]]:
-    """The arrays that are shown."""
-    found = _leaves(spec)
-    first = list(dict.fromkeys(path[0] for path, _ in found if path))
+    """The arrays of the fields in ``observe``, each with its path."""
+    leaves = _leaves(spec)
+    first = list(dict.fromkeys(path[0] for path, _ in leaves if path))
     if observe is None:
-        wanted = [field for field in first if field not in _HIDDEN] or first
+        chosen = [field for field in first if field not in _HIDDEN] or first
     else:
-        wanted = observe.split(",") if isinstance(observe, str) else list(observe)
-    if not set(wanted) <= set(first):
+        chosen = observe.split(",") if isinstance(observe, str) else list(observe)
+    if not set(chosen) <= set(first):
         raise RLJaxError(
             f"{name}: observe={observe!r} is no part of the observation; choose from {', '.join(first) or 'nothing'}"
         )
     if not first:
-        return found
-    return [(path, leaf) for field in wanted for path, leaf in found if path[0] == field]
+        return leaves
+    return [(path, leaf) for field in chosen for path, leaf in leaves if path[0] == field]
 
 
 def _reach(tree: Any, path: tuple[str, ...]) -> Any:

@@ -74,23 +74,23 @@ def wrap(env: Any, name: str, params: PyTree = None, time_limit: int | None = No
     def look(timestep: Any) -> Any:
         return planes(timestep.observation, _CODES) if coded and one_hot else timestep.observation
 
-    def begin(key: Key, params: PyTree) -> tuple[PyTree, Any]:
+    def reset(key: Key, params: PyTree) -> tuple[PyTree, Any]:
         timestep = env.reset(key)
         if not keep_picture:
             timestep = timestep.replace(state=timestep.state.replace(cache=None))
         return timestep, look(timestep)
 
-    def advance(key: Key, state: PyTree, action: Any, params: PyTree) -> Step:
-        new = env._step(state, action)
-        return Step(new, look(new), new.reward, new.is_termination(), new.is_truncation(), {})
+    def step(key: Key, state: PyTree, action: Any, params: PyTree) -> Step:
+        timestep = env._step(state, action)
+        return Step(timestep, look(timestep), timestep.reward, timestep.is_termination(), timestep.is_truncation(), {})
 
-    seen = jax.eval_shape(lambda: env.reset(raw(jax.random.key(0))).observation)
+    obs_shape = jax.eval_shape(lambda: env.reset(raw(jax.random.key(0))).observation)
     if coded:
-        observation = codes_space(seen.shape, _CODES, one_hot)
-    elif seen.dtype == jnp.uint8:
-        observation = Box.of(0, 255, seen.shape, jnp.uint8)
+        observation = codes_space(obs_shape.shape, _CODES, one_hot)
+    elif obs_shape.dtype == jnp.uint8:
+        observation = Box.of(0, 255, obs_shape.shape, jnp.uint8)
     else:
         low, high = (-1, _CODES[0] - 1) if kind.startswith("categorical") else (-np.inf, np.inf)
-        observation = Box.of(low, high, seen.shape, np.dtype(seen.dtype))
+        observation = Box.of(low, high, obs_shape.shape, np.dtype(obs_shape.dtype))
     made = () if params is None else params
-    return ForeignEnv(env, name, made, observation, Discrete(len(env.action_set)), begin, advance, time_limit)
+    return ForeignEnv(env, name, made, observation, Discrete(len(env.action_set)), reset, step, time_limit)

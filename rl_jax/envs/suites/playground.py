@@ -89,11 +89,11 @@ def wrap(env: Any, name: str, params: PyTree = None, time_limit: int | None = No
             return obs[observe]
         return obs
 
-    def begin(key: Key, params: PyTree) -> tuple[PyTree, Any]:
+    def reset(key: Key, params: PyTree) -> tuple[PyTree, Any]:
         state = bound(params).reset(key)
         return state, look(state.obs)
 
-    def advance(key: Key, state: PyTree, action: Any, params: PyTree) -> Step:
+    def step(key: Key, state: PyTree, action: Any, params: PyTree) -> Step:
         changed, reward, over = bound(params), jnp.float32(0), jnp.zeros((), bool)
         for _ in range(repeat):
             # The library writes into these dictionaries.
@@ -102,10 +102,12 @@ def wrap(env: Any, name: str, params: PyTree = None, time_limit: int | None = No
         metrics = {field: scalar(value, jnp.float32) for field, value in state.metrics.items() if jnp.size(value) == 1}
         return Step(state, look(state.obs), reward, over, jnp.zeros((), bool), metrics)
 
-    seen = jax.eval_shape(lambda: env.reset(raw(jax.random.key(0))).obs)
-    if not hasattr(seen, "shape"):
-        if observe not in seen:
-            raise UnsupportedSpace(f"{name}: the observation has no part '{observe}'; give observe one of {', '.join(seen)}")
-        seen = seen[observe]
-    observation, action = Box.of(-jnp.inf, jnp.inf, tuple(seen.shape)), Box.of(-1.0, 1.0, (int(env.action_size),))
-    return ForeignEnv(env, name, {} if params is None else params, observation, action, begin, advance, time_limit)
+    obs_shape = jax.eval_shape(lambda: env.reset(raw(jax.random.key(0))).obs)
+    if not hasattr(obs_shape, "shape"):
+        if observe not in obs_shape:
+            raise UnsupportedSpace(
+                f"{name}: the observation has no part '{observe}'; give observe one of {', '.join(obs_shape)}"
+            )
+        obs_shape = obs_shape[observe]
+    observation, action = Box.of(-jnp.inf, jnp.inf, tuple(obs_shape.shape)), Box.of(-1.0, 1.0, (int(env.action_size),))
+    return ForeignEnv(env, name, {} if params is None else params, observation, action, reset, step, time_limit)

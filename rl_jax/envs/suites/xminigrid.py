@@ -72,14 +72,14 @@ def wrap(env: Any, name: str, params: PyTree = None, time_limit: int | None = No
     def look(timestep: Any) -> Any:
         return planes(timestep.observation, sizes) if coded and one_hot else timestep.observation
 
-    def begin(key: Key, params: PyTree) -> tuple[PyTree, Any]:
+    def reset(key: Key, params: PyTree) -> tuple[PyTree, Any]:
         timestep = env.reset(params, key)
         return timestep, look(timestep)
 
-    def advance(key: Key, state: PyTree, action: Any, params: PyTree) -> Step:
+    def step(key: Key, state: PyTree, action: Any, params: PyTree) -> Step:
         new = env.step(params, state, action)
         over = new.last() & (new.discount == 0)
         return Step(new, look(new), new.reward, over, new.last(), {})
 
     observation = codes_space(shape, sizes, one_hot) if coded else Box.of(0, 255, shape, jnp.uint8)
-    return ForeignEnv(env, name, params, observation, Discrete(int(env.num_actions(params))), begin, advance, time_limit)
+    return ForeignEnv(env, name, params, observation, Discrete(int(env.num_actions(params))), reset, step, time_limit)

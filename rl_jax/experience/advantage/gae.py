@@ -18,8 +18,8 @@ def values_of_truncated(rollout: Rollout, context: Context) -> jax.Array:
     """``V(next_obs)`` where the rollout was truncated, zero elsewhere; ``[T, N]``.
 
     Truncated steps are gathered into blocks of ``N`` rows, and only as many blocks are evaluated as are needed: nothing is
-    computed in a rollout without a truncation. An agent that remembers needs its memory of each such moment, which is not kept;
-    its values were computed when they happened (``extras["truncated_value"]``).
+    computed in a rollout without a truncation. A recurrent agent needs its carry at each such step, which is not stored;
+    its values were computed during collection (``extras["truncated_value"]``).
     """
     if jax.tree.leaves(rollout.start.carry):
         return rollout.extras["truncated_value"]
@@ -37,10 +37,10 @@ def _values_where(context: Context, no_memory: PyTree, flags: jax.Array, next_ob
 
     def block(values: jax.Array, index: jax.Array) -> tuple[jax.Array, None]:
         def evaluate(values: jax.Array) -> jax.Array:
-            mine = jax.lax.dynamic_slice(rows, (index * num_envs,), (num_envs,))
-            obs = next_obs[jnp.minimum(mine, total - 1)]
+            block_rows = jax.lax.dynamic_slice(rows, (index * num_envs,), (num_envs,))
+            obs = next_obs[jnp.minimum(block_rows, total - 1)]
             value = context.agent.value(context.agent_state, no_memory, obs, jnp.zeros((num_envs,), bool))
-            return values.at[mine].set(value.astype(values.dtype), mode="drop")
+            return values.at[block_rows].set(value.astype(values.dtype), mode="drop")
 
         return jax.lax.cond(any_true(index * num_envs < count), evaluate, lambda values: values, values), None
 
@@ -52,15 +52,15 @@ def _values_where(context: Context, no_memory: PyTree, flags: jax.Array, next_ob
 
 
 def next_values(rollout: Rollout, context: Context) -> jax.Array:
-    """``V`` of what follows each step ``[T, N]``: the next row's value, the last observation's, or a truncated one's own.
+    """``V(s_{t+1})`` of each step ``[T, N]``: the next row's value, at the last row that of ``last.obs``.
 
-    Needs ``rollout.extras["value"]``. Zero where the episode terminated.
+    Where an episode was truncated it is the value of ``next_obs``; where it terminated, zero. Needs ``rollout.extras["value"]``.
     """
     last = rollout.last
     last_value = context.agent.value(context.agent_state, last.carry, last.obs, last.first)
-    following = jnp.concatenate([rollout.extras["value"][1:], last_value[None]])
-    following = jnp.where(rollout.truncated, values_of_truncated(rollout, context), following)
-    return jnp.where(rollout.terminated, 0.0, following)
+    next_value = jnp.concatenate([rollout.extras["value"][1:], last_value[None]])
+    next_value = jnp.where(rollout.truncated, values_of_truncated(rollout, context), next_value)
+    return jnp.where(rollout.terminated, 0.0, next_value)
 
 
 def advantages(rollout: Rollout, context: Context, discount: Any, lam: Any) -> jax.Array:

@@ -29,7 +29,7 @@ def hashed(x: jax.Array, slots: int, lead: int = 2) -> jax.Array:
 
 
 def observed(rollout: Rollout, slots: int) -> jax.Array:
-    """The key of the whole observation that a step led to."""
+    """The key of the observation that a step led to, ``int32 [T, N]``."""
     return hashed(rollout.next_obs, slots)
 
 
@@ -49,7 +49,7 @@ def _of_count(count: jax.Array, form: Form) -> jax.Array:
 
 @struct.dataclass
 class LifetimeCount:
-    """``1 / sqrt(N(key))``, or whether it is the first visit at all; counts are of the whole run and shared by all environments.
+    """``1 / sqrt(N(key))``, or whether it is the first visit at all; counts are of the entire run and shared by all environments.
 
     The visit that is being paid is counted. Visits count in the order of time, then of environments: of four environments that
     come to a new place in the same step the first gets 1, the others ``1 / sqrt(2)``, ``1 / sqrt(3)`` and 1/2.
@@ -67,17 +67,17 @@ class LifetimeCount:
     slots: int = struct.field(pytree_node=False, default=2**14)
 
     def init(self, key: Key, spec: Spec) -> jax.Array:
-        """Nothing visited: ``[slots]``."""
+        """Zero counts ``int32 [slots]``."""
         return jnp.zeros((self.slots,), jnp.int32)
 
     def bonus(self, state: jax.Array, rollout: Rollout, context: Context) -> tuple[jax.Array, jax.Array, Metrics]:
-        """Counted one visit after the other."""
+        """Visits count one after the other, in the order of time, then of environments."""
         keys = self.key_of(rollout, self.slots)
         visits = keys.reshape(-1)
         counts = (state[visits] + 1 + earlier_equals(visits)).reshape(keys.shape)
         table = state.at[visits].add(1)
-        seen = jnp.mean((table > 0).astype(jnp.float32))
-        return table, _of_count(counts, self.form), {"bonus/lifetime_slots": seen}
+        used_share = jnp.mean((table > 0).astype(jnp.float32))
+        return table, _of_count(counts, self.form), {"bonus/lifetime_slots": used_share}
 
 
 class Visits(NamedTuple):
@@ -104,20 +104,21 @@ class EpisodicCount:
     slots: int = struct.field(pytree_node=False, default=2**10)
 
     def init(self, key: Key, spec: Spec) -> Visits:
-        """Nothing visited."""
         table = jnp.zeros((spec.num_envs, self.slots), jnp.int32)
         return Visits(table, table, jnp.zeros((spec.num_envs,), jnp.int32))
 
     def bonus(self, state: Visits, rollout: Rollout, context: Context) -> tuple[PyTree, jax.Array, Metrics]:
-        """Counted step after step."""
         rows = jnp.arange(state.now.shape[0])
 
-        def step(visits: Visits, at: tuple[jax.Array, jax.Array]) -> tuple[Visits, Any]:
-            first, keys = at
-            now = visits.now + first.astype(jnp.int32)
-            before = jnp.where(visits.episode[rows, keys] == now, visits.times[rows, keys], 0)
-            episode, count = visits.episode.at[rows, keys].set(now), visits.times.at[rows, keys].set(before + 1)
-            return Visits(episode, count, now), before + 1
+        def step(visits: Visits, x: tuple[jax.Array, jax.Array]) -> tuple[Visits, Any]:
+            first, keys = x
+            current_episode = visits.now + first.astype(jnp.int32)
+            previous_count = jnp.where(visits.episode[rows, keys] == current_episode, visits.times[rows, keys], 0)
+            episode, count = (
+                visits.episode.at[rows, keys].set(current_episode),
+                visits.times.at[rows, keys].set(previous_count + 1),
+            )
+            return Visits(episode, count, current_episode), previous_count + 1
 
         visits, counts = jax.lax.scan(step, state, (rollout.first, self.key_of(rollout, self.slots)))
         return visits, _of_count(counts, self.form), {}

@@ -23,7 +23,7 @@ class Ellipse(NamedTuple):
 
 @struct.dataclass
 class E3B:
-    """``phi(o)^T C^{-1} phi(o)``, where ``C`` gathers the features of what the episode saw before ``o``.
+    """``phi(o)^T C^{-1} phi(o)``, where ``C`` sums the features of the episode's observations before ``o``.
 
     Exploration via elliptical episodic bonuses (Henaff et al. 2022, arXiv:2210.05805, eq. 2).
 
@@ -44,7 +44,6 @@ class E3B:
     ridge: Any = 0.1
 
     def init(self, key: Key, spec: Spec) -> Ellipse:
-        """A random encoder, empty episodes."""
         check_numbers("E3B's", self, ridge=Positive)
         return Ellipse(self.encoder.init(key), jnp.broadcast_to(self._empty(), (spec.num_envs, *self._empty().shape)))
 
@@ -52,7 +51,7 @@ class E3B:
         return jnp.eye(self.encoder.features, dtype=jnp.float32) * self.ridge**-0.5
 
     def bonus(self, state: Ellipse, rollout: Rollout, context: Context) -> tuple[PyTree, jax.Array, Metrics]:
-        """Gathered step after step; then the encoder learns."""
+        """The bonuses ``[T, N]`` of the encoder as it was; then the encoder learns from the rollout."""
         phi = self.encoder.phi(state.encoder, rollout.obs)
         root, bonus = elliptical(state.root, phi, rollout.first, self._empty())
         encoder, loss = self.encoder.learn(state.encoder, rollout, context.key)
@@ -74,8 +73,8 @@ def elliptical(root: jax.Array, phi: jax.Array, first: jax.Array, empty: jax.Arr
         empty: ``[D, D]`` of a fresh episode.
     """
 
-    def step(root: jax.Array, now: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        phi, first = now
+    def step(root: jax.Array, x: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        phi, first = x
         root = jnp.where(first[:, None, None], empty, root)
         f = jnp.einsum("nij,ni->nj", root, phi, precision="highest")
         b = jnp.sum(f * f, axis=-1)

@@ -1,4 +1,4 @@
-"""Small models that bonuses learn on the side: an embedding of observations, and a pass of Adam over a rollout."""
+"""Small models that bonuses train: an embedding of observations, and a pass of Adam over a rollout."""
 
 from collections.abc import Callable
 from typing import Any
@@ -35,7 +35,7 @@ class Embedding(nn.Module):
 
 
 def apply(network: nn.Module, params: PyTree, *inputs: jax.Array, method: str = "__call__") -> jax.Array:
-    """What a network with one output says."""
+    """The output of a network that has one output."""
     return network.apply(params, *inputs, method=method)  # type: ignore[return-value]
 
 
@@ -48,7 +48,7 @@ class Model:
 
     @classmethod
     def start(cls, params: PyTree) -> "Model":
-        """Nothing learned yet."""
+        """The model before its first update, with a fresh optimiser state."""
         return cls(params, optax.scale_by_adam().init(params))
 
     def fit(

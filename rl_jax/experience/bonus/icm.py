@@ -52,32 +52,31 @@ class ICM:
     def _forward(self) -> _Forward:
         return _Forward(self.encoder.features, self.encoder.hidden)
 
-    def _shown(self, action: jax.Array) -> jax.Array:
+    def _encoded_action(self, action: jax.Array) -> jax.Array:
         space = self.encoder.action_space
         return jax.nn.one_hot(action, space.n, dtype=jnp.float32) if isinstance(space, Discrete) else action
 
     def init(self, key: Key, spec: Spec) -> Curiosity:
-        """Random models."""
         check_numbers("ICM's", self, learning_rate=NotNegative)
         key_encoder, key_forward = jax.random.split(key)
         space = self.encoder.action_space
-        action = self._shown(jnp.zeros((1, *space.shape), space.dtype))
+        action = self._encoded_action(jnp.zeros((1, *space.shape), space.dtype))
         phi = jnp.zeros((1, self.encoder.features), jnp.float32)
         return Curiosity(self.encoder.init(key_encoder), Model.start(self._forward().init(key_forward, phi, action)))
 
     def bonus(self, state: Curiosity, rollout: Rollout, context: Context) -> tuple[PyTree, jax.Array, Metrics]:
-        """The error of the forward model, then a pass of learning of both."""
+        """The forward model's error ``[T, N]``; then both models learn from the rollout."""
         key_encoder, key_forward = jax.random.split(context.key)
-        before, after = self.encoder.phi(state.encoder, rollout.obs), self.encoder.phi(state.encoder, rollout.next_obs)
-        action = self._shown(rollout.action)
-        predicted = apply(self._forward(), state.forward.params, before, action)
-        bonus = 0.5 * jnp.sum(jnp.square(predicted - after), axis=-1)
+        phi, next_phi = self.encoder.phi(state.encoder, rollout.obs), self.encoder.phi(state.encoder, rollout.next_obs)
+        action = self._encoded_action(rollout.action)
+        predicted = apply(self._forward(), state.forward.params, phi, action)
+        bonus = 0.5 * jnp.sum(jnp.square(predicted - next_phi), axis=-1)
 
         def loss(params: PyTree, batch: tuple[jax.Array, ...]) -> jax.Array:
             phi, action, target = batch
             return 0.5 * jnp.mean(jnp.sum(jnp.square(apply(self._forward(), params, phi, action) - target), axis=-1))
 
-        data = (flat(before), flat(action), flat(after))
+        data = (flat(phi), flat(action), flat(next_phi))
         forward, error = state.forward.fit(loss, data, key_forward, self.learning_rate, self.encoder.minibatches)
         encoder, inverse = self.encoder.learn(state.encoder, rollout, key_encoder)
         return Curiosity(encoder, forward), bonus, {"bonus/forward_loss": error, "bonus/inverse_loss": inverse}

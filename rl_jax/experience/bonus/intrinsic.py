@@ -17,7 +17,7 @@ from rl_jax.values import Number
 
 @runtime_checkable
 class Bonus(Protocol):
-    """What is new about a step, as a number that is not negative. Sees rollouts as they are collected, one after the other."""
+    """How novel each step is, a number that is not negative. Rollouts come in the order in which they are collected."""
 
     def init(self, key: Key, spec: Spec) -> PyTree: ...
 
@@ -70,12 +70,12 @@ class Intrinsic(Transform):
             f"{self.name}/{key.removeprefix('bonus/')}" if key.startswith("bonus/") else key: x for key, x in metrics.items()
         }
         extrinsic = rollout.extras.get("extrinsic_reward", rollout.reward)
-        after = rollout.with_extras(**{"extrinsic_reward": extrinsic, self.name: scaled})
-        return (inner, moments), after.replace(reward=rollout.reward + self.weight * scaled), metrics  # type: ignore[attr-defined]
+        rollout = rollout.with_extras(**{"extrinsic_reward": extrinsic, self.name: scaled})
+        return (inner, moments), rollout.replace(reward=rollout.reward + self.weight * scaled), metrics  # type: ignore[attr-defined]
 
 
 class _Several:
-    """What sums and products share: parts, each with its own state and key."""
+    """Base of sums and products: several bonuses, each with its own state and key."""
 
     parts: tuple[Any, ...]
 
@@ -93,8 +93,8 @@ class _Several:
             reports.append(new)
         names = [name for report in reports for name in report]
         # Two parts of one kind report the same: a number tells them apart.
-        told = [{f"{k}_{i}" if names.count(k) > 1 else k: x for k, x in new.items()} for i, new in enumerate(reports, start=1)]
-        return tuple(states), bonuses, joined(*told)
+        named = [{f"{k}_{i}" if names.count(k) > 1 else k: x for k, x in new.items()} for i, new in enumerate(reports, start=1)]
+        return tuple(states), bonuses, joined(*named)
 
 
 @struct.dataclass
@@ -104,7 +104,6 @@ class Product(_Several):
     parts: tuple[Any, ...]
 
     def bonus(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, jax.Array, Metrics]:
-        """The product."""
         state, bonuses, metrics = self._bonuses(state, rollout, context)
         return state, jnp.prod(jnp.stack(bonuses), axis=0), metrics
 
@@ -122,7 +121,6 @@ class Sum(_Several):
     weights: Any = None
 
     def bonus(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, jax.Array, Metrics]:
-        """The weighted sum."""
         state, bonuses, metrics = self._bonuses(state, rollout, context)
         weights = (1.0,) * len(self.parts) if self.weights is None else self.weights
         return state, sum(w * b for w, b in zip(weights, bonuses, strict=True)), metrics

@@ -32,7 +32,7 @@ class IntrinsicReturn(Transform):
     """``advantage <- extrinsic_weight * advantage + weight * intrinsic advantage``. Stands behind :func:`gae`.
 
     Burda et al. 2019 (arXiv:1810.12894), section 2.3 and 2.4; reference: openai/random-network-distillation, ``ppo_agent.py``. The
-    intrinsic return does not stop where an episode ends: the value of what follows is that of the stream's next observation,
+    intrinsic return does not stop where an episode ends: the value bootstraps from the stream's next observation,
     be it the start of another episode. Bonuses are divided by the running standard deviation of their discounted sum, which goes on
     over episodes too. Rewards stay as they are. The default weights and discounts are the paper's; its extrinsic discount is
     0.999 and belongs to :func:`gae`.
@@ -67,7 +67,6 @@ class IntrinsicReturn(Transform):
         return apply(self._network(), params, obs)[..., 0]
 
     def init(self, key: Key, spec: Spec) -> ReturnState:
-        """Nothing seen, a random value."""
         check_numbers("intrinsic_return's", self, weight=Number, extrinsic_weight=Number)
         check_numbers("intrinsic_return's", self, gamma=Share, lam=Share, learning_rate=NotNegative)
         key_source, key_value = jax.random.split(key)

@@ -1,4 +1,4 @@
-"""Features that know what the agent can do: which action led from one observation to the next?"""
+"""Inverse dynamics: features learned by predicting which action led from one observation to the next."""
 
 from typing import Any
 
@@ -60,7 +60,6 @@ class InverseDynamics:
         return _Inverse(self.space, self.action_space, self.features, self.hidden)
 
     def init(self, key: Key) -> Model:
-        """A random encoder."""
         check_numbers("InverseDynamics's", self, learning_rate=NotNegative)
         obs = jnp.zeros((1, *self.space.shape), self.space.dtype)
         return Model.start(self._network().init(key, obs, obs))

@@ -26,7 +26,7 @@ class Distillation(NamedTuple):
 class RND:
     """Random network distillation (Burda et al. 2019, arXiv:1810.12894, section 2.2): the mean of ``(f(o') - g(o'))^2``.
 
-    ``g`` is fixed and random; ``f`` learns to predict it on what is visited, so the error is large where little was. Both see
+    ``g`` is fixed and random; ``f`` learns to predict it on visited observations, so the error is large where few were. Both see
     observations brought to mean 0 and variance 1 by running statistics and clipped to five, as the paper has it; discrete
     observations as they are. A rollout's bonus is that of the predictor before it learns from this rollout.
 
@@ -51,16 +51,15 @@ class RND:
     statistics: RunningMoments | None = None
 
     def _target(self) -> Embedding:
-        return Embedding(self._seen(), self.features, self.hidden)
+        return Embedding(self._input_space(), self.features, self.hidden)
 
     def _predictor(self) -> Embedding:
-        return Embedding(self._seen(), self.features, (*self.hidden, self.hidden[-1]))
+        return Embedding(self._input_space(), self.features, (*self.hidden, self.hidden[-1]))
 
-    def _seen(self) -> Space:
+    def _input_space(self) -> Space:
         return Box.of(-5.0, 5.0, self.space.shape) if isinstance(self.space, Box) else self.space
 
     def init(self, key: Key, spec: Spec) -> Distillation:
-        """Two random networks."""
         check_numbers("RND's", self, learning_rate=NotNegative, minibatches=Count)
         key_target, key_predictor = jax.random.split(key)
         known = RunningMoments.zero(self.space.shape) if self.statistics is None else jax.tree.map(jnp.asarray, self.statistics)
@@ -104,7 +103,7 @@ class RND:
         return Distillation(state.target, predictor, moments), error
 
     def bonus(self, state: Distillation, rollout: Rollout, context: Context) -> tuple[PyTree, jax.Array, Metrics]:
-        """The error, then a pass of learning."""
+        """The predictor's error ``[T, N]``; then it learns from the rollout."""
         bonus = self.error(state, rollout.next_obs)
         state, error = self.learn(state, rollout, context)
         return state, bonus, {"bonus/rnd_loss": error}
@@ -126,15 +125,14 @@ class NovelD:
     scale: Any = 0.5
 
     def init(self, key: Key, spec: Spec) -> Distillation:
-        """Two random networks."""
         return self.novelty.init(key, spec)
 
     def bonus(self, state: Distillation, rollout: Rollout, context: Context) -> tuple[PyTree, jax.Array, Metrics]:
-        """The gain in novelty, then a pass of learning."""
+        """The gain in novelty ``[T, N]``; then the predictor learns from the rollout."""
 
         def norm(obs: jax.Array) -> jax.Array:
             return jnp.sqrt(self.novelty.error(state, obs) * self.novelty.features)
 
         bonus = jnp.maximum(norm(rollout.next_obs) - self.scale * norm(rollout.obs), 0.0)
-        after, error = self.novelty.learn(state, rollout, context)
-        return after, bonus, {"bonus/noveld_loss": error}
+        next_state, error = self.novelty.learn(state, rollout, context)
+        return next_state, bonus, {"bonus/noveld_loss": error}

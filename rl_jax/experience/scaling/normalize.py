@@ -14,7 +14,7 @@ from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 from rl_jax.values import NotNegative, Share
 
 #: Numbers beyond this count as errors of a simulator, not as data: float32 is coarser than 65,000 there, and one of them would
-#: outweigh everything seen before or after.
+#: outweigh all other data.
 ABSURD = 1e12
 
 #: Items from which on running statistics gather what rounding leaves out.
@@ -28,7 +28,7 @@ def plausible(x: jax.Array) -> jax.Array:
 
 @struct.dataclass
 class RunningMoments:
-    """Mean and variance of everything seen, merged batch by batch (Chan, Golub & LeVeque 1979).
+    """Mean and variance of all items so far, merged batch by batch (Chan, Golub & LeVeque 1979).
 
     Elements that are not finite or beyond :data:`ABSURD` are left out, and do not count. One bad number would otherwise stay in
     the statistics for ever.
@@ -58,7 +58,7 @@ class RunningMoments:
 
     @classmethod
     def zero(cls, shape: tuple[int, ...] = ()) -> "RunningMoments":
-        """Nothing seen yet: mean 0, variance 1."""
+        """No items yet: mean 0, variance 1, of elements of ``shape``."""
         return cls.of(jnp.zeros(shape, jnp.float32), jnp.ones(shape, jnp.float32), 0.0)
 
     def merge(self, batch: jax.Array) -> "RunningMoments":
@@ -90,21 +90,24 @@ class RunningMoments:
         rest_mean, rest_var, rest_count = self.rest
         count, rest_count = two_sum(self.count, n + rest_count)
         long = count >= LONG
-        # Statistics may be shown to many at once: each then has its own.
+        # The moments may be batched by now: each batch element has its own compensation.
         short = (mean, jnp.broadcast_to(rest_mean, mean.shape)), (var, jnp.broadcast_to(rest_var, var.shape))
 
-        def whole() -> tuple[tuple[jax.Array, jax.Array], ...]:
+        def compensated() -> tuple[tuple[jax.Array, jax.Array], ...]:
             shift = new_mean - self.mean - rest_mean
             step = (new_var - self.var - rest_var + shift**2 * (1 - share)) * share
             sums = two_sum(self.mean, rest_mean + shift * share), two_sum(self.var, rest_var + step)
             return jax.tree.map(lambda a, b: jnp.where(long, a, b), sums, short)
 
-        # A branch, since what is fused with the sums of shorter runs changes their last bits.
-        (mean, rest_mean), (var, rest_var) = jax.lax.cond(any_true(long), whole, lambda: short)
+        # A branch, since fusing this with the sums of shorter runs would change their last bits.
+        (mean, rest_mean), (var, rest_var) = jax.lax.cond(any_true(long), compensated, lambda: short)
         return RunningMoments(mean, var, count, (rest_mean, rest_var, rest_count))
 
     def _of_good(self, batch: jax.Array, good: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """How many items there are, what stands in for those left out, and the variance missing then: the others' or that so far."""
+        """The number of items, the value that replaces those left out, and the variance that is then missing.
+
+        Both are of the batch's good items, or of the state where there are none.
+        """
         n = jnp.sum(good, axis=0, dtype=jnp.int32).astype(jnp.float32)
         mean = jnp.sum(jnp.where(good, batch, 0), axis=0, dtype=jnp.float32) / jnp.maximum(n, 1.0)
         var = jnp.sum(jnp.where(good, batch - mean, 0.0) ** 2, axis=0) / jnp.maximum(n, 1.0)
@@ -183,8 +186,8 @@ class NormalizeReward(Transform):
         return RewardScale(jnp.zeros((spec.num_envs,), jnp.float32), RunningMoments.zero())
 
     def update(self, state: RewardScale, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
-        def step(trace: jax.Array, now: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-            reward, done = now
+        def step(trace: jax.Array, x: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+            reward, done = x
             trace = self.gamma * trace + reward
             return jnp.where(done, 0.0, trace), trace
 

@@ -71,21 +71,21 @@ class NormalizeObsOnline(Transform):
     def observe(self, state: PyTree, obs: jax.Array) -> jax.Array:
         if state == ():
             return obs
-        seen = push(state, obs)
-        most = jnp.sqrt(seen.count)  # of what is counted, nothing is beyond it
-        return jnp.clip((obs.astype(jnp.float32) - seen.mean) / spread(seen, self.epsilon), -most, most)
+        moments = push(state, obs)
+        most = jnp.sqrt(moments.count)  # of what is counted, nothing is beyond it
+        return jnp.clip((obs.astype(jnp.float32) - moments.mean) / spread(moments, self.epsilon), -most, most)
 
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
         check_stream(rollout, "normalize_obs_online")
         if state == ():
             return state, rollout, {}
-        here = push(state, rollout.obs[0, 0])
-        there = push(here, rollout.next_obs[0, 0])
+        moments = push(state, rollout.obs[0, 0])
+        final_moments = push(moments, rollout.next_obs[0, 0])
         # If the episode goes on, the next step counts that observation.
-        after = jax.tree.map(lambda a, b: jnp.where(rollout.done[0, 0], a, b), there, here)
-        last = rollout.last.replace(obs=self.observe(after, rollout.last.obs))  # type: ignore[attr-defined]
-        obs, next_obs = self.observe(state, rollout.obs), self.observe(here, rollout.next_obs)
-        return after, rollout.replace(obs=obs, next_obs=next_obs, last=last), {}  # type: ignore[attr-defined]
+        next_state = jax.tree.map(lambda a, b: jnp.where(rollout.done[0, 0], a, b), final_moments, moments)
+        last = rollout.last.replace(obs=self.observe(next_state, rollout.last.obs))  # type: ignore[attr-defined]
+        obs, next_obs = self.observe(state, rollout.obs), self.observe(moments, rollout.next_obs)
+        return next_state, rollout.replace(obs=obs, next_obs=next_obs, last=last), {}  # type: ignore[attr-defined]
 
 
 class RewardTrace(NamedTuple):

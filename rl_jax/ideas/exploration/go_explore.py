@@ -15,7 +15,7 @@ from rl_jax.types import Context, Environment, Key, Metrics, PyTree, Rollout, Sp
 
 
 class Way(NamedTuple):
-    """The level of an episode: the cell that it was started from, with what it had cost to get there; scalars."""
+    """The level of an episode: the cell that it was started from, and score, error and length of the way there; scalars."""
 
     cell: jax.Array
     score: jax.Array
@@ -109,7 +109,7 @@ class GoExplore:
         return Start(Way(cell, state.score[cell], state.error[cell], state.length[cell]), env_state, obs)
 
     def params(self, state: Archive, level: PyTree) -> PyTree:
-        """The one task."""
+        """The task, whatever the level."""
         return self.task
 
     def update(self, state: Archive, rollout: Rollout, context: Context) -> tuple[Archive, Metrics]:
@@ -126,29 +126,29 @@ class GoExplore:
             cell = jnp.where(cell <= self.cells, cell, way.cell)  # the last that there is, so that it can be a parent
             moved = jnp.where(cell != way.cell, way.cell, way.parent)
             parent = jnp.where(first, state.parent[level.cell], moved)
-            now = Running(cell, parent, *jax.tree.map(partial(jnp.where, first), level[1:], way[2:]))
-            return _longer(now, reward), now
+            current = Running(cell, parent, *jax.tree.map(partial(jnp.where, first), level[1:], way[2:]))
+            return _longer(current, reward), current
 
         running, ways = jax.lax.scan(step, state.running, (raw.first, raw.level, cell, raw.reward))
 
         # To each state of the rollout there is a way, and to each ending another one, one step longer.
         ending = jnp.where(raw.terminated, self.cells, self.cells + 1).astype(jnp.int32)
         ends = _longer(ways._replace(cell=ending, parent=ways.cell), raw.reward)
-        both = jax.tree.map(lambda a, b: jnp.concatenate([a.reshape(-1), b.reshape(-1)]), ways._replace(cell=cell), ends)
-        winner = _best(both, self.cells + 1)
-        found = winner < both.cell.size
-        at = jnp.minimum(winner, both.cell.size - 1)
-        better = found & _exceeds(jax.tree.map(lambda leaf: leaf[at], both), state, slice(None))
+        candidates = jax.tree.map(lambda a, b: jnp.concatenate([a.reshape(-1), b.reshape(-1)]), ways._replace(cell=cell), ends)
+        winner = _best(candidates, self.cells + 1)
+        has_candidate = winner < candidates.cell.size
+        winner_index = jnp.minimum(winner, candidates.cell.size - 1)
+        better = has_candidate & _exceeds(jax.tree.map(lambda leaf: leaf[winner_index], candidates), state, slice(None))
 
         def put(new: jax.Array, old: jax.Array) -> jax.Array:
             return jnp.where(along(better, old), new, old)
 
         def store(rows: jax.Array, old: jax.Array) -> jax.Array:
-            return put(rows.reshape(-1, *rows.shape[2:])[at % raw.reward.size], old)
+            return put(rows.reshape(-1, *rows.shape[2:])[winner_index % raw.reward.size], old)
 
-        # What led to anything better than what was stored, by the cell that it had been started from.
-        into = jnp.minimum(both.cell, self.cells)
-        new = _exceeds(both, state, into) & (both.cell <= self.cells)
+        # Which start cells led to a better way than a stored one.
+        into = jnp.minimum(candidates.cell, self.cells)
+        new = _exceeds(candidates, state, into) & (candidates.cell <= self.cells)
         origin = jnp.where(new, jnp.concatenate([raw.level.cell.reshape(-1)] * 2), self.cells + 1)
         led = jnp.zeros((self.cells + 1,), bool).at[origin].set(True, mode="drop")
 
@@ -159,10 +159,10 @@ class GoExplore:
         state = state._replace(
             env_state=jax.tree.map(store, raw.env_state, state.env_state),
             obs=store(raw.obs, state.obs),
-            score=put(both.score[at], state.score),
-            error=put(both.error[at], state.error),
-            length=put(both.length[at], state.length),
-            parent=put(both.parent[at], state.parent),
+            score=put(candidates.score[winner_index], state.score),
+            error=put(candidates.error[winner_index], state.error),
+            length=put(candidates.length[winner_index], state.length),
+            parent=put(candidates.parent[winner_index], state.parent),
             chosen=jnp.where(better, 0, state.chosen + starts),
             since_new=jnp.where(better | led, 0, state.since_new + starts),
             seen=state.seen.at[_once(cell.reshape(-1), episode.reshape(-1), self.cells + 1)].add(1, mode="drop"),
@@ -179,7 +179,7 @@ class GoExplore:
 
 
 def _longer(way: Running, reward: jax.Array) -> Running:
-    """One step more."""
+    """The way after one more step with this reward."""
     score, error = add_bounded(way.score, way.error, reward)
     return way._replace(score=score, error=error, length=way.length + 1)
 
@@ -194,10 +194,10 @@ def _best(ways: Running, slots: int) -> jax.Array:
     """The index of the best way to each slot ``[slots]``, the first of equals; the number of ways where there is none."""
     count, most = ways.cell.size, jnp.iinfo(jnp.int32).max
     least = jnp.full((slots,), -jnp.inf, jnp.float32).at[ways.cell].max(ways.score - ways.error, mode="drop")
-    seen = jnp.minimum(ways.cell, slots - 1)
-    length = jnp.where(ways.score + ways.error >= least[seen], ways.length, most)
+    slot = jnp.minimum(ways.cell, slots - 1)
+    length = jnp.where(ways.score + ways.error >= least[slot], ways.length, most)
     shortest = jnp.full((slots,), most, jnp.int32).at[ways.cell].min(length, mode="drop")
-    index = jnp.where(length == shortest[seen], jnp.arange(count, dtype=jnp.int32), count)
+    index = jnp.where(length == shortest[slot], jnp.arange(count, dtype=jnp.int32), count)
     index = jnp.where(length == most, count, index)
     return jnp.full((slots,), count, jnp.int32).at[ways.cell].min(index, mode="drop")
 
@@ -206,5 +206,5 @@ def _once(cell: jax.Array, episode: jax.Array, drop: int) -> jax.Array:
     """``cell`` ``[K]`` in some order, with ``drop`` in place of every cell that is there a second time for the same episode."""
     order = jnp.lexsort((cell, episode))
     cell, episode = cell[order], episode[order]
-    again = (cell[1:] == cell[:-1]) & (episode[1:] == episode[:-1])
-    return cell.at[1:].set(jnp.where(again, drop, cell[1:]))
+    repeated = (cell[1:] == cell[:-1]) & (episode[1:] == episode[:-1])
+    return cell.at[1:].set(jnp.where(repeated, drop, cell[1:]))

@@ -13,7 +13,7 @@ from rl_jax.types import Key, PyTree
 
 
 class Readout(nn.Module):
-    """What is said of observations ``[..., space]``, as ``features`` numbers that are all zero at first.
+    """Observations ``[..., space]`` to ``[..., features]``, all zero at initialisation.
 
     Without hidden layers it is one row of a table for each observation: looked up if these are numbers, else a sum of rows
     weighted by the vector's elements.
@@ -42,7 +42,7 @@ class Readout(nn.Module):
 
 @struct.dataclass
 class Experienced:
-    """What a rule is told of a rollout, all ``[T, N]`` but the predictions, ``[T, N, m]``, and the scalars ``progress``,
+    """The rule's inputs from a rollout, all ``[T, N]`` but the predictions, ``[T, N, m]``, and the scalars ``progress``,
     ``horizon``.
 
     Attributes:
@@ -50,7 +50,7 @@ class Experienced:
         terminated: the task ended with it, so nothing follows.
         done: the episode ended with it, for whichever reason: what comes after in time is of another episode.
         chance: ``pi(a|s)`` of the action taken.
-        prediction, following: ``y(s_t)`` and ``y(s_{t+1})``, probabilities.
+        prediction, next_prediction: ``y(s_t)`` and ``y(s_{t+1})``, probabilities.
         progress: ``n / N``, the share of the agent's life that is over.
         horizon: ``N``, the train steps of its life.
     """
@@ -60,7 +60,7 @@ class Experienced:
     done: jax.Array
     chance: jax.Array
     prediction: jax.Array
-    following: jax.Array
+    next_prediction: jax.Array
     progress: jax.Array
     horizon: jax.Array
 
@@ -82,7 +82,7 @@ class LPGRule(nn.Module):
         width: of the GRU.
         bins: ``m``, of the predictions.
         embedding: width of the hidden layer of ``phi``.
-        time_aware: whether it is told the time.
+        time_aware: whether the rule reads ``progress`` and ``horizon``.
     """
 
     width: int = 32
@@ -91,29 +91,29 @@ class LPGRule(nn.Module):
     time_aware: bool = True
 
     @nn.compact
-    def __call__(self, seen: Experienced) -> tuple[jax.Array, jax.Array]:
+    def __call__(self, inputs: Experienced) -> tuple[jax.Array, jax.Array]:
         """``pi_hat`` ``[T, N]``, an advantage in the rule's own unit, and the logits of ``y_hat`` ``[T, N, m]``."""
         hidden, last = MLP((self.embedding,), nn.relu, name="phi_hidden"), Dense(1, 1.0, name="phi")
-        now, following = last(hidden(seen.prediction)), last(hidden(seen.following))
-        parts = [seen.reward[..., None], seen.terminated[..., None], seen.chance[..., None], now]
-        parts.append(jnp.where(seen.terminated[..., None], 0.0, following))
+        prediction, next_prediction = last(hidden(inputs.prediction)), last(hidden(inputs.next_prediction))
+        parts = [inputs.reward[..., None], inputs.terminated[..., None], inputs.chance[..., None], prediction]
+        parts.append(jnp.where(inputs.terminated[..., None], 0.0, next_prediction))
         if self.time_aware:
-            clock = jnp.stack([seen.progress, jnp.log10(seen.horizon)])
-            parts.append(jnp.broadcast_to(clock, (*seen.reward.shape, 2)))
+            clock = jnp.stack([inputs.progress, jnp.log10(inputs.horizon)])
+            parts.append(jnp.broadcast_to(clock, (*inputs.reward.shape, 2)))
         x = jnp.concatenate([part.astype(jnp.float32) for part in parts], axis=-1)
         memory = GRU(self.width, name="memory")
-        _, backwards = memory(memory.initial_carry(x.shape[1]), x[::-1], seen.done[::-1])
+        _, backwards = memory(memory.initial_carry(x.shape[1]), x[::-1], inputs.done[::-1])
         x = nn.relu(backwards[::-1])
         return Dense(1, 1.0, name="pi_hat")(x)[..., 0], Dense(self.bins, 1.0, name="y_hat")(x)
 
     @nn.nowrap
     def weights(self, key: Key) -> PyTree:
         """Random weights of a rule that nothing was learned of, but those of the clock, which are zero: time means nothing yet."""
-        one = jnp.ones((1, 1), jnp.float32)
+        ones = jnp.ones((1, 1), jnp.float32)
         y = jnp.full((1, 1, self.bins), 1.0 / self.bins, jnp.float32)
         no = jnp.zeros((1, 1), bool)
         scalar = jnp.ones((), jnp.float32)
-        params = self.init(key, Experienced(one, no, no, one, y, y, scalar, scalar))["params"]
+        params = self.init(key, Experienced(ones, no, no, ones, y, y, scalar, scalar))["params"]
         if not self.time_aware:
             return {"params": params}
         memory = params["memory"]

@@ -71,15 +71,15 @@ def transfer_matrix(
     if len({jax.numpy.shape(leaf)[:1] for leaf in jax.tree.leaves(tasks)} | {keys.shape}) != 1 or not keys.shape:
         raise RLJaxError(f"every leaf of tasks needs a leading axis [K], and keys the shape [K], not {list(keys.shape)}")
 
-    def row(one: tuple[PyTree, Key]) -> jax.Array:
-        task, key = one
-        alone = in_task(trainer, task)
-        state = alone.train(key, num_steps, 1)[0]
+    def row(task_and_key: tuple[PyTree, Key]) -> jax.Array:
+        task, key = task_and_key
+        run_in_task = in_task(trainer, task)
+        state = run_in_task.train(key, num_steps, 1)[0]
 
-        def on(other: PyTree) -> jax.Array:
-            return evaluate(alone, state, key, episodes, max_steps=max_steps, task=other).mean()
+        def test(test_task: PyTree) -> jax.Array:
+            return evaluate(run_in_task, state, key, episodes, max_steps=max_steps, task=test_task).mean()
 
-        return jax.vmap(on)(tasks)
+        return jax.vmap(test)(tasks)
 
     return jax.lax.map(row, (tasks, keys), batch_size=min(group, keys.shape[0]))
 
@@ -192,9 +192,9 @@ def mbtl(
     chosen = [int(np.argmin(np.abs(x - 0.5 * (x.min() + x.max()))))]
     for k in range(2, rounds + 1):
         # Of each chosen task the best return on it when it was chosen, by its own policy or by one from before.
-        seen = np.maximum.accumulate(table[np.ix_(chosen, chosen)], axis=0).diagonal()
-        process = GaussianProcess(noise=noise).fitted(x[chosen], seen)
-        mean, deviation = process.posterior(x[chosen], seen, x)
+        best_returns = np.maximum.accumulate(table[np.ix_(chosen, chosen)], axis=0).diagonal()
+        process = GaussianProcess(noise=noise).fitted(x[chosen], best_returns)
+        mean, deviation = process.posterior(x[chosen], best_returns, x)
         weight = beta(k) if callable(beta) else beta
         gain = acquisition(mean, deviation, table[chosen].max(0), x, slope, weight)
         gain[chosen] = -1.0

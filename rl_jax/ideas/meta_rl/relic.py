@@ -1,4 +1,4 @@
-"""ReLIC: PPO after every segment of a trial, with everything seen in the trial as context."""
+"""ReLIC: PPO after every segment of a trial, with the trial's observations so far as context."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -30,8 +30,8 @@ class ReLIC:
     """An on-policy learner that learns in the middle of trials (Elawady et al. 2024, "ReLIC", arXiv:2410.02751, ICLR 2025).
 
     A trial is one episode of :class:`rl_jax.envs.Trial`. One train step is one segment of it, ``rollout_length`` steps: a
-    *partial update* with the loss on the newest segment alone, and the whole trial as context. Then :meth:`refresh` turns all that
-    was seen in the running trials into keys and values again, with the new parameters, and acting goes on where it was.
+    *partial update* with the loss on the newest segment alone, and the trial so far as context. Then :meth:`refresh` recomputes the
+    keys and values of the running trials' observations with the new parameters, and acting continues.
 
     As in the published code: gradients flow through the context, a trial's last update covers all of its steps instead of the
     newest segment (``segments``), the learning rate rises linearly and falls by a cosine. Otherwise here: this last update uses the
@@ -45,9 +45,9 @@ class ReLIC:
         warmup: share of the training in which it rises to there.
         history: ``H``, steps of a trial that are kept to be recalled: its length without the newest segment.
         segments: every so many train steps, one update over all of their steps; give as many as a trial has. 0: never.
-        recall: learn with the context made again from what was seen; otherwise with the memory as it was when the segment began, as
+        recall: learn with the context recomputed from the observations; otherwise with the memory as it was when the segment began, as
             a constant, which costs no more than the segment (the published code's ``ignore_old_obs_grad``).
-        refreshes: make memories again after learning; otherwise they stay as old parameters made them.
+        refreshes: recompute memories after learning; otherwise they stay those of the old parameters.
     """
 
     learner: PolicyGradient
@@ -70,11 +70,10 @@ class ReLIC:
         inner = made_remembering(network, spec)
         if not jax.tree.leaves(inner.initial_carry(1)):
             raise RLJaxError("ReLIC needs a network with a memory: actor_critic(spec, memory=Transformer(...)), for one")
-        whole = WithHistory(inner, self.history, spec.obs_space.shape, spec.obs_space.dtype)
-        return self.replace(learner=self.learner.replace(network=whole).bind(spec))  # type: ignore[attr-defined]
+        with_history = WithHistory(inner, self.history, spec.obs_space.shape, spec.obs_space.dtype)
+        return self.replace(learner=self.learner.replace(network=with_history).bind(spec))  # type: ignore[attr-defined]
 
     def init(self, key: Key, spec: Spec) -> ReLICState:
-        """Fresh parameters, nothing kept."""
         learner = self.learner.init(key, spec)
         if not self.segments:
             return ReLICState(learner, ())
@@ -88,7 +87,6 @@ class ReLIC:
         return ReLICState(learner, jax.tree.map(lambda x: jnp.zeros((*lead, *x.shape), x.dtype), row))
 
     def initial_carry(self, num_envs: int) -> History:
-        """Nothing seen."""
         return self.learner.initial_carry(num_envs)
 
     def prepare(self, state: ReLICState, context: Context) -> ReLICState:
@@ -98,7 +96,7 @@ class ReLIC:
     def act(
         self, state: ReLICState, carry: History, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False
     ) -> tuple[History, jax.Array, dict[str, jax.Array]]:
-        """As the learner acts."""
+        """Actions ``[N]`` of the learner's policy, with its extras."""
         return self.learner.act(state.learner, carry, obs, first, key, greedy)
 
     def value(self, state: ReLICState, carry: History, obs: jax.Array, first: jax.Array) -> jax.Array:
@@ -107,11 +105,11 @@ class ReLIC:
 
     def learn(self, state: ReLICState, sample: Sample, context: Context) -> tuple[ReLICState, Metrics, None]:
         """A partial update on the newest segment; after ``segments`` of them, one on all instead."""
-        learner = self._now(context)
+        learner = self._scheduled_learner(context)
         recalling = learner.replace(network=learner.network.clone(recall=self.recall))  # type: ignore[attr-defined, union-attr]
         if not self.segments:
-            after, metrics, _ = recalling.learn(state.learner, sample, context)
-            return ReLICState(after, ()), metrics, None
+            next_learner, metrics, _ = recalling.learn(state.learner, sample, context)
+            return ReLICState(next_learner, ()), metrics, None
         turn = context.update % self.segments
         kept = jax.tree.map(
             lambda all, new: jax.lax.dynamic_update_index_in_dim(all, new.astype(all.dtype), turn, 0),
@@ -119,10 +117,10 @@ class ReLIC:
             _fields(sample.batch, state.kept["extras"]),
         )
 
-        def partly(before: Learner) -> tuple[Learner, Metrics]:
-            return recalling.learn(before, sample, context)[:2]
+        def partial_update(current: Learner) -> tuple[Learner, Metrics]:
+            return recalling.learn(current, sample, context)[:2]
 
-        def wholly(before: Learner) -> tuple[Learner, Metrics]:
+        def full_update(current: Learner) -> tuple[Learner, Metrics]:
             # Nothing was kept of what came before these segments, so the memory is the empty one.
             rows = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), kept)
             batch = sample.batch
@@ -130,14 +128,14 @@ class ReLIC:
             start = batch.start.replace(carry=self.initial_carry(batch.first.shape[1]))  # type: ignore[attr-defined]
             rows["reward"] = rows["extras"]["value_target"]  # has the shape; no term may read it
             batch = batch.replace(**rows, **nothing, carry=None, start=start)  # type: ignore[attr-defined]
-            return learner.learn(before, sample._replace(batch=batch), context)[:2]
+            return learner.learn(current, sample._replace(batch=batch), context)[:2]
 
         # The number of the train step is the same in all runs of a batch, so a branch stays a branch.
-        after, metrics = jax.lax.cond(any_true(turn == self.segments - 1), wholly, partly, state.learner)
-        return ReLICState(after, kept), metrics, None
+        next_learner, metrics = jax.lax.cond(any_true(turn == self.segments - 1), full_update, partial_update, state.learner)
+        return ReLICState(next_learner, kept), metrics, None
 
-    def _now(self, context: Context) -> PolicyGradient:
-        """The learner with the present learning rate."""
+    def _scheduled_learner(self, context: Context) -> PolicyGradient:
+        """The learner with the scheduled learning rate."""
         rate, low = self.learner.learning_rate, self.final_learning_rate
         if isinstance(rate, Schedule):
             return self.learner
@@ -147,18 +145,17 @@ class ReLIC:
         return self.learner.replace(learning_rate=rate, anneal=False)  # type: ignore[attr-defined]
 
     def refresh(self, state: ReLICState, carry: History) -> History:
-        """The running memories made again, by the new parameters, from what was seen in each trial."""
+        """The carries of the running trials, recomputed by the new parameters from the trials' observations."""
         if not self.refreshes:
             return carry
-        return self.learner.network.apply(state.learner.params, carry, method="again")  # type: ignore[union-attr, return-value]
+        return self.learner.network.apply(state.learner.params, carry, method="recompute")  # type: ignore[union-attr, return-value]
 
     def params(self, state: ReLICState) -> PyTree:
-        """The network's parameters."""
         return state.learner.params
 
 
 def _fields(batch: Rollout, extras: dict[str, jax.Array]) -> PyTree:
-    """What an update reads of a rollout."""
+    """The fields of a rollout that an update reads."""
     chosen = {name: batch.extras[name] for name in extras}
     return {"obs": batch.obs, "first": batch.first, "action": batch.action, "extras": chosen}
 

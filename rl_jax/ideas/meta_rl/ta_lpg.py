@@ -106,19 +106,19 @@ class LPG(Memoryless):
         return self._read(state.params, "critic", obs)[..., 0] if self.critic else jnp.zeros(first.shape, jnp.float32)
 
     def advice(self, params: dict[str, PyTree], batch: Rollout, context: Context) -> tuple[jax.Array, jax.Array]:
-        """What the rule says of a rollout: ``pi_hat`` ``[T, N]`` and the logits of ``y_hat`` ``[T, N, m]``."""
+        """The rule's outputs on a rollout: ``pi_hat`` ``[T, N]`` and the logits of ``y_hat`` ``[T, N, m]``."""
         policy = Categorical(self._read(params, "policy", batch.obs))
         obs = jnp.concatenate([batch.obs, batch.next_obs])
-        now, following = jnp.split(jax.nn.softmax(self._read(params, "prediction", obs)), 2)
+        prediction, next_prediction = jnp.split(jax.nn.softmax(self._read(params, "prediction", obs)), 2)
         chance = jnp.exp(policy.log_prob(batch.action))
         time = context.progress, context.horizon
-        seen = Experienced(batch.reward, batch.terminated, batch.done, chance, now, following, *time)
-        return self.form.apply(self.rule, seen)  # type: ignore[return-value]
+        inputs = Experienced(batch.reward, batch.terminated, batch.done, chance, prediction, next_prediction, *time)
+        return self.form.apply(self.rule, inputs)  # type: ignore[return-value]
 
     def loss(
         self, params: dict[str, PyTree], pi_hat: jax.Array, y_hat: jax.Array, batch: Rollout
     ) -> tuple[jax.Array, Categorical]:
-        """What is descended, given the rule's word; and the policy on the rollout."""
+        """The loss, a scalar, given the rule's outputs; and the policy on the rollout."""
         policy = Categorical(self._read(params, "policy", batch.obs))
         prediction = Categorical(self._read(params, "prediction", batch.obs))
         apart = jnp.mean(prediction.kl(Categorical(y_hat)))
@@ -129,7 +129,7 @@ class LPG(Memoryless):
         return loss, policy
 
     def learn(self, state: LPGState, sample: Sample, context: Context) -> tuple[LPGState, Metrics, None]:
-        """One step.
+        """One gradient step on the rollout.
 
         ``policy/entropy`` is that of the policy which collected the rollout. ``lpg/policy_entropy`` and ``lpg/prediction_entropy``
         are those of the updated parameters on the same observations, so that a derivative with respect to the rule sees the update.
@@ -149,11 +149,11 @@ class LPG(Memoryless):
         pi_hat, y_hat = self.advice(state.params, batch, context)
         grads, policy = jax.grad(self.loss, has_aux=True)(state.params, pi_hat, y_hat, batch)
         rates = {"policy": self.policy_rate, "prediction": self.prediction_rate, "critic": self.critic_rate}
-        after = {
+        next_params = {
             name: apply_updates(state.params[name], clip_by_global_norm(grad, self.max_grad_norm), rates[name])
             for name, grad in grads.items()
         }
-        moved, prediction = (Categorical(self._read(after, part, batch.obs)) for part in ("policy", "prediction"))
+        moved, prediction = (Categorical(self._read(next_params, part, batch.obs)) for part in ("policy", "prediction"))
         metrics = {
             "policy/entropy": jnp.mean(policy.entropy()),
             "policy/kl": jnp.mean(policy.kl(moved)),
@@ -162,4 +162,4 @@ class LPG(Memoryless):
             "lpg/prediction_entropy": jnp.mean(prediction.entropy()),
             "lpg/y_hat_squared": jnp.mean(jnp.sum(jax.nn.softmax(y_hat) ** 2, axis=-1)),
         }
-        return LPGState(after), metrics, None
+        return LPGState(next_params), metrics, None

@@ -45,7 +45,7 @@ class AdaptiveReplayRatio:
     The paper averages over the interval, the code over its last episode (``window=1``).
 
     A ratio is ``learn`` calls per environment step, over all environments: with 8 of them and rollouts of one step, 0.5 means four
-    calls per train step. What is owed beyond a whole call is carried over, in ``float32``. The numbers are leaves and can be
+    calls per train step. Calls owed beyond an integer are carried over, in ``float32``. The numbers are leaves and can be
     swept. Runs in one ``vmap`` differ in when they are raised, so that each train step takes as long as that of the run with the
     most calls.
 
@@ -67,7 +67,7 @@ class AdaptiveReplayRatio:
     unit: Literal["episode", "step"] = struct.field(pytree_node=False, default="episode")
 
     def init(self, key: Key) -> RatioState:
-        """Low, with nothing read.
+        """The low ratio, before the first reading.
 
         Raises:
             RLJaxError: numbers that cannot be.
@@ -89,12 +89,12 @@ class AdaptiveReplayRatio:
         Raises:
             RLJaxError: the agent's state has no reading.
         """
-        watched = context.agent_state
-        if not hasattr(watched, "active"):
+        monitor_state = context.agent_state
+        if not hasattr(monitor_state, "active"):
             raise RLJaxError(
                 "AdaptiveReplayRatio reads the agent's plasticity: give the trainer rl_jax.agents.MonitorPlasticity(agent)"
             )
-        known, reading = watched.read, watched.active
+        known, reading = monitor_state.read, monitor_state.active
         last = jnp.where(known & jnp.isnan(state.last), reading, state.last)
         passed = rollout.reward.size if self.unit == "step" else jnp.sum(rollout.done, dtype=jnp.int32)
         since = state.since + jnp.where(known, passed, 0)
@@ -105,14 +105,14 @@ class AdaptiveReplayRatio:
         number = state.number + counts
         mean = total / jnp.maximum(number, 1.0)
         raised = state.raised | (due & (jnp.abs(mean - last) <= self.threshold))
-        now = jnp.asarray(context.steps + rollout.reward.size, jnp.float32)
+        steps = jnp.asarray(context.steps + rollout.reward.size, jnp.float32)
         return state._replace(
             last=jnp.where(due, mean, last),
             total=jnp.where(due, 0.0, total),
             number=jnp.where(due, 0.0, number),
             since=jnp.where(due, 0, since),
             raised=raised,
-            raised_at=jnp.where(raised & ~state.raised, now, state.raised_at),
+            raised_at=jnp.where(raised & ~state.raised, steps, state.raised_at),
         )
 
     def count(self, state: RatioState, rollout: Rollout, context: Context) -> tuple[RatioState, jax.Array]:

@@ -1,1 +1,1 @@
-"""What a network remembers of an episode: recurrent, attention, or a history that is shown again."""
+"""Memories of networks: recurrent, attention, or a stored history."""

@@ -1,4 +1,4 @@
-"""A network that keeps what it was shown, so that its memory can be made again."""
+"""A network that stores its observations, so that its memory can be recomputed."""
 
 from typing import Any, NamedTuple
 
@@ -10,9 +10,9 @@ from rl_jax.types import PyTree
 
 
 class History(NamedTuple):
-    """A memory, and what it was made from, so that it can be made again.
+    """A memory, and the observations that it was computed from.
 
-    ``obs`` ``[N, H, ...]``: what was shown in the running trial, the newest last. ``steps`` ``int32 [N]``: how many of these
+    ``obs`` ``[N, H, ...]``: the observations of the running trial, the newest last. ``steps`` ``int32 [N]``: how many of these
     belong to it. ``memory``: the network's own, leading axis ``[N]``.
     """
 
@@ -22,14 +22,14 @@ class History(NamedTuple):
 
 
 class WithHistory(nn.Module):
-    """A network that keeps what it was shown, beside its memory.
+    """A network that stores its observations beside its memory.
 
     Attributes:
         inner: the network: ``(carry, obs, first) -> (carry, outputs)``.
         length: ``H``.
         shape, dtype: of one observation.
-        recall: do not use the memory; make it again from what was shown, with the present parameters, so that gradients
-            reach what the past was turned into. Gives the same outputs if the memory is of these parameters.
+        recall: do not use the memory; recompute it from the observations with the current parameters, so that gradients
+            flow through it. The outputs are the same if the memory was computed with these parameters.
     """
 
     inner: nn.Module
@@ -40,29 +40,29 @@ class WithHistory(nn.Module):
 
     @nn.nowrap
     def initial_carry(self, num_envs: int) -> History:
-        """Nothing seen."""
+        """An empty history, and the inner network's empty memory."""
         obs = jnp.zeros((num_envs, self.length, *self.shape), self.dtype)
         return History(obs, jnp.zeros((num_envs,), jnp.int32), self.inner.initial_carry(num_envs))
 
     def __call__(self, carry: History, obs: jax.Array, first: jax.Array) -> tuple[History, Any]:
         """``obs`` ``[T, N, ...]``, ``first`` ``[T, N]`` as any network; the history grows by them, and forgets the oldest."""
         if self.recall:
-            past, began = self._past(carry)
+            past, past_first = self._past(carry)
             fresh = self.inner.initial_carry(first.shape[1])
-            first_now = first.at[0].set(first[0] | (carry.steps == 0))
-            whole = jnp.concatenate([past, obs]), jnp.concatenate([began, first_now])
-            memory, outputs = self.inner(fresh, *whole)
+            current_first = first.at[0].set(first[0] | (carry.steps == 0))
+            full_inputs = jnp.concatenate([past, obs]), jnp.concatenate([past_first, current_first])
+            memory, outputs = self.inner(fresh, *full_inputs)
             outputs = jax.tree.map(lambda x: x[self.length :], outputs)
         else:
             memory, outputs = self.inner(carry.memory, obs, first)
-        seen = jnp.concatenate([carry.obs, jnp.swapaxes(obs, 0, 1)], axis=1)[:, len(obs) :]
+        history = jnp.concatenate([carry.obs, jnp.swapaxes(obs, 0, 1)], axis=1)[:, len(obs) :]
         number = jnp.arange(1, len(first) + 1, dtype=jnp.int32)[:, None]
-        after = jnp.max(jnp.where(first, number, 0), axis=0)  # the number of the last step that began a trial; 0: none
-        steps = jnp.where(after > 0, len(first) + 1 - after, carry.steps + len(first))
-        return History(seen, jnp.minimum(steps, self.length), memory), outputs
+        last_start = jnp.max(jnp.where(first, number, 0), axis=0)  # the number of the last step that began a trial; 0: none
+        steps = jnp.where(last_start > 0, len(first) + 1 - last_start, carry.steps + len(first))
+        return History(history, jnp.minimum(steps, self.length), memory), outputs
 
-    def again(self, carry: History) -> History:
-        """The same history, and the memory that the present parameters make of it."""
+    def recompute(self, carry: History) -> History:
+        """The same history, with its memory recomputed by the current parameters."""
         fresh = self.inner.initial_carry(len(carry.steps))
         memory, _ = self.inner(fresh, *self._past(carry))
         return carry._replace(memory=memory)

@@ -1,4 +1,4 @@
-"""Memories: modules that take and return a carry, and start afresh where an episode begins."""
+"""Recurrent memories: modules that take and return a carry, and reset it where an episode begins."""
 
 from typing import Any, NamedTuple
 
@@ -16,7 +16,6 @@ class NoMemory(nn.Module):
 
     @nn.nowrap
     def initial_carry(self, num_envs: int) -> tuple[()]:
-        """The empty carry."""
         del num_envs
         return ()
 
@@ -35,7 +34,7 @@ class GRU(nn.Module):
 
     @nn.nowrap
     def initial_carry(self, num_envs: int) -> jax.Array:
-        """Zeros ``[N, width]``."""
+        """Zeros ``float32 [N, width]``."""
         return jnp.zeros((num_envs, self.width), jnp.float32)
 
     @nn.compact
@@ -63,9 +62,9 @@ class GRU(nn.Module):
 
 
 class Gates(NamedTuple):
-    """What happened at each step, ``[..., width]`` each: the memory before it, both gates, the candidate, and its recurrent part."""
+    """The values at each step, ``[..., width]`` each: the memory before it, both gates, the candidate, and its recurrent part."""
 
-    before: jax.Array
+    previous: jax.Array
     reset: jax.Array
     update: jax.Array
     new: jax.Array
@@ -75,15 +74,15 @@ class Gates(NamedTuple):
 def _steps(
     kernel: jax.Array, bias: jax.Array, carry: jax.Array, inputs: jax.Array, first: jax.Array
 ) -> tuple[jax.Array, tuple[jax.Array, Gates]]:
-    def step(h: jax.Array, now: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, tuple[jax.Array, Gates]]:
-        projected, start = now
+    def step(h: jax.Array, x: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, tuple[jax.Array, Gates]]:
+        projected, start = x
         h = jnp.where(start[:, None], 0.0, h)
         x_reset, x_update, x_new = jnp.split(projected, 3, axis=-1)
         h_reset, h_update, h_new = jnp.split(h @ kernel, 3, axis=-1)
         reset, update, recurrent = nn.sigmoid(x_reset + h_reset), nn.sigmoid(x_update + h_update), h_new + bias
         new = nn.tanh(x_new + reset * recurrent)
-        after = (1.0 - update) * new + update * h
-        return after, (after, Gates(h, reset, update, new, recurrent))
+        next_h = (1.0 - update) * new + update * h
+        return next_h, (next_h, Gates(h, reset, update, new, recurrent))
 
     return jax.lax.scan(step, carry, (inputs, first))
 
@@ -92,7 +91,7 @@ def _steps(
 def gru(
     kernel: jax.Array, bias: jax.Array, carry: jax.Array, inputs: jax.Array, first: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """The recurrence of :class:`GRU`, with a derivative that does outside of the scan what needs no order in time.
+    """The recurrence of :class:`GRU`, with a derivative that computes outside of the scan all that is not recurrent.
 
     The derivative of a scan computes the gradient of ``kernel`` at each step and adds it up: one small product and a pass over
     the whole kernel per step. Given all memories, it is a single product over time and environments; so are all factors of
@@ -114,21 +113,21 @@ def _derivative(primals: tuple, tangents: tuple) -> tuple:
     kernel, first = primals[0], primals[4]
     d_kernel, d_bias, d_carry, d_inputs, _ = tangents
     last, (memories, gates) = _steps(*primals)
-    before, reset, update, new, recurrent = gates
+    previous, reset, update, new, recurrent = gates
     slope = (1.0 - update) * (1.0 - new**2)
     by_reset, by_update, by_new = (
         slope * recurrent * reset * (1.0 - reset),
-        update * (1.0 - update) * (before - new),
+        update * (1.0 - update) * (previous - new),
         slope * reset,
     )
-    flat = before.reshape(-1, before.shape[-1])
+    flat = previous.reshape(-1, previous.shape[-1])
     of_kernel = jnp.split(product(flat, d_kernel).reshape(d_inputs.shape), 3, axis=-1)
     of_inputs = jnp.split(d_inputs, 3, axis=-1)
     drive = by_reset * (of_inputs[0] + of_kernel[0]) + by_update * (of_inputs[1] + of_kernel[1])
     drive = drive + slope * of_inputs[2] + by_new * (of_kernel[2] + d_bias)
 
-    def step(d_h: jax.Array, now: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
-        drive, keep, factors, start = now
+    def step(d_h: jax.Array, x: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
+        drive, keep, factors, start = x
         d_h = jnp.where(start[:, None], 0.0, d_h)
         parts = jnp.split(factors * (d_h @ kernel), 3, axis=-1)
         d_h = drive + keep * d_h + parts[0] + parts[1] + parts[2]

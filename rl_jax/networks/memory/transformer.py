@@ -16,7 +16,7 @@ class Cache(NamedTuple):
     """What a transformer remembers: a ring of the last ``L`` steps of the running episode.
 
     ``keys`` and ``values`` ``[N, layers, heads, L, D]``: step ``t`` of an episode lies at ``t % L``, its key already rotated.
-    ``time`` ``int32 [N]``: steps of the episode so far. What lies where no step was written is never looked at.
+    ``time`` ``int32 [N]``: steps of the episode so far. Entries that no step was written to are masked.
     """
 
     keys: jax.Array
@@ -56,11 +56,11 @@ def attend(
     weights = jnp.where(visible[:, None], jnp.exp(scores - top), 0.0)
     total = jnp.sum(weights, axis=-1, keepdims=True)
     edges = np.cumsum([piece.shape[2] for piece in keys])[:-1].tolist()
-    found = sum(jnp.einsum("nhts,nhsd->nhtd", w, v) for w, v in zip(jnp.split(weights, edges, axis=-1), values, strict=True))
+    output = sum(jnp.einsum("nhts,nhsd->nhtd", w, v) for w, v in zip(jnp.split(weights, edges, axis=-1), values, strict=True))
     if sink is not None:
         weight = jnp.exp(of_sink - top)
-        found, total = found + weight * sink[1][:, None, :], total + weight
-    return found / total
+        output, total = output + weight * sink[1][:, None, :], total + weight
+    return output / total
 
 
 def rotate(x: jax.Array, place: jax.Array, base: float = 10_000.0) -> jax.Array:
@@ -90,9 +90,9 @@ def write(ring: jax.Array, new: jax.Array, last: jax.Array) -> jax.Array:
     length, steps = ring.shape[3], new.shape[3]
     if steps == 1:
         return ring.at[jnp.arange(len(ring), dtype=jnp.int32), :, :, last % length].set(new[:, :, :, 0])
-    back = (last[:, None] - jnp.arange(length, dtype=jnp.int32)) % length  # how many steps ago each slot was last written
-    index = jnp.maximum(steps - 1 - back, 0)[:, None, None, :, None]
-    fresh = (back < steps) & (back <= last[:, None])
+    age = (last[:, None] - jnp.arange(length, dtype=jnp.int32)) % length  # how many steps ago each slot was last written
+    index = jnp.maximum(steps - 1 - age, 0)[:, None, None, :, None]
+    fresh = (age < steps) & (age <= last[:, None])
     return jnp.where(fresh[:, None, None, :, None], jnp.take_along_axis(new, index, axis=3), ring)
 
 
@@ -117,8 +117,8 @@ class Block(nn.Module):
             shape = (self.heads, width // self.heads)
             zeros = nn.initializers.zeros
             sink = self.param("sink_key", zeros, shape, jnp.float32), self.param("sink_value", zeros, shape, jnp.float32)
-        found = attend(query, (keys, key), (values, value), visible, sink)
-        x = x + Dense(width, self.scale, name="out")(jnp.moveaxis(found, 1, 2).reshape(envs, steps, width))
+        attended = attend(query, (keys, key), (values, value), visible, sink)
+        x = x + Dense(width, self.scale, name="out")(jnp.moveaxis(attended, 1, 2).reshape(envs, steps, width))
         inner = nn.gelu(Dense(4 * width, name="wide")(LayerNorm()(x)))
         return x + Dense(width, self.scale, name="narrow")(inner), key, value
 
@@ -127,14 +127,14 @@ class Transformer(nn.Module):
     """A transformer with pre-norm blocks, in place of :class:`~rl_jax.networks.memory.recurrent.GRU`.
 
     Each step attends to itself and to the ``length - 1`` steps of its episode before it. The cache is a ring: an episode of at
-    most ``length`` steps is seen whole, of a longer one the last ``length``; deeper layers know indirectly of what fell out.
-    Acting step by step and learning from the whole give the same.
+    most ``length`` steps is seen completely, of a longer one the last ``length``; deeper layers know indirectly of what fell out.
+    Acting step by step and learning from complete trajectories give the same outputs.
 
     Positions are rotary and count from the beginning of the episode, so they are relative, and there is no longest one. ReLIC has
     two indices, one within the inner episode (learned) and the inner episode's (rotary); here there is one, and that an inner
     episode began must be seen in the observation, as :class:`rl_jax.envs.Trial` shows it.
 
-    The memory is ``2 * layers * length * width`` floats per environment, read whole in every step. A loop keeps it once per
+    The memory is ``2 * layers * length * width`` floats per environment, all read in every step. A loop keeps it once per
     rollout, as long as nobody reads ``rollout.carry``.
 
     Attributes:
@@ -187,21 +187,23 @@ class Transformer(nn.Module):
             keys.append(key)
             values.append(value)
         last = place[:, -1]
-        after = Cache(
+        next_carry = Cache(
             write(carry.keys, jnp.stack(keys, axis=1), last), write(carry.values, jnp.stack(values, axis=1), last), last + 1
         )
-        return after, jnp.swapaxes(LayerNorm()(x), 0, 1)
+        return next_carry, jnp.swapaxes(LayerNorm()(x), 0, 1)
 
 
 def _sight(time: jax.Array, first: jax.Array, length: int) -> tuple[jax.Array, jax.Array]:
     """Each step's place in its episode ``int32 [N, T]``, and what it may look at: the ring, then the steps; ``[N, T, L + T]``."""
     time, steps = time[:, None], first.shape[1]
-    now = jnp.arange(steps, dtype=jnp.int32)
-    began = jax.lax.cummax(jnp.where(first, now, -1), axis=1)  # the step at which the running episode began; -1: before
-    place = jnp.where(began < 0, time + now, now - began)
+    step = jnp.arange(steps, dtype=jnp.int32)
+    episode_start = jax.lax.cummax(
+        jnp.where(first, step, -1), axis=1
+    )  # the step at which the running episode began; -1: before
+    place = jnp.where(episode_start < 0, time + step, step - episode_start)
     held = time - 1 - (time - 1 - jnp.arange(length, dtype=jnp.int32)) % length  # the place of what lies in each slot
     oldest = place[:, :, None] - length
-    ring = (began < 0)[:, :, None] & (held >= 0)[:, None, :] & (held[:, None, :] > oldest)
-    ago = now[:, None] - now[None, :]
-    among = (ago >= 0) & (ago < length) & (began[:, :, None] == began[:, None, :])
+    ring = (episode_start < 0)[:, :, None] & (held >= 0)[:, None, :] & (held[:, None, :] > oldest)
+    ago = step[:, None] - step[None, :]
+    among = (ago >= 0) & (ago < length) & (episode_start[:, :, None] == episode_start[:, None, :])
     return place, jnp.concatenate([ring, among], axis=2)

@@ -1,9 +1,9 @@
-"""JAX's default random numbers with their rounds written out, which is how a CPU likes them.
+"""JAX's default random numbers with their rounds unrolled, which is faster on a CPU.
 
 JAX compiles its generator for the CPU as a loop over rounds, one for each key that is made and each array that is drawn. For the
 few numbers that one step of many environments or one learning step needs, these loops cost ten times as much as the arithmetic in
-them. Here the rounds become a part of the kernels around them. Results are those of ``jax.random``, bit for bit: only the type of
-the key differs, so that whatever is made from it, in anybody's code, is made in this way.
+them. Here the rounds are fused into the kernels around them. Results are those of ``jax.random``, bit for bit: only the type of
+the key differs, so that all keys and numbers derived from it, in any code, use this generator.
 """
 
 import functools
@@ -22,13 +22,13 @@ NAME = "threefry2x32"
 
 def unrolled_threefry(key: Key) -> Key:
     """The same key for a CPU's programs; other generators, and other devices, keep theirs."""
-    ours = str(jax.random.key_impl(key)) == NAME and jax.config.jax_threefry_partitionable  # type: ignore[attr-defined]
-    if not ours or jax.default_backend() != "cpu":
+    is_threefry = str(jax.random.key_impl(key)) == NAME and jax.config.jax_threefry_partitionable  # type: ignore[attr-defined]
+    if not is_threefry or jax.default_backend() != "cpu":
         return key
     return jax.random.wrap_key_data(jax.random.key_data(key), impl=_generator())
 
 
-@jax.jit  # a function of the program, which is so compiled and optimised once for many uses
+@jax.jit  # one function in the program, compiled and optimised once for many calls
 def _hash(words: jax.Array, high: jax.Array, low: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Threefry-2x32 with 20 rounds; Salmon et al. 2011, "Parallel Random Numbers: As Easy as 1, 2, 3"."""
     schedule = (words[0], words[1], words[0] ^ words[1] ^ jnp.uint32(0x1BD11BDA))
@@ -39,7 +39,7 @@ def _hash(words: jax.Array, high: jax.Array, low: jax.Array) -> tuple[jax.Array,
             y = ((y << rotation) | (y >> (32 - rotation))) ^ x
         x = x + schedule[(group + 1) % 3]
         y = y + schedule[(group + 2) % 3] + jnp.uint32(group + 1)
-    # Computed here, and not again in every kernel that reads them.
+    # Computed once, and not again in every kernel that reads them.
     return jax.lax.optimization_barrier((x, y))
 
 
@@ -57,7 +57,7 @@ def _split(words: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 
 
 def _fold_in(words: jax.Array, data: jax.Array | int) -> jax.Array:
-    # As arrays: kernels of scalars would be melted into all that follow, and take the compiler three times as long.
+    # As arrays: scalar kernels would be fused into all later ones, and take the compiler three times as long.
     return jnp.concatenate(_hash(words, jnp.zeros(1, jnp.uint32), jnp.asarray(data).astype(jnp.uint32)[None]))
 
 

@@ -16,7 +16,7 @@ from rl_jax.agents import CONFIGS
 from rl_jax.agents.configs import sweepable
 from rl_jax.errors import RLJaxError, import_extra
 from rl_jax.loop import counter as streams
-from rl_jax.loop.collect import begin, collect
+from rl_jax.loop.collect import collect, reset_envs
 from rl_jax.ops import unrolled_threefry
 from rl_jax.run.devices import distributed
 from rl_jax.run.devices.compiled_runs import CompiledRuns
@@ -206,7 +206,7 @@ def render(given: Any) -> None:
     @jax.jit
     def play(key: jax.Array) -> Any:
         key_start, key_steps = jax.random.split(key)
-        collector = begin(trainer.curriculum, state.curriculum, trainer.agent.initial_carry(1), key_start, 1)
+        collector = reset_envs(trainer.curriculum, state.curriculum, trainer.agent.initial_carry(1), key_start, 1)
 
         def policy(carry: Any, obs: jax.Array, first: jax.Array, key: jax.Array) -> Any:
             obs = trainer.experience.observe(state.experience, obs)

@@ -54,7 +54,7 @@ def test_recalled_is_remembered(memory):
     net, variables = shaken(memory)
     carry = net.initial_carry(N)
     for obs, first in segments():
-        again = net.apply(variables, carry, method="again")
+        again = net.apply(variables, carry, method="recompute")
         after, out = net.apply(variables, carry, obs, first)
         for recalled in (
             net.clone(recall=True).apply(variables, carry, obs, first)[1],
@@ -90,7 +90,7 @@ def test_made_again_with_new_parameters(memory):
         carry, _ = net.apply(old, carry, obs, first)
         whole, _ = net.apply(new, whole, obs, first)
     _, expected = net.apply(new, whole, obs_c, first_c)
-    _, got = net.apply(new, net.apply(new, carry, method="again"), obs_c, first_c)
+    _, got = net.apply(new, net.apply(new, carry, method="recompute"), obs_c, first_c)
     _, stale = net.apply(new, carry, obs_c, first_c)
     np.testing.assert_allclose(got.value, expected.value, rtol=1e-4, atol=1e-5)
     assert np.abs(stale.value - expected.value).max() > 1e-2
