@@ -21,7 +21,7 @@ LONG = {
     "loop/trainer.py": 340,
     "types.py": 320,
     "run/cli/commands.py": 310,
-    "run/devices/compiled_runs.py": 290,
+    "run/devices/compiled_runs.py": 300,
     "run/storage/metrics.py": 260,
 }
 

@@ -20,6 +20,8 @@ from rl_jax.run.devices.placement import Devices, Layout, on_host
 from rl_jax.run.devices.vmap_in_chunks import vmap_in_chunks
 from rl_jax.types import PyTree
 
+PER_RUN, REPLICATED, TRAIN_STATE = Layout.PER_RUN, Layout.REPLICATED, Layout.TRAIN_STATE
+
 
 class ProgramSpec(NamedTuple):
     """A program to be compiled: of what, where its arguments and results lie, the arguments' shapes, and which are consumed."""
@@ -83,7 +85,7 @@ class CompiledRuns:
         keys = jax.vmap(partial(jax.random.key, impl=self.prng))(jnp.asarray(self.seeds, jnp.uint32))
         if stream is not None:
             keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, stream)
-        return self.devices.put(keys[0] if self.single else keys, self._place(Layout.PER_RUN))
+        return self.devices.put(keys[0] if self.single else keys, self._place(PER_RUN))
 
     def _lift(self, function: Any, axes: tuple[int | None, ...], in_place: bool = False) -> Any:
         if self.single:
@@ -103,7 +105,7 @@ class CompiledRuns:
     ) -> Any:
         """The function under ``jax.jit``; the same object each time, which jax traces once for all that is asked of it."""
         if name not in self._jitted:
-            axes = tuple(None if layout is Layout.REPLICATED else 0 for layout in in_layout)
+            axes = tuple(None if layout is REPLICATED else 0 for layout in in_layout)
             places = tuple(map(self._place, (Layout.TRAINER, *in_layout))), jax.tree.map(self._place, out_layout)
             self._jitted[name] = self.devices.jit(self._lift(function, axes, bool(donate)), *places, donate)
         return self._jitted[name]
@@ -177,19 +179,19 @@ class CompiledRuns:
     def _frozen(self, frozen: np.ndarray | None) -> jax.Array:
         """Which runs have failed before ``[B]``, where the program takes it."""
         flags = jnp.asarray(np.zeros(len(self.seeds), bool) if frozen is None else frozen)
-        return self.devices.put(flags[0] if self.single else flags, self._place(Layout.PER_RUN))
+        return self.devices.put(flags[0] if self.single else flags, self._place(PER_RUN))
 
     def _first(self) -> tuple[jax.Array, jax.Array]:
         """What a first state is made of: keys, and the planned length, which is no part of the program."""
-        return self.keys(), self.devices.put(jnp.asarray(self.steps, jnp.float32), self._place(Layout.REPLICATED))
+        return self.keys(), self.devices.put(jnp.asarray(self.steps, jnp.float32), self._place(REPLICATED))
 
     def state_shape(self) -> PyTree:
         """The training state's shapes, dtypes and places."""
         if self._shape is None:
-            begin = self._jit("init", self._begin, (Layout.PER_RUN, Layout.REPLICATED), Layout.TRAIN_STATE)
+            begin = self._jit("init", self._begin, (PER_RUN, REPLICATED), TRAIN_STATE)
             with self.devices.tracing():
                 shape = begin.eval_shape(self._trainer(), *self._first())
-            self._shape = self.devices.placed_shape(shape, self._place(Layout.TRAIN_STATE))
+            self._shape = self.devices.placed_shape(shape, self._place(TRAIN_STATE))
         return self._shape
 
     def compile(self, fresh: bool = True) -> float:
@@ -197,14 +199,9 @@ class CompiledRuns:
         state, number = self.state_shape(), jax.ShapeDtypeStruct((), jnp.int32)
         shapes = (state, number, self._frozen(None))
         advance = ProgramSpec(
-            "advance",
-            self._advance,
-            (Layout.TRAIN_STATE, Layout.REPLICATED, Layout.PER_RUN),
-            (Layout.TRAIN_STATE, Layout.REPLICATED),
-            shapes,
-            (1,),
+            "advance", self._advance, (TRAIN_STATE, REPLICATED, PER_RUN), (TRAIN_STATE, REPLICATED), shapes, (1,)
         )
-        begin = ProgramSpec("init", self._begin, (Layout.PER_RUN, Layout.REPLICATED), Layout.TRAIN_STATE, self._first())
+        begin = ProgramSpec("init", self._begin, (PER_RUN, REPLICATED), TRAIN_STATE, self._first())
         self._compile(*([begin] if fresh else []), advance)  # the small one is made while the large one is traced
         return self.seconds_compile
 
@@ -226,7 +223,7 @@ class CompiledRuns:
             num_updates: train steps.
             frozen: runs ``[B]`` that have failed before: they learn nothing any more.
         """
-        number = self.devices.put(jnp.asarray(num_updates, jnp.int32), self._place(Layout.REPLICATED))
+        number = self.devices.put(jnp.asarray(num_updates, jnp.int32), self._place(REPLICATED))
         state, metrics = self._programs["advance"](self._trainer(), state, number, self._frozen(frozen))
         self._finish(*(name for name, program in self._coming.items() if program.done()))  # what has failed shall say so now
         return state, {name: np.atleast_1d(np.asarray(value)) for name, value in metrics.items()}
@@ -244,22 +241,16 @@ class CompiledRuns:
         first = ProgramSpec(
             f"evaluate {episodes}",
             start,
-            (Layout.TRAIN_STATE, Layout.PER_RUN),
-            Layout.PER_RUN,
+            (TRAIN_STATE, PER_RUN),
+            PER_RUN,
             (self.state_shape(), self.keys()),
         )
         jitted = self._jit(first.name, first.function, first.in_layout, first.out_layout)
         with self.devices.tracing():
             playing = jitted.eval_shape(self._trainer(), *first.shapes)
-        playing = self.devices.placed_shape(playing, self._place(Layout.PER_RUN))
+        playing = self.devices.placed_shape(playing, self._place(PER_RUN))
         shapes = (self.state_shape(), playing, jax.ShapeDtypeStruct((), jnp.int32))
-        on = ProgramSpec(
-            f"evaluate on {episodes} {greedy}",
-            play,
-            (Layout.TRAIN_STATE, Layout.PER_RUN, Layout.REPLICATED),
-            Layout.PER_RUN,
-            shapes,
-        )
+        on = ProgramSpec(f"evaluate on {episodes} {greedy}", play, (TRAIN_STATE, PER_RUN, REPLICATED), PER_RUN, shapes)
         return first, on
 
     def start_evaluation(self) -> None:
@@ -289,7 +280,7 @@ class CompiledRuns:
         start, play = self.compile_evaluation(greedy)
 
         def on(playing: Any, until: int) -> Any:
-            steps = self.devices.put(jnp.asarray(until, jnp.int32), self._place(Layout.REPLICATED))
+            steps = self.devices.put(jnp.asarray(until, jnp.int32), self._place(REPLICATED))
             return play(self._trainer(), state, playing, steps)
 
         playing = start(self._trainer(), state, self.keys(stream))
@@ -298,11 +289,7 @@ class CompiledRuns:
     def ask(self, question: Any, state: PyTree, stream: int = 2**31 - 2) -> dict[str, np.ndarray]:
         """What ``question(trainer, state, key)`` answers of every run, compiled: arrays ``[B, ...]`` on the host."""
         name = f"ask {question}"
-        self._compile(
-            ProgramSpec(
-                name, question, (Layout.TRAIN_STATE, Layout.PER_RUN), Layout.REPLICATED, (self.state_shape(), self.keys())
-            )
-        )
+        self._compile(ProgramSpec(name, question, (TRAIN_STATE, PER_RUN), REPLICATED, (self.state_shape(), self.keys())))
         answers = self._programs[name](self._trainer(), state, self.keys(stream))
         return {
             name: np.asarray(x, np.float64).reshape(len(self.seeds), *x.shape[not self.single :]) for name, x in answers.items()
