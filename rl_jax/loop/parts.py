@@ -63,12 +63,8 @@ def check_params(env: Any, params: PyTree, what: str = "params") -> None:
         raise RLJaxError(
             f"{what} holds several tasks along a new first axis: pass curriculum=rl.curricula.TaskSet(env, {what}){single_fix}"
         )
-    if (
-        single != batch
-        and isinstance(params, list | tuple)
-        and params
-        and all(jax.tree.structure(task) == single for task in params)
-    ):
+    tasks = params if single != batch and isinstance(params, list | tuple) else ()
+    if tasks and all(jax.tree.structure(task) == single for task in tasks):
         raise RLJaxError(
             f"{what} is a {type(params).__name__} of {len(params)} tasks: stack them, "
             f"tasks = jax.tree.map(lambda *x: jnp.stack(x), *{what}), and pass curriculum=rl.curricula.TaskSet(env, tasks){single_fix}"
