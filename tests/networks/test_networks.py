@@ -19,11 +19,11 @@ from rl_jax.networks import (
     DiagonalGaussian,
     MultiCategorical,
     actor_critic,
-    memory,
     orthogonal,
     to_float,
     to_vector,
 )
+from rl_jax.networks.memory import recurrent
 from rl_jax.spaces import Box, Discrete, MultiDiscrete
 from rl_jax.types import Spec
 
@@ -256,10 +256,10 @@ def test_gru_derivatives_are_those_of_its_steps():
     first = jnp.asarray(rng.random((7, 3)) < 0.3)
 
     def ours(*args):
-        return memory.gru(*args, first)
+        return recurrent.gru(*args, first)
 
     def plainly(*args):
-        last, (memories, _) = memory._steps(*args, first)
+        last, (memories, _) = recurrent._steps(*args, first)
         return last, memories
 
     def loss(f, *args):

@@ -189,7 +189,11 @@ def test_learning_rate_rises_and_falls():
 
     def rate(progress):
         zero = jnp.zeros(())
-        return float(made._now(Context(jax.random.key(0), None, None, zero, jnp.float32(progress), zero, zero)).learning_rate)
+        return float(
+            made._scheduled_learner(
+                Context(jax.random.key(0), None, None, zero, jnp.float32(progress), zero, zero)
+            ).learning_rate
+        )
 
     np.testing.assert_allclose([rate(p) for p in (0.0, 0.05, 0.5, 1.0)], [0.0, 0.5, 0.6, 0.2], rtol=1e-5)
 

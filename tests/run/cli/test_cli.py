@@ -217,7 +217,7 @@ def test_help_of_an_agent_names_every_option_and_default(command):
     text = " ".join(call(command, "ppo", "--help").out.split())
     for item in (*dataclasses.fields(RunOptions), *dataclasses.fields(PPOConfig)):
         assert option(item.name) in text
-    assert "default: 64" in text and "default: 500000" in text and "Adam's step size at the start." in text
+    assert "default: 64" in text and "default: 500000" in text and "Step size at the start" in text
 
 
 @pytest.mark.parametrize("command", ["evaluate", "render", "plot", "list", "train", "sweep"])
