@@ -225,4 +225,4 @@ def _show_list() -> None:
         found = attempts.last(entry.path)
         verdict = found["verdict"] if found else "not run yet"
         before = attempts.history(found) if found else ""
-        print(f"{entry.slug:30s}{entry.family:28s}{verdict:15s}{before:37s}{entry.title}", flush=True)
+        print(f"{entry.slug:30s}{entry.family:28s}{verdict:15s}{before:52s}{entry.title}", flush=True)
