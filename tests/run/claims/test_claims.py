@@ -336,7 +336,10 @@ def test_a_committed_result_is_of_the_recipe_as_it_is(slug):
         assert {name: before[name] for name in ("verdict", "seeds", "date")} == {
             n: about[n] for n in ("verdict", "seeds", "date")
         }
-        assert not set(before["seeds"]) & set(result["seeds"])
+        # Another question or setting takes seeds that nothing was seen of; the same ones again are for the same question alone.
+        again = [[row["prediction"] for row in one["predictions"]] for one in (before, result)]
+        same = before["seeds"] == result["seeds"] and again[0] == again[1] and before["departures"] == result["departures"]
+        assert same or not set(before["seeds"]) & set(result["seeds"])
 
 
 @pytest.mark.parametrize("slug", RECIPES)
