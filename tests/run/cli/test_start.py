@@ -195,3 +195,9 @@ def test_spellings_of_others_name_options_that_are_there():
 def test_show_list_takes_its_options():
     with pytest.raises(rl.RLJaxError, match="no agent or environment 'nothing-like-it'"):
         show_list(List("nothing-like-it"))
+
+
+def test_the_package_takes_its_tables_with_it():
+    setup = (ROOT / "setup.py").read_text()
+    for file in (ROOT / "rl_jax").rglob("*.tsv"):
+        assert f'"{file.parent.relative_to(ROOT / "rl_jax").as_posix()}/*.tsv"' in setup
