@@ -4,7 +4,6 @@ import dataclasses
 import json
 import math
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -134,9 +133,7 @@ def test_bad_values_end_in_one_line(tmp_path, monkeypatch, data):
     prefix, one = data.draw(st.sampled_from(TABLE))
     text = data.draw(bad(one.takes))
     before = ["1"] if one.takes.many and one.takes.range and data.draw(st.booleans()) else []
-    begin = time.process_time()
     line = failed(call(*prefix, *typed(one, [*before, text])))
-    assert time.process_time() - begin < 1
     assert len(line) < 2100 and line.isprintable()
     assert list(tmp_path.iterdir()) == []
     if not text.startswith("-") and one.takes.kind is not bool:
