@@ -11,6 +11,7 @@ import contextlib
 import io
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -468,20 +469,27 @@ def claims() -> str:
     overview = [
         [
             f"[{r['title']}](#{r['slug']})",
-            r["paper"].split(",")[0],
+            cited(r["paper"]),
             f"**{r['verdict']}**{attempts(r)}",
             len(r["seeds"]),
+            on_fresh_seeds(r),
             f"{r['seconds'] / 60:.0f} min",
         ]
         for r in ordered
     ]
-    lines = grid(["claim", "paper", "verdict", "seeds", "time"], overview)
+    lines = grid(["claim", "paper", "verdict", "seeds", "on fresh seeds", "time"], overview)
     for name in families:
         lines += ["", f"## {FAMILY_NAMES.get(name, name)}", ""]
         for r in ordered:
             if r["family"] == name:
                 lines += claim(r)
     return "\n".join(lines) + "\n"
+
+
+def cited(paper: str) -> str:
+    """Authors and year as a table cites them: of three authors and more, the first."""
+    authors, year = re.fullmatch(r"(.*?) (\d{4}\w?), .*", paper, re.S).groups()
+    return f"{authors.split(',')[0]} et al. {year}" if "," in authors else f"{authors} {year}"
 
 
 def attempts(r: dict[str, Any]) -> str:
@@ -509,6 +517,37 @@ def earlier(r: dict[str, Any]) -> list[str]:
         )
     header = ["attempt", "verdict", "seeds", "date", "did not hold, or undecided", "result file"]
     return ["*Earlier attempts.*", "", *grid(header, rows), ""] if rows else []
+
+
+def fresh(r: dict[str, Any]) -> dict[str, Any] | None:
+    """The same recipe on seeds that were never used before; no attempt, since nothing was decided by it beforehand."""
+    file = RESULTS / "fresh" / f"{r['slug']}.json"
+    return json.loads(file.read_text()) if file.exists() else None
+
+
+def on_fresh_seeds(r: dict[str, Any]) -> str:
+    """The verdict on fresh seeds and their number, for the overview."""
+    again = fresh(r)
+    return f"{again['verdict']} ({len(again['seeds'])})" if again else "–"
+
+
+def side_by_side(r: dict[str, Any]) -> list[str]:
+    """Each prediction's difference on the reported seeds and on fresh ones."""
+    again = fresh(r)
+    if again is None:
+        return []
+
+    def cell(p: dict[str, Any]) -> str:
+        interval = "" if p["method"] == "no spread" else f" ({' … '.join(map(number, p['ci95']))})"
+        return f"{number(p['difference'])}{interval}, {p['verdict']}"
+
+    new = {p["prediction"]: p for p in again["predictions"]}
+    rows = [[p["prediction"], cell(p), cell(new[p["prediction"]])] for p in r["predictions"]]
+    seeds = [f"seeds {x['seeds'][0]}–{x['seeds'][-1]}" for x in (r, again)]
+    said = (
+        f"*Again on seeds never used*: **{again['verdict']}** (`experiments/results/fresh/{r['slug']}.json`, {again['date']})."
+    )
+    return [said, "", *grid(["prediction", *seeds], rows), ""]
 
 
 def claim(r: dict[str, Any]) -> list[str]:
@@ -553,6 +592,7 @@ def claim(r: dict[str, Any]) -> list[str]:
         "",
         *grid(["measure", "predicted", "because", "difference", "P(improvement)", "verdict"], judged),
         "",
+        *side_by_side(r),
         *earlier(r),
         f"*What differs from the paper, and what was tried.* {r['departures']}",
         "",

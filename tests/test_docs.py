@@ -56,6 +56,13 @@ def test_links_outside_the_site_lead_somewhere(page):
     assert not missing
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_code_fits_its_column(page):
+    """A hundred characters are what the site's column shows without scrolling sideways."""
+    code = re.findall(r"^( *)```\w+[^\n]*\n(.*?)^\1```", page.read_text(), re.S | re.M)
+    assert [line for _, block in code for line in block.splitlines() if len(line) > 100] == []
+
+
 class Block(NamedTuple):
     """Python code of a page; with a file's name it is that whole file."""
 
