@@ -27,7 +27,7 @@ class Archive(NamedTuple):
     before its last step. It is never chosen.
 
     Attributes:
-        env_state, obs: from which an episode goes on; whatever in empty cells.
+        env_state, obs: from which an episode continues; arbitrary in empty cells.
         score, length: return (``-inf``: empty) and number of steps (``EMPTY``) on the way there.
         error: bound on the rounding error of the score (:func:`rl_jax.ops.add_bounded`).
         parent: the cell before on that way (``EMPTY``: none).

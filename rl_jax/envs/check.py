@@ -67,7 +67,7 @@ def _spaces(name: str, env: Any, params: PyTree) -> list[str]:
             space = getattr(env, field)(params)
         except RLJaxError:
             raise
-        except Exception as error:  # whatever the environment's own code raises
+        except Exception as error:  # any error of the environment's code
             first = (str(error).strip() or "no message").splitlines()[0]
             problems.append(f"{name}: {field}(params) raised {type(error).__name__}: {first}; correct it, or the params")
             continue
@@ -84,7 +84,7 @@ def _trace(name: str, field: str, function: Any, *args: Any) -> tuple[Any, list[
         return jax.eval_shape(function, *args), []
     except RLJaxError:
         raise
-    except Exception as error:  # whatever the environment's own code raises
+    except Exception as error:  # any error of the environment's code
         first = (str(error).strip() or "no message").splitlines()[0]
         advice = "write it with jax.numpy, and with jnp.where in place of 'if'"
         return None, [f"{name}: {field} cannot be traced, it raised {type(error).__name__}: {first}; {advice}"]

@@ -104,13 +104,13 @@ def make(name: str, **options: Any) -> Environment:
         raise RLJaxError(
             f"an environment's name is a text, such as 'CartPole-v1', not {short(name)}: rl.envs.adapt takes objects"
         )
-    if name not in _registered and ":" not in name:  # what these make of their options is their own affair
+    if name not in _registered and ":" not in name:  # these check their own options
         check_time_limit(options.get("time_limit"))
     key: Any = (name, tuple(sorted(options.items())))
     try:
         if key in _made:
             return _made[key]
-    except TypeError:  # an option that cannot be hashed, such as an array: no memory for this one
+    except TypeError:  # an option that cannot be hashed, such as an array: not cached
         key = None
     env = _make(name, options)
     if key is not None:

@@ -17,7 +17,7 @@ from rl_jax.types import Boundary, Curriculum, Environment, Key, PyTree, Rollout
 
 @struct.dataclass
 class Collector:
-    """Where the environments are, between two rollouts.
+    """The environments between two rollouts.
 
     Attributes:
         here: observations, memories, states and levels ``[N, ...]``.
@@ -171,7 +171,7 @@ def _costs(
 
     start = cost_of(_start_one(curriculum, curriculum_state, key))
     if start < DEAR:
-        return start, 0.0  # whatever a step costs
+        return start, 0.0  # the cost of a step does not matter
     action = jax.ShapeDtypeStruct(action_space.shape, action_space.dtype)
     return start, operations(step, env_state, action, level)
 
@@ -188,7 +188,7 @@ def _episode_means(
     }
     weights = {"episode/return": count, "episode/length": count, "reward/mean": jnp.ones_like(reward)}
     for name, value in info.items():
-        # What is not finite says nothing, and must not end the run.
+        # Numbers that are not finite are left out, and must not end the run.
         known = finished & jnp.isfinite(value)
         values[f"episode/{name}"] = jnp.where(known, value, 0.0)
         weights[f"episode/{name}"] = known.astype(jnp.float32)

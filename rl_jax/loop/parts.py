@@ -176,7 +176,7 @@ def naming_environment(env: Any, params: PyTree) -> Iterator[None]:
         yield
     except RLJaxError:
         raise
-    except Exception as error:  # whatever the environment's code, or that which met its results, raises
+    except Exception as error:  # any error of the environment's code, or of code that uses its results
         try:
             envs.check_env(env)
         except RLJaxError as env_error:

@@ -16,7 +16,7 @@ from rl_jax.loop.trainer import Trainer
 from rl_jax.ops.batch_parallel import ENVS
 from rl_jax.types import PyTree
 
-#: Name of the mesh axis over which whole runs are split.
+#: Name of the mesh axis over which runs are split.
 SEEDS = "seeds"
 
 

@@ -19,7 +19,7 @@ from rl_jax.types import Spec
 
 @struct.dataclass
 class Outputs:
-    """What an actor-critic says about observations ``[T, N, ...]``.
+    """The outputs of an actor-critic on observations ``[T, N, ...]``.
 
     Attributes:
         policy: action distribution with batch axes ``[T, N]``.

@@ -115,7 +115,7 @@ def _policy(policy: Any, space: Space) -> str:
     try:
         action = jax.eval_shape(policy.sample, jax.random.key(0))
         chance = jax.eval_shape(policy.log_prob, action)
-    except Exception as error:  # whatever a distribution of one's own raises
+    except Exception as error:  # any error of a user's distribution
         return f"its policy cannot be sampled: {type(error).__name__}: {' '.join(str(error).split())[:120]}"
     expected = f"{'int32' if choices else 'float32'}{[1, 1, *space.shape]}"
     if _kind(action) != expected:

@@ -16,7 +16,7 @@ from rl_jax.types import Spec
 
 @struct.dataclass
 class QOutputs:
-    """What a Q-network says about observations ``[T, N, ...]``.
+    """The outputs of a Q-network on observations ``[T, N, ...]``.
 
     Attributes:
         raw: outputs per action ``[T, N, A, K]``: values (``K = 1``), logits or quantiles.

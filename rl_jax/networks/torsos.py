@@ -36,9 +36,9 @@ def to_float(obs: jax.Array, space: Space) -> jax.Array:
 
 
 def is_image(space: Space) -> bool:
-    """Whether observations are looked at by a convolution: three axes ``[H, W, C]``, no side below its kernel of 3.
+    """Whether observations are images, for a convolution: three axes ``[H, W, C]``, no side below its kernel of 3.
 
-    All others pass as vectors, of whatever rank they are.
+    All others are flattened to vectors, of any rank.
     """
     return isinstance(space, Box) and len(space.shape) == 3 and min(space.shape[:2]) >= 3
 
@@ -102,7 +102,7 @@ class LayerNorm(nn.Module):
 
 
 class Identity(nn.Module):
-    """Observations as vectors, nothing learned."""
+    """Observations as vectors, without parameters."""
 
     space: Space
 

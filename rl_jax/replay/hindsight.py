@@ -20,7 +20,7 @@ class Hindsight(Transform):
 
     Andrychowicz et al. 2017, "Hindsight Experience Replay", section 4.5: with probability ``k / (k + 1)`` a goal reached at a
     later step of the same episode, chosen uniformly, else the step's own. From trajectories ``[L, B]`` it makes steps
-    ``[1, B]``; give it whole episodes (:class:`rl_jax.replay.Episodes`), and put n-step targets after it with ``n = 1``.
+    ``[1, B]``; give it complete episodes (:class:`rl_jax.replay.Episodes`), and put n-step targets after it with ``n = 1``.
 
     Attributes:
         reached: the goal that an observation fulfils, ``obs [B, ...] -> goal [B, ...]``.

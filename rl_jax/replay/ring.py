@@ -67,7 +67,7 @@ def span(layout: Layout) -> int:
 
 
 class Added(NamedTuple):
-    """What an ``add`` changed: the present's row and the number of whole rows before it."""
+    """What an ``add`` changed: the present's row and the number of complete rows before it."""
 
     head: jax.Array
     size: jax.Array

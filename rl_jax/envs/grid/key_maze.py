@@ -65,7 +65,7 @@ def plan(side: int, size: int, keys: int, seed: int) -> Plan:
         if room in behind:
             doors[behind[room]] = gap
 
-    # A room's part is told by the last locked door on the way to it.
+    # A room's part is that of the last locked door on the way to it.
     part = [max([-1, *(behind[at] for at in _way(parents, room) if at in behind)]) + 1 for room in range(side * side)]
     places = np.zeros((keys, 2), np.int32)
     for door, number in behind.items():

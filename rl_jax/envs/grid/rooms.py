@@ -115,10 +115,10 @@ class Rooms:
         return RoomsState(world, context), view(world, self.view)
 
     def map_of(self, context: jax.Array | int, params: RoomsParams) -> World:
-        """The map of a context, with the agent at its start. The same whatever generator drives the run."""
+        """The map of a context, with the agent at its start. It does not depend on the generator of the run's key."""
         # The two numbers are the key, with a word that sets it apart from the keys of runs: any other way costs another hash.
         words = jnp.stack([jnp.asarray(params.seed, jnp.uint32) ^ FAMILY, jnp.asarray(context, jnp.uint32)])
-        # Not written out (see rl_jax.ops): on a CPU the rounds would become a part of what is computed for every tile.
+        # Not unrolled (see rl_jax.ops): on a CPU the rounds would be fused into the computation of every tile.
         key = jax.random.wrap_key_data(words, impl="threefry2x32")
         return self.layout.draw(key, jnp.asarray(params.length, jnp.int32))
 

@@ -33,7 +33,7 @@ class GoExplore:
     differ by no more than the bounds on their rounding errors together. For agents see :class:`rl_jax.agents.RandomRepeat`.
 
     Differences: the archive is brought up to date after a rollout, not after an episode. An episode that spans several rollouts
-    is counted as seen once in each. The state in which an episode is truncated is not looked at (so a time limit of ``k + 1``
+    is counted as seen once in each. The state in which an episode is truncated is not archived (so a time limit of ``k + 1``
     archives ``k`` states). Counts are set to zero when a cell's way is replaced, ``chosen`` and ``since_new``; in the
     reference code that is an option.
 

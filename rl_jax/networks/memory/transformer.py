@@ -38,8 +38,8 @@ def attend(
 
     Args:
         query: ``[N, H, T, D]``.
-        keys, values: pieces ``[N, H, S_i, D]`` of what is looked at, one after the other; they are not joined.
-        visible: ``[N, T, sum of S_i]``, what each step may look at: at least one item, if there is no sink.
+        keys, values: pieces ``[N, H, S_i, D]`` of the keys and values, one after the other; they are not joined.
+        visible: ``[N, T, sum of S_i]``, the items that each step attends to: at least one item, if there is no sink.
         sink: key and value ``[H, D]``.
 
     Returns:

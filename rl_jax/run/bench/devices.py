@@ -53,7 +53,7 @@ def measure(number: int, case: str, setup: Setup) -> Row:
 
     job._compile(ProgramSpec("collect", collecting, (Layout.TRAIN_STATE,), Layout.TRAIN_STATE, (job.state_shape(),)))
     collect = job.program("collect")
-    seconds_collect = min(timed(lambda: collect(job._trainer(), state), setup.seconds / 2)) / repeats
+    seconds_collect = min(timed(lambda: collect(job._placed_trainer(), state), setup.seconds / 2)) / repeats
     times: list[float] = []
     begin, worked = time.perf_counter(), time.process_time()
     while len(times) < 3 or time.perf_counter() - begin < setup.seconds:

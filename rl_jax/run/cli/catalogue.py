@@ -1,6 +1,6 @@
-"""What there is to choose from: facts about agents and environments, declared, so that showing them makes nothing.
+"""The catalogue of agents and environments. Its facts are declared, so that ``rl-jax list`` need not create any of them.
 
-The environments stand in ``environments.tsv``; ``scripts/list_environments.py`` writes it from what :func:`rl_jax.envs.make` returns,
+The environments are in ``environments.tsv``; ``scripts/list_environments.py`` writes it from what :func:`rl_jax.envs.make` returns,
 and the tests compare.
 """
 
@@ -8,7 +8,7 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
-#: The environments' facts: a tab between columns, the names of the fields first.
+#: A table with tabs between columns. The first line has the names of the fields of :class:`Environment`.
 FILE = Path(__file__).with_name("environments.tsv")
 
 
@@ -17,14 +17,14 @@ class Agent:
     """An agent of the command line, or of the library alone.
 
     Attributes:
-        when: to choose it.
-        actions: kinds of action spaces that it serves.
-        where: in Python, of one that the command line does not have.
+        choose_for: when to choose it.
+        actions: the kinds of action spaces that it supports.
+        python_name: its name in Python, if the command line does not have it.
     """
 
-    when: str
+    choose_for: str
     actions: str
-    where: str = ""
+    python_name: str = ""
 
 
 AGENTS = {
@@ -42,7 +42,7 @@ AGENTS = {
     "stream-q": Agent("one stream, one step at a time, no buffer", "discrete"),
     "stream-ac": Agent("the same as an actor-critic", "any"),
 }
-"""Those that ``rl-jax train`` knows."""
+"""The agents of ``rl-jax train``."""
 
 LIBRARY = {
     "stream-td": Agent("the value of a fixed policy, from one stream", "any", "rl_jax.agents.StreamTD"),
@@ -55,17 +55,17 @@ LIBRARY = {
     ),
     "random-repeat": Agent("acts at random and learns nothing", "any", "rl_jax.agents.RandomRepeat"),
 }
-"""Those that Python alone has."""
+"""The agents that only Python has."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What one environment shows and takes, in a few words.
+    """The spaces and time limit of one environment as text.
 
     Attributes:
         observation: such as ``4 numbers`` or ``image 10x10x4``.
         action: such as ``2 choices`` or ``8 numbers``.
-        limit: steps of an episode at the most, or ``-``.
+        limit: most steps of an episode, or ``-``.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Environment:
 
 @functools.cache
 def environments() -> dict[str, Environment]:
-    """All environments that have a name, those of extras that are not installed among them."""
+    """All environments by name, also those of extras that are not installed."""
     _, *rows = FILE.read_text(encoding="utf-8").splitlines()
-    made = (Environment(*row.split("\t")) for row in rows)
-    return {one.name: one for one in made}
+    entries = (Environment(*row.split("\t")) for row in rows)
+    return {env.name: env for env in entries}

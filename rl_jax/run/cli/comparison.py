@@ -16,65 +16,68 @@ from rl_jax.run.storage.metrics import Row
 from rl_jax.run.storage.ownership import check_writable
 from rl_jax.run.training.folder import RunFolder
 
-#: What every run measures sooner or later.
+#: Metrics that every run has, unless it fails early.
 ALWAYS = ("episode/return", "eval/return")
 
 
-def plot(given: Any) -> None:
-    """Runs that differ in their seeds alone are one curve, in whichever folders they are; each setting of a sweep is one.
+def plot(args: Any) -> None:
+    """Draw a curve for each configuration. Runs that differ only in their seeds share one curve, also from several folders.
 
     Raises:
-        RLJaxError: a folder is none of a run, it lacks the metric, or the picture cannot be written.
+        RLJaxError: a path is no run folder, no run has the metric, or the image cannot be written.
     """
-    if given.out.suffix != ".png":
-        raise RLJaxError(f"--out must be a .png file, not {given.out}")
-    if given.out.exists() and not given.overwrite:
-        raise RLJaxError(f"{given.out} exists already: add --overwrite or choose another --out")
-    check_writable(given.out.resolve().parent)
-    folders = [RunFolder.open(path) for path in given.runs]
+    if args.out.suffix != ".png":
+        raise RLJaxError(f"--out must be a .png file, not {args.out}")
+    if args.out.exists() and not args.overwrite:
+        raise RLJaxError(f"{args.out} exists already: add --overwrite or choose another --out")
+    check_writable(args.out.resolve().parent)
+    folders = [RunFolder.open(path) for path in args.runs]
     if not folders:
         raise RLJaxError("name at least one run folder")
     from rl_jax.run.report.plots import compare_curves
 
     groups = _groups(folders)
-    everything = [row for rows in groups.values() for row in rows]
-    # A run that failed soon has none of it; where no run has it, and not every run would, it is no metric.
-    if not everything or (given.metric not in ALWAYS and not any(given.metric in row for row in everything)):
-        curve_from_rows(everything, given.metric)  # says what there is
-    curves = {label: _curve(rows, given.metric) for label, rows in zip(_labels(list(groups)), groups.values(), strict=True)}
-    label = "return" if given.metric == "episode/return" else given.metric
-    with writing(given.out):
-        print(compare_curves(given.out, curves, given.statistic, ylabel=label))
+    all_rows = [row for rows in groups.values() for row in rows]
+    # A run that failed early may lack a metric that all runs have. Any other metric must be in some row.
+    if not all_rows or (args.metric not in ALWAYS and not any(args.metric in row for row in all_rows)):
+        curve_from_rows(all_rows, args.metric)  # raises, and lists the metrics
+    curves = {label: _curve(rows, args.metric) for label, rows in zip(_labels(list(groups)), groups.values(), strict=True)}
+    label = "return" if args.metric == "episode/return" else args.metric
+    with writing(args.out):
+        print(compare_curves(args.out, curves, args.statistic, ylabel=label))
 
 
 def _groups(folders: list[RunFolder]) -> dict[str, list[Row]]:
-    """The rows of the runs that differ in their seeds alone, by all else.
+    """The rows of all runs, grouped by configuration without the seed.
 
-    The same options with the same seed are the same run, of a copy of its folder, of another spelling or begun once more: the one
-    that is furthest counts, and that is said.
+    The same options with the same seed are the same run: a copy of its folder, another spelling, or a second start. Only the longest
+    one counts, and the others are named on standard error.
     """
-    found: dict[str, dict[Any, tuple[RunFolder, list[Row]]]] = {}
-    twice: dict[tuple[str, str], list[Any]] = {}
+    groups: dict[str, dict[Any, tuple[RunFolder, list[Row]]]] = {}
+    duplicates: dict[tuple[str, str], list[Any]] = {}
     for folder in folders:
         identity = {name: config.plain(getattr(folder.options, name)) for name in IDENTITY if name not in ("seed", "seeds")}
         varied = sweepable(CONFIGS[folder.agent]) if folder.command == "sweep" else []
-        alone = {name: x[0] if name in varied and isinstance(x, list) else x for name, x in folder.hyperparameters.items()}
+        settings = {
+            name: value[0] if name in varied and isinstance(value, list) else value
+            for name, value in folder.hyperparameters.items()
+        }
         runs: dict[tuple[str, Any], list[Row]] = {}
         for row in folder.rows():
-            label = json.dumps([folder.agent, identity, {**alone, **settings_of(row, varied)}])
+            label = json.dumps([folder.agent, identity, {**settings, **settings_of(row, varied)}])
             runs.setdefault((label, row.get("seed")), []).append({**row, "run": 0})
         for (label, seed), rows in runs.items():
-            before, known = found.setdefault(label, {}).setdefault(seed, (folder, rows))
-            if before is folder:
+            previous, previous_rows = groups.setdefault(label, {}).setdefault(seed, (folder, rows))
+            if previous is folder:
                 continue
-            if further := _steps(rows) > _steps(known):
-                found[label][seed] = folder, rows
-            left, kept = (before, folder) if further else (folder, before)
-            twice.setdefault((str(left.path), str(kept.path)), []).append(seed)
-    for (left_out, counted), seeds in twice.items():
-        what = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} of its runs"
-        say(f"{left_out}: {what} with the same options is in {counted} too: counted once")
-    return {label: [row for _, rows in runs.values() for row in rows] for label, runs in found.items()}
+            if longer := _steps(rows) > _steps(previous_rows):
+                groups[label][seed] = folder, rows
+            dropped, kept = (previous, folder) if longer else (folder, previous)
+            duplicates.setdefault((str(dropped.path), str(kept.path)), []).append(seed)
+    for (left_out, counted), seeds in duplicates.items():
+        seeds_text = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} of its runs"
+        say(f"{left_out}: {seeds_text} with the same options is in {counted} too: counted once")
+    return {label: [row for _, rows in runs.values() for row in rows] for label, runs in groups.items()}
 
 
 def _steps(rows: list[Row]) -> float:
@@ -91,9 +94,12 @@ def _curve(rows: list[Row], metric: str) -> Curve:
 
 
 def _labels(groups: list[str]) -> list[str]:
-    """What tells configurations apart, in as few words as possible."""
-    parsed = [{"agent": agent, **options, **numbers} for agent, options, numbers in map(json.loads, groups)]
-    names = list(dict.fromkeys(name for one in parsed for name in one))
-    differing = [name for name in names if len({json.dumps(one.get(name)) for one in parsed}) > 1]
+    """A label for each configuration: the options in which they differ, or the agent and the environment."""
+    parsed = [{"agent": agent, **options, **settings} for agent, options, settings in map(json.loads, groups)]
+    names = list(dict.fromkeys(name for config in parsed for name in config))
+    differing = [name for name in names if len({json.dumps(config.get(name)) for config in parsed}) > 1]
     shown = differing or ["agent", "env"]
-    return [", ".join(str(one.get(n)) if n in ("agent", "env") else f"{n} {one.get(n)}" for n in shown) for one in parsed]
+    return [
+        ", ".join(str(config.get(name)) if name in ("agent", "env") else f"{name} {config.get(name)}" for name in shown)
+        for config in parsed
+    ]

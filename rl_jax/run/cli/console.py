@@ -24,89 +24,103 @@ from rl_jax.run.stopping import Stopped
 from rl_jax.values import short
 
 
-def _carry_out(command: str, *args: Any) -> None:
-    """Import what computes, jax among it, only now that the words are understood."""
+def _call_command(command: str, *args: Any) -> None:
+    """Call a command. Jax and the other slow imports come only now, after the options are known to be right."""
     from rl_jax.run.cli import commands
 
     if not gc.isenabled():
-        # What has been imported stays: Python need not look through it again and again while programs are traced.
+        # Imported objects live for the whole process: the garbage collector need not scan them while programs are traced.
         gc.freeze()
         gc.enable()
     getattr(commands, command)(*args)
 
 
-def _run(command: str, args: Sequence[str]) -> None:
-    """``train`` and ``sweep``: the agent's name, then flat options, over a saved configuration if one is named."""
-    if not args or args[0] in ("-h", "--help"):
+def _train_or_sweep(command: str, argv: Sequence[str]) -> None:
+    """Run ``train`` or ``sweep``: the agent's name, then options, with the values of a saved configuration as defaults."""
+    if not argv or argv[0] in ("-h", "--help"):
         print(f"usage: rl-jax {command} {{{','.join(CONFIGS)}}} [options]\n\n{SUMMARIES[command]}")
         print(f"\nAll options: rl-jax {command} ppo --help")
         return
-    agent, rest = args[0], list(args[1:])
+    agent, rest = argv[0], list(argv[1:])
     if agent.startswith("-"):
-        raise RLJaxError(f"name the agent first: rl-jax {command} {next(iter(CONFIGS))} {' '.join(args)}")
+        raise RLJaxError(f"name the agent first: rl-jax {command} {next(iter(CONFIGS))} {' '.join(argv)}")
     if agent not in CONFIGS:
         raise RLJaxError(hints.unknown_agent(agent))
-    known = run_options(command, agent)
-    values = parse(known, rest, f"{command} {agent}")
+    option_list = run_options(command, agent)
+    values = parse(option_list, rest, f"{command} {agent}")
     resume, source = values["resume"], values["resume"] or values["config"]
     if source:
         if resume and (values["overwrite"] or values["config"]):
-            other = "--overwrite deletes one" if values["overwrite"] else "--config begins another"
-            raise RLJaxError(f"--resume continues a run, and {other}: leave out one of the two")
+            reason = "--overwrite deletes one" if values["overwrite"] else "--config begins another"
+            raise RLJaxError(f"--resume continues a run, and {reason}: leave out one of the two")
         if resume and not resume.is_dir():
             raise RLJaxError(f"cannot resume: there is no run folder {resume}; name the one given as --out")
         source = source / "config.json" if source.is_dir() else source
         from rl_jax.run.storage.config import load, restore_values
 
         saved = load(source)
-        if (was := (saved.get("command", "train"), saved["agent"])) != (command, agent):
-            raise RLJaxError(f"{source} is of 'rl-jax {was[0]} {was[1]}', not of '{command} {agent}': use that")
-        before = {**saved["run"], **saved["hyperparameters"]}
-        before |= {"out": None, "resume": None, "config": None, "overwrite": False, "quiet": False}
-        values = parse(known, rest, f"{command} {agent}", restore_values({o.name: o.takes for o in known}, before, source))
+        if (saved_command := (saved.get("command", "train"), saved["agent"])) != (command, agent):
+            raise RLJaxError(
+                f"{source} is of 'rl-jax {saved_command[0]} {saved_command[1]}', not of '{command} {agent}': use that"
+            )
+        saved_values = {**saved["run"], **saved["hyperparameters"]}
+        saved_values |= {"out": None, "resume": None, "config": None, "overwrite": False, "quiet": False}
+        values = parse(
+            option_list,
+            rest,
+            f"{command} {agent}",
+            restore_values({opt.name: opt.takes for opt in option_list}, saved_values, source),
+        )
     options = RunOptions(**{item.name: values.pop(item.name) for item in dataclasses.fields(RunOptions)})
     options.check()
-    _carry_out(command, agent, options, values)
+    _call_command(command, agent, options, values)
 
 
-def _main(args: Sequence[str]) -> None:
-    simple = {"evaluate": Evaluate, "render": Render, "plot": Plot, "list": List, "bench": Bench, "reproduce": Reproduce}
-    if not args or args[0] in ("-h", "--help"):
+def _main(argv: Sequence[str]) -> None:
+    option_classes = {
+        "evaluate": Evaluate,
+        "render": Render,
+        "plot": Plot,
+        "list": List,
+        "bench": Bench,
+        "reproduce": Reproduce,
+    }
+    if not argv or argv[0] in ("-h", "--help"):
         print("usage: rl-jax COMMAND [options]\n")
         for name, text in SUMMARIES.items():
             print(f"  {name:11s}{text}")
         print("\nExamples:\n" + "\n".join(f"  {line}" for line in EXAMPLES))
         print("\nHelp on one: rl-jax COMMAND --help; all options of an agent: rl-jax train ppo --help")
-    elif args[0] in ("train", "sweep"):
-        _run(args[0], args[1:])
-    elif args[0] in simple:
-        kind = simple[args[0]]
-        given = kind(**parse(options_of(kind), args[1:], args[0]))
-        if args[0] == "list":
+    elif argv[0] in ("train", "sweep"):
+        _train_or_sweep(argv[0], argv[1:])
+    elif argv[0] in option_classes:
+        options_class = option_classes[argv[0]]
+        args = options_class(**parse(options_of(options_class), argv[1:], argv[0]))
+        if argv[0] == "list":
             from rl_jax.run.cli.listing import show_list
 
-            show_list(given)
+            show_list(args)
         else:
-            _carry_out(args[0], given)
-    elif args[0] == "--version":
+            _call_command(argv[0], args)
+    elif argv[0] == "--version":
         from rl_jax import __version__
 
         print(__version__)
     else:
-        raise RLJaxError(f"unknown command {short(args[0])}; {hints.nearest(args[0], SUMMARIES)}")
+        raise RLJaxError(f"unknown command {short(argv[0])}; {hints.nearest(argv[0], SUMMARIES)}")
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Entry point. Mistakes end with one line on standard error and status 2; a signal with 128 + its number."""
-    with distributed.ending():
+    """The entry point. A user's mistake ends with one line on standard error and status 2, a signal with 128 + its number."""
+    with distributed.exiting_at_once():
         _main_with_errors(args)
 
 
-def _main_with_errors(args: Sequence[str] | None) -> None:
-    words = sys.argv[1:] if args is None else args
+def _main_with_errors(argv: Sequence[str] | None) -> None:
+    argv = sys.argv[1:] if argv is None else argv
     try:
         with stopping.obeying():
-            _main(words)
+            _main(argv)
     except Stopped as stopped:
         stopping.say(f"rl-jax: {stopped}")
         raise SystemExit(128 + stopped.number) from None
@@ -114,12 +128,12 @@ def _main_with_errors(args: Sequence[str] | None) -> None:
         print("rl-jax: stopped by SIGINT", file=sys.stderr)
         raise SystemExit(128 + signal.SIGINT) from None
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would complain once more when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would print the error again at exit
         raise SystemExit(1) from None
     except Exception as error:
-        if distributed.parted(error):
-            distributed.leave(str(error))
-        text = failures.explanation(error, next(iter(words), ""))
+        if distributed.is_lost_process(error):
+            distributed.exit_lost(str(error))
+        text = failures.explanation(error, next(iter(argv), ""))
         if text is None:
             error.add_note(failures.UNEXPECTED)
         if text is None or os.environ.get("RL_JAX_TRACEBACK"):
@@ -129,12 +143,12 @@ def _main_with_errors(args: Sequence[str] | None) -> None:
 
 
 def console() -> None:
-    """:func:`main` of a process that does nothing else."""
+    """:func:`main` as the only work of a process: it may change the garbage collector and signals."""
     gc.disable()  # until all is imported
     try:
         main()
     finally:
-        stopping.ignore()  # all is said: a second signal must not change the status while Python ends
+        stopping.ignore()  # a second signal must not change the exit status while Python ends
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The help of a command: its options in groups, with what each takes."""
+"""The help text of a command: its options in groups, with their values and defaults."""
 
 import ast
 import dataclasses
@@ -23,7 +23,7 @@ SUMMARIES = {
     "bench": "Measure how fast everything is on this machine.",
     "reproduce": "Run published claims again, with a verdict.",
 }
-#: What the help of the whole command shows.
+#: Shown by ``rl-jax --help``.
 EXAMPLES = (
     "rl-jax train ppo --env CartPole-v1",
     "rl-jax train sac --env brax/ant --num-envs 128 --steps 1e6 --out runs/ant",
@@ -32,7 +32,7 @@ EXAMPLES = (
     "rl-jax list agents        (which agent for what)",
     "rl-jax list CartPole-v1   (what one environment is)",
 )
-#: Where the text about an option begins.
+#: The column in which descriptions of options start.
 COLUMN = 27
 
 
@@ -41,11 +41,11 @@ class Option:
     """One option of a command.
 
     Attributes:
-        name: of the field.
-        takes: its values.
-        default: where it is not given; ``MISSING``: it must be.
-        owner: the dataclass that documents it.
-        group: the heading of the help under which it stands.
+        name: of the field, with underscores.
+        takes: the values that it takes.
+        default: its value where it is left out; ``MISSING``: it is required.
+        owner: the dataclass that has its field.
+        group: its heading in the help.
     """
 
     name: str
@@ -56,68 +56,72 @@ class Option:
 
 
 @functools.cache
-def documentation(kind: type) -> dict[str, str]:
+def documentation(options_class: type) -> dict[str, str]:
     """The string under each field of a dataclass."""
     docs = {}
-    for base in reversed([base for base in kind.__mro__ if dataclasses.is_dataclass(base)]):
-        body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0].body  # type: ignore[attr-defined]
-        for node, after in itertools.pairwise(body):
-            if isinstance(node, ast.AnnAssign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-                docs[node.target.id] = " ".join(str(after.value.value).split())  # type: ignore[union-attr]
+    for cls in reversed([cls for cls in options_class.__mro__ if dataclasses.is_dataclass(cls)]):
+        body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body  # type: ignore[attr-defined]
+        for node, next_node in itertools.pairwise(body):
+            if (
+                isinstance(node, ast.AnnAssign)
+                and isinstance(next_node, ast.Expr)
+                and isinstance(next_node.value, ast.Constant)
+            ):
+                docs[node.target.id] = " ".join(str(next_node.value.value).split())  # type: ignore[union-attr]
     return docs
 
 
 def help_text(options: Sequence[Option], prog: str, summary: str) -> str:
-    """Usage, summary and all options."""
-    named = [one for one in options if not one.takes.positional]
-    loose = [one for one in options if one.takes.positional]
-    usage = " ".join([f"usage: rl-jax {prog}", *(_form(one) for one in loose), "[options]"])
+    """The text of ``rl-jax PROG --help``: usage, summary and all options."""
+    named = [opt for opt in options if not opt.takes.positional]
+    positionals = [opt for opt in options if opt.takes.positional]
+    usage = " ".join([f"usage: rl-jax {prog}", *(_signature(opt) for opt in positionals), "[options]"])
     lines = [usage, "", summary]
-    for one in loose:
-        lines += ["", *_entry(one)]
-    for group in dict.fromkeys(one.group for one in named):
+    for opt in positionals:
+        lines += ["", *_help_lines(opt)]
+    for group in dict.fromkeys(opt.group for opt in named):
         lines += ["", f"{group}:"]
-        for one in named:
-            if one.group == group:
-                lines += _entry(one)
+        for opt in named:
+            if opt.group == group:
+                lines += _help_lines(opt)
     return "\n".join(lines)
 
 
-def _form(one: Option) -> str:
-    """How an option is typed."""
-    takes, name = one.takes, option(one.name)
+def _signature(opt: Option) -> str:
+    """An option with its values, such as ``--steps INT``."""
+    takes, name = opt.takes, option(opt.name)
     if takes.kind is bool:
-        return f"{name}, {option('no_' + one.name)}"
+        return f"{name}, {option('no_' + opt.name)}"
     if takes.positional:
-        word = one.name.upper() + (" ..." if takes.many else "")
-        return f"[{word}]" if one.default is not MISSING else word
+        word = opt.name.upper() + (" ..." if takes.many else "")
+        return f"[{word}]" if opt.default is not MISSING else word
     words = [*takes.choices]
     if takes.kind is not str or not takes.choices:
         words.append({int: "INT", float: "NUMBER", str: "TEXT"}.get(takes.kind, "PATH"))
     return f"{name} {'|'.join(words)}{' ...' if takes.many else ''}"
 
 
-def _entry(one: Option) -> list[str]:
-    """Lines about one option."""
-    about = documentation(one.owner).get(one.name, "")
-    facts = []
-    if one.takes.range is not None:
-        facts.append(f"{one.takes.range}{', or none' if one.takes.optional else ''}".removeprefix("from "))
-    if one.takes.positional and one.takes.choices:
-        facts.append(", ".join(one.takes.choices))
-    if one.default not in (MISSING, None, "", ()) and "(default" not in about:
-        facts.append(f"default: {shown(one.default)}")
-    text = f"{about} ({'; '.join(facts)})" if facts else about
+def _help_lines(opt: Option) -> list[str]:
+    """The lines of one option, wrapped to the terminal's width."""
+    description = documentation(opt.owner).get(opt.name, "")
+    notes = []
+    if opt.takes.range is not None:
+        notes.append(f"{opt.takes.range}{', or none' if opt.takes.optional else ''}".removeprefix("from "))
+    if opt.takes.positional and opt.takes.choices:
+        notes.append(", ".join(opt.takes.choices))
+    if opt.default not in (MISSING, None, "", ()) and "(default" not in description:
+        notes.append(f"default: {default_text(opt.default)}")
+    text = f"{description} ({'; '.join(notes)})" if notes else description
     width = min(shutil.get_terminal_size().columns, 120)
     lines = textwrap.wrap(text, max(width - COLUMN - 1, 30)) or [""]
-    form = f"  {_form(one)}"
-    if len(form) < COLUMN - 1:
-        return [f"{form:{COLUMN}}{lines[0]}", *(" " * COLUMN + line for line in lines[1:])]
-    return [form, *(" " * COLUMN + line for line in lines)]
+    signature = f"  {_signature(opt)}"
+    if len(signature) < COLUMN - 1:
+        return [f"{signature:{COLUMN}}{lines[0]}", *(" " * COLUMN + line for line in lines[1:])]
+    return [signature, *(" " * COLUMN + line for line in lines)]
 
 
-def shown(value: Any) -> str:
-    """A default as it would be typed."""
+def default_text(value: Any) -> str:
+    """A default as the user would write it; ``on`` or ``off`` for a switch."""
     if isinstance(value, tuple):
-        return " ".join(map(shown, value))
+        return " ".join(map(default_text, value))
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""``rl-jax list``: what there is, from declared facts; and one environment, made and played at random."""
+"""``rl-jax list``: agents and environments from the catalogue, or one environment, created and played at random."""
 
 import contextlib
 import io
@@ -16,9 +16,9 @@ from rl_jax.values import short
 if TYPE_CHECKING:
     import rl_jax as rl
 
-#: Episodes of the random policy, and the most steps of each.
+#: Number of episodes of the random policy, and the most steps of each.
 EPISODES, STEPS = 32, 1000
-#: Pages of the libraries whose environments they are.
+#: Home pages of the libraries, by the prefix of their environments' names.
 LINKS = {
     "": "https://github.com/RobertTLange/gymnax",
     "brax": "https://github.com/google/brax",
@@ -30,75 +30,79 @@ LINKS = {
 }
 
 
-def show_list(given: List) -> None:
-    """``rl-jax list``."""
-    what, known = given.what, environments()
-    if what in ("all", "agents"):
+def show_list(args: List) -> None:
+    """Print a list of agents and environments, or the facts of one environment.
+
+    Raises:
+        RLJaxError: no name contains ``args.what``.
+    """
+    query, catalogue = args.what, environments()
+    if query in ("all", "agents"):
         _show_agents(AGENTS | LIBRARY)
-    if what == "all":
+    if query == "all":
         print()
-    if what in ("all", "envs"):
-        _show_environments(list(known.values()), given.spaces)
-    if what in ("all", "agents", "envs"):
+    if query in ("all", "envs"):
+        _show_environments(list(catalogue.values()), args.spaces)
+    if query in ("all", "agents", "envs"):
         return
-    if ":" in what or what in known:
-        _show_one(what)
+    if ":" in query or query in catalogue:
+        _show_one(query)
         return
-    agents = {name: agent for name, agent in (AGENTS | LIBRARY).items() if what.lower() in name}
-    envs = [one for one in known.values() if what.lower() in one.name.lower()]
-    if [one.name.lower() for one in envs] == [what.lower()]:
+    agents = {name: agent for name, agent in (AGENTS | LIBRARY).items() if query.lower() in name}
+    envs = [env for env in catalogue.values() if query.lower() in env.name.lower()]
+    if [env.name.lower() for env in envs] == [query.lower()]:
         _show_one(envs[0].name)
     elif agents or envs:
         _show_agents(agents)
-        _show_environments(envs, given.spaces)
+        _show_environments(envs, args.spaces)
     else:
-        near = nearest(what[:100], [*known, *AGENTS, *LIBRARY])
-        hint = f"did you mean {' or '.join(near)}?" if near else "'rl-jax list' shows all"
-        raise RLJaxError(f"there is no agent or environment {short(what)}; {hint}")
+        close_matches = nearest(query[:100], [*catalogue, *AGENTS, *LIBRARY])
+        hint = f"did you mean {' or '.join(close_matches)}?" if close_matches else "'rl-jax list' shows all"
+        raise RLJaxError(f"there is no agent or environment {short(query)}; {hint}")
 
 
 def _show_agents(agents: Mapping[str, Agent]) -> None:
-    """One line each: name, actions, when to choose it."""
+    """Print one line for each agent: name, action spaces, when to choose it."""
     rows = [
-        (name, agent.actions, agent.when + (f" (Python only: {agent.where})" if agent.where else ""))
+        (name, agent.actions, agent.choose_for + (f" (Python only: {agent.python_name})" if agent.python_name else ""))
         for name, agent in agents.items()
     ]
     _show_table(("agent", "actions", "choose it for"), rows)
 
 
 def _show_environments(envs: Sequence[Environment], spaces: bool) -> None:
-    """One line each, and how to install what is not there."""
+    """Print one line for each environment, and how to install missing extras. Without ``spaces`` print names only."""
     from rl_jax.envs.suites.extras import EXTRAS
 
     missing = [prefix for prefix, extra in EXTRAS.items() if not extra.installed]
     if not spaces:
-        print("\n".join(one.name for one in envs))
+        print("\n".join(env.name for env in envs))
         return
-    rows = [(one.name, one.observation, one.action, one.limit) for one in envs]
+    rows = [(env.name, env.observation, env.action, env.limit) for env in envs]
     _show_table(("environment", "observation", "action", "steps"), rows)
     if any("?" in row for row in rows):
         print("?: known once it is made (it fetches files, or needs an option)")
     for prefix in missing:
-        if count := sum(one.name.startswith(f"{prefix}/") for one in envs):
+        if count := sum(env.name.startswith(f"{prefix}/") for env in envs):
             print(f"{prefix}/... ({count}) is not installed: pip install 'rl_jax[{prefix}]'")
 
 
 def _show_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as what stands in them; the last one is wrapped."""
+    """Print a table. Columns are as wide as their longest cell; the last column is wrapped."""
     if not rows:
         return
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head) - 1)]
-    start = sum(widths) + 2 * len(widths)
-    width = max(min(shutil.get_terminal_size((160, 24)).columns, 160) - start, 30)
+    last_column = sum(widths) + 2 * len(widths)
+    width = max(min(shutil.get_terminal_size((160, 24)).columns, 160) - last_column, 30)
     for row in (head, *rows):
         first, *rest = textwrap.wrap(row[-1], width) or [""]
         print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=False)) + "  " + first)
         for line in rest:
-            print(" " * start + line)
+            print(" " * last_column + line)
 
 
 def _show_one(name: str) -> None:
-    """Make an environment, and play episodes at random."""
+    """Print the spaces of one environment, and the returns of random actions."""
     import rl_jax as rl
     from rl_jax.envs.limits import longest_episode
 
@@ -117,7 +121,7 @@ def _show_one(name: str) -> None:
 
 
 def _at_random(env: "rl.types.Environment") -> str:
-    """What episodes of uniformly random actions return."""
+    """The mean and range of returns and lengths with uniformly random actions, as text."""
     import jax
     import numpy as np
 
@@ -131,9 +135,9 @@ def _at_random(env: "rl.types.Environment") -> str:
 
     scores = jax.tree.map(np.asarray, play(jax.random.key(0)))
     lengths, returns = scores.lengths, scores.returns
-    cut = int(EPISODES - scores.finished.sum())
+    unfinished = int(EPISODES - scores.finished.sum())
     text = (
         f"return {returns.mean():.4g} ({returns.min():.4g} to {returns.max():.4g}), length {lengths.mean():.4g} "
         f"({lengths.min()} to {lengths.max()}), of {EPISODES} episodes"
     )
-    return f"{text}, {cut} of them cut after {STEPS} steps" if cut else text
+    return f"{text}, {unfinished} of them cut after {STEPS} steps" if unfinished else text

@@ -14,17 +14,17 @@ from rl_jax.errors import RLJaxError
 from rl_jax.loop import Trainer
 from rl_jax.loop.evaluate import longest, play_episodes, start_episodes
 from rl_jax.run.devices.compiling import compiler_options
-from rl_jax.run.devices.device_memory import MOST, check_compiled
+from rl_jax.run.devices.device_memory import INT32_MAX, check_compiled
 from rl_jax.run.devices.evaluation import Scores, Watch, play_out
 from rl_jax.run.devices.placement import Devices, Layout, on_host
 from rl_jax.run.devices.vmap_in_chunks import vmap_in_chunks
 from rl_jax.types import PyTree
 
-PER_RUN, REPLICATED, TRAIN_STATE = Layout.PER_RUN, Layout.REPLICATED, Layout.TRAIN_STATE
+TRAINER, PER_RUN, STATE, REPLICATED = Layout.TRAINER, Layout.PER_RUN, Layout.TRAIN_STATE, Layout.REPLICATED
 
 
 class ProgramSpec(NamedTuple):
-    """A program to be compiled: of what, where its arguments and results lie, the arguments' shapes, and which are consumed."""
+    """A program to compile: its function, the layouts and shapes of its arguments, the layout of its results, donated arguments."""
 
     name: str
     function: Any
@@ -36,7 +36,7 @@ class ProgramSpec(NamedTuple):
 
 @dataclass
 class CompiledRuns:
-    """One or many runs of one program, side by side.
+    """One run, or a batch of runs in one program.
 
     Attributes:
         trainer: the run; with ``batched`` its leaves have a leading axis ``[B]`` (a sweep's settings).
@@ -44,9 +44,10 @@ class CompiledRuns:
         steps: environment steps planned for each.
         eval_episodes: episodes of an evaluation of each.
         batched: whether the trainer's leaves are batched.
-        rows: lines of metrics over the whole job.
-        prng: the generator of random numbers, a name that :func:`jax.random.key` knows.
-        devices: over which devices it is split, and how.
+        rows: rows of metrics over a whole run, one for each chunk.
+        prng: the random number generator, an ``impl`` of :func:`jax.random.key`.
+        devices: the mesh over which environments or runs are sharded.
+        seconds_compile: seconds spent on tracing and compiling so far.
     """
 
     trainer: Trainer
@@ -59,15 +60,15 @@ class CompiledRuns:
     devices: Devices = field(default_factory=Devices)
     seconds_compile: float = field(default=0.0, init=False)
     _programs: dict[str, Any] = field(default_factory=dict, init=False)
-    _coming: dict[str, Future[Any]] = field(default_factory=dict, init=False)
+    _compiling: dict[str, Future[Any]] = field(default_factory=dict, init=False)
     _threads: ThreadPoolExecutor = field(default_factory=ThreadPoolExecutor, init=False)
     _jitted: dict[str, Any] = field(default_factory=dict, init=False)
     _shape: Any = field(default=None, init=False)
-    _placed: Any = field(default=None, init=False)
+    _trainer_on_devices: Any = field(default=None, init=False)
 
     @property
     def single(self) -> bool:
-        """One run, without a batch axis: its matrix products stay plain, which is faster than a batch of one."""
+        """Whether there is one run, without an axis of runs: products that are not batched are faster than a batch of one."""
         return len(self.seeds) == 1 and not self.batched
 
     @property
@@ -76,78 +77,77 @@ class CompiledRuns:
         return self.trainer.num_updates(self.steps)
 
     def edges(self, steps: int | None = None) -> list[int]:
-        """Train steps done at the end of each row, from 0, over ``steps`` environment steps (default: all that are planned)."""
+        """Train steps at the end of each chunk, from 0, over ``steps`` environment steps (default: all that are planned)."""
         rows = min(self.rows, updates := self.trainer.num_updates(steps or self.steps))
         return [round(i * updates / rows) for i in range(rows + 1)]
 
     def keys(self, stream: int | None = None) -> jax.Array:
-        """One typed key per run, from its seed, or one of its streams."""
+        """One typed key per run ``[B]``, made from its seed; with ``stream`` that number is folded in."""
         keys = jax.vmap(partial(jax.random.key, impl=self.prng))(jnp.asarray(self.seeds, jnp.uint32))
         if stream is not None:
             keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, stream)
-        return self.devices.put(keys[0] if self.single else keys, self._place(PER_RUN))
+        return self.devices.put(keys[0] if self.single else keys, self._sharding(PER_RUN))
 
-    def _lift(self, function: Any, axes: tuple[int | None, ...], in_place: bool = False) -> Any:
+    def _vmap(self, function: Any, axes: tuple[int | None, ...], in_place: bool = False) -> Any:
         if self.single:
             return function
-        runs = self.devices.runs_each(len(self.seeds))
-        return vmap_in_chunks(function, (0 if self.batched else None, *axes), runs, in_place)
+        num_runs = self.devices.runs_per_device(len(self.seeds))
+        return vmap_in_chunks(function, (0 if self.batched else None, *axes), num_runs, in_place)
 
-    def _place(self, kind: Layout) -> Any:
-        """Where on the devices something lies."""
+    def _sharding(self, layout: Layout) -> Any:
+        """The sharding of a layout; ``None`` on a single device."""
         if self.devices.mesh is None:
             return None
-        one = jax.tree.map(lambda leaf: leaf[0], self.trainer) if self.batched else self.trainer
-        return self.devices.sharding(kind, one, self.batched, not self.single)
+        trainer = jax.tree.map(lambda leaf: leaf[0], self.trainer) if self.batched else self.trainer
+        return self.devices.sharding(layout, trainer, self.batched, not self.single)
 
-    def _jit(
-        self, name: str, function: Any, in_layout: tuple[Layout, ...], out_layout: PyTree, donate: tuple[int, ...] = ()
-    ) -> Any:
-        """The function under ``jax.jit``; the same object each time, which jax traces once for all that is asked of it."""
-        if name not in self._jitted:
-            axes = tuple(None if layout is REPLICATED else 0 for layout in in_layout)
-            places = tuple(map(self._place, (Layout.TRAINER, *in_layout))), jax.tree.map(self._place, out_layout)
-            self._jitted[name] = self.devices.jit(self._lift(function, axes, bool(donate)), *places, donate)
-        return self._jitted[name]
+    def _jit(self, spec: ProgramSpec) -> Any:
+        """The function under ``jax.jit``. The same object is returned for the same name, so that jax traces it once."""
+        if spec.name not in self._jitted:
+            axes = tuple(None if layout is REPLICATED else 0 for layout in spec.in_layout)
+            shardings = tuple(map(self._sharding, (TRAINER, *spec.in_layout))), jax.tree.map(self._sharding, spec.out_layout)
+            function = self._vmap(spec.function, axes, bool(spec.donate))
+            self._jitted[spec.name] = self.devices.jit(function, *shardings, spec.donate)
+        return self._jitted[spec.name]
 
-    def _compile(self, *wanted: ProgramSpec) -> None:
-        """Make the programs that are not there yet: traced one after the other, compiled side by side."""
-        self._start(*wanted)
-        self._finish(*(one.name for one in wanted))
+    def _compile(self, *specs: ProgramSpec) -> None:
+        """Compile the programs that are missing: traced one after the other, compiled in parallel."""
+        self._start(*specs)
+        self._finish(*(spec.name for spec in specs))
 
-    def _start(self, *wanted: ProgramSpec) -> None:
-        """Trace the programs that are not there yet, and leave them to be compiled by other threads."""
+    def _start(self, *specs: ProgramSpec) -> None:
+        """Trace the programs that are missing, and compile them in other threads."""
         start = time.perf_counter()
-        for name, function, in_layout, out_layout, shapes, donate in wanted:
-            if name not in self._programs and name not in self._coming:
-                jitted = self._jit(name, function, in_layout, out_layout, donate)
+        for spec in specs:
+            if spec.name not in self._programs and spec.name not in self._compiling:
+                jitted = self._jit(spec)
                 with self.devices.tracing():
-                    lowered = jitted.lower(self._trainer(), *shapes)
-                self._coming[name] = self._threads.submit(lowered.compile, compiler_options())
+                    lowered = jitted.lower(self._placed_trainer(), *spec.shapes)
+                self._compiling[spec.name] = self._threads.submit(lowered.compile, compiler_options())
         self.seconds_compile += time.perf_counter() - start
 
     def _finish(self, *names: str) -> None:
-        """Wait for programs.
+        """Wait until programs are compiled.
 
         Raises:
-            RLJaxError: there is no room to run one of them.
+            RLJaxError: one of them needs more memory than there is.
         """
         start = time.perf_counter()
         for name in names:
-            if name in self._coming:
-                program = self._coming.pop(name).result()
+            if name in self._compiling:
+                program = self._compiling.pop(name).result()
                 check_compiled(program, name)
                 self._programs[name] = program
         self.seconds_compile += time.perf_counter() - start
 
-    def _trainer(self) -> Trainer:
+    def _placed_trainer(self) -> Trainer:
         """The hyperparameters on all devices."""
-        if self._placed is None:
-            self._placed = self.devices.put(self.trainer, self._place(Layout.TRAINER))
-        return self._placed
+        if self._trainer_on_devices is None:
+            self._trainer_on_devices = self.devices.put(self.trainer, self._sharding(TRAINER))
+        return self._trainer_on_devices
 
     def check(self) -> None:
-        """Refuse a length that cannot be counted, and a setting of jax that ends compiled runs.
+        """Refuse a run that is too long to count, and a setting of jax that ends compiled runs.
 
         Raises:
             RLJaxError: there are more train steps between two rows than ``int32`` has numbers, or ``jax_debug_nans`` is on.
@@ -155,16 +155,13 @@ class CompiledRuns:
         settings: Any = jax.config
         if settings.jax_debug_nans:
             raise RLJaxError("jax_debug_nans cannot be used with a compiled run, which looks for NaN itself: switch it off")
-        if self.updates > MOST * self.rows:
+        if self.updates > INT32_MAX * self.rows:
             raise RLJaxError(f"--steps {self.steps} is more than one run can count: use larger --num-envs or fewer --steps")
 
-    def _begin(self, trainer: Trainer, key: jax.Array, steps: jax.Array) -> PyTree:
-        return trainer.init(key, steps)
-
     def _advance(self, trainer: Trainer, state: PyTree, number: jax.Array, frozen: jax.Array) -> tuple[PyTree, dict[str, Any]]:
-        """Train steps of one run; ``failed`` tells whether it met NaN or infinity. One of several keeps what it had learned before.
+        """Train steps of one run; the metric ``failed`` says whether it met NaN or infinity.
 
-        So a run that has failed stays as it was, at the cost of a copy of its agent for each call.
+        One run of several that fails keeps the agent that it had before. This costs a copy of the agent for each call.
         """
         agent = state.agent
         state, metrics = trainer.advance(state, number)
@@ -176,33 +173,31 @@ class CompiledRuns:
             state = state.replace(agent=jax.tree.map(partial(jax.lax.select, failed), agent, state.agent))
         return state, {**metrics, "failed": failed}
 
-    def _frozen(self, frozen: np.ndarray | None) -> jax.Array:
-        """Which runs have failed before ``[B]``, where the program takes it."""
+    def _frozen_flags(self, frozen: np.ndarray | None) -> jax.Array:
+        """The flags of runs that have failed before, ``[B]``, on the devices."""
         flags = jnp.asarray(np.zeros(len(self.seeds), bool) if frozen is None else frozen)
-        return self.devices.put(flags[0] if self.single else flags, self._place(PER_RUN))
+        return self.devices.put(flags[0] if self.single else flags, self._sharding(PER_RUN))
 
-    def _first(self) -> tuple[jax.Array, jax.Array]:
-        """What a first state is made of: keys, and the planned length, which is no part of the program."""
-        return self.keys(), self.devices.put(jnp.asarray(self.steps, jnp.float32), self._place(REPLICATED))
+    def _init_spec(self) -> ProgramSpec:
+        """The program ``init`` with its arguments: keys, and the planned environment steps, which are no constant of the program."""
+        steps = self.devices.put(jnp.asarray(self.steps, jnp.float32), self._sharding(REPLICATED))
+        return ProgramSpec("init", Trainer.init, (PER_RUN, REPLICATED), STATE, (self.keys(), steps))
 
     def state_shape(self) -> PyTree:
-        """The training state's shapes, dtypes and places."""
+        """The training state's shapes, dtypes and shardings."""
         if self._shape is None:
-            begin = self._jit("init", self._begin, (PER_RUN, REPLICATED), TRAIN_STATE)
+            init = self._init_spec()
+            jitted = self._jit(init)
             with self.devices.tracing():
-                shape = begin.eval_shape(self._trainer(), *self._first())
-            self._shape = self.devices.placed_shape(shape, self._place(TRAIN_STATE))
+                shape = jitted.eval_shape(self._placed_trainer(), *init.shapes)
+            self._shape = self.devices.placed_shape(shape, self._sharding(STATE))
         return self._shape
 
     def compile(self, fresh: bool = True) -> float:
-        """Compile what trains; seconds it took. A resumed run (not ``fresh``) needs no first state, and may have no room for one."""
-        state, number = self.state_shape(), jax.ShapeDtypeStruct((), jnp.int32)
-        shapes = (state, number, self._frozen(None))
-        advance = ProgramSpec(
-            "advance", self._advance, (TRAIN_STATE, REPLICATED, PER_RUN), (TRAIN_STATE, REPLICATED), shapes, (1,)
-        )
-        begin = ProgramSpec("init", self._begin, (PER_RUN, REPLICATED), TRAIN_STATE, self._first())
-        self._compile(*([begin] if fresh else []), advance)  # the small one is made while the large one is traced
+        """Compile ``advance``, and ``init`` unless the run is resumed: it may have no memory for two states. Returns seconds."""
+        shapes = (self.state_shape(), jax.ShapeDtypeStruct((), jnp.int32), self._frozen_flags(None))
+        advance = ProgramSpec("advance", self._advance, (STATE, REPLICATED, PER_RUN), (STATE, REPLICATED), shapes, donate=(1,))
+        self._compile(*([self._init_spec()] if fresh else []), advance)  # init is compiled while advance is traced
         return self.seconds_compile
 
     def program(self, name: str) -> Any:
@@ -210,8 +205,8 @@ class CompiledRuns:
         return self._programs[name]
 
     def init(self) -> PyTree:
-        """Fresh states."""
-        return self._programs["init"](self._trainer(), *self._first())
+        """The initial training states of all runs."""
+        return self._programs["init"](self._placed_trainer(), *self._init_spec().shapes)
 
     def advance(
         self, state: PyTree, num_updates: int, frozen: np.ndarray | None = None
@@ -223,13 +218,14 @@ class CompiledRuns:
             num_updates: train steps.
             frozen: runs ``[B]`` that have failed before: they learn nothing any more.
         """
-        number = self.devices.put(jnp.asarray(num_updates, jnp.int32), self._place(REPLICATED))
-        state, metrics = self._programs["advance"](self._trainer(), state, number, self._frozen(frozen))
-        self._finish(*(name for name, program in self._coming.items() if program.done()))  # what has failed shall say so now
+        number = self.devices.put(jnp.asarray(num_updates, jnp.int32), self._sharding(REPLICATED))
+        state, metrics = self._programs["advance"](self._placed_trainer(), state, number, self._frozen_flags(frozen))
+        # Errors of the compiler are raised as soon as they are known.
+        self._finish(*(name for name, program in self._compiling.items() if program.done()))
         return state, {name: np.atleast_1d(np.asarray(value)) for name, value in metrics.items()}
 
     def _evaluation(self, greedy: bool) -> tuple[ProgramSpec, ProgramSpec]:
-        """The beginning of an evaluation, and playing on."""
+        """The two programs of an evaluation: one starts the episodes, one plays them up to a step."""
         episodes = self.eval_episodes
 
         def start(trainer: Trainer, state: PyTree, key: jax.Array) -> Any:
@@ -238,59 +234,53 @@ class CompiledRuns:
         def play(trainer: Trainer, state: PyTree, playing: Any, until: jax.Array) -> Any:
             return play_episodes(trainer, state, playing, until, greedy)
 
-        first = ProgramSpec(
-            f"evaluate {episodes}",
-            start,
-            (TRAIN_STATE, PER_RUN),
-            PER_RUN,
-            (self.state_shape(), self.keys()),
-        )
-        jitted = self._jit(first.name, first.function, first.in_layout, first.out_layout)
+        shapes: tuple[Any, ...] = (self.state_shape(), self.keys())
+        start_spec = ProgramSpec(f"evaluate {episodes}", start, (STATE, PER_RUN), PER_RUN, shapes)
+        jitted = self._jit(start_spec)
         with self.devices.tracing():
-            playing = jitted.eval_shape(self._trainer(), *first.shapes)
-        playing = self.devices.placed_shape(playing, self._place(PER_RUN))
+            playing = jitted.eval_shape(self._placed_trainer(), *start_spec.shapes)
+        playing = self.devices.placed_shape(playing, self._sharding(PER_RUN))
         shapes = (self.state_shape(), playing, jax.ShapeDtypeStruct((), jnp.int32))
-        on = ProgramSpec(f"evaluate on {episodes} {greedy}", play, (TRAIN_STATE, PER_RUN, REPLICATED), PER_RUN, shapes)
-        return first, on
+        return start_spec, ProgramSpec(f"evaluate on {episodes} {greedy}", play, (STATE, PER_RUN, REPLICATED), PER_RUN, shapes)
 
     def start_evaluation(self) -> None:
-        """Trace the evaluation and have it compiled while other things go on; nothing if that was done."""
-        if not any(name.startswith("evaluate") for name in (*self._programs, *self._coming)):
+        """Trace the evaluation and compile it in the background; does nothing if it was started before."""
+        if not any(name.startswith("evaluate") for name in (*self._programs, *self._compiling)):
             self._start(*self._evaluation(True))
 
     def compile_evaluation(self, greedy: bool = True) -> tuple[Any, Any]:
-        """Compile an evaluation, so that playing it can be timed by itself."""
-        wanted = self._evaluation(greedy)
-        self._compile(*wanted)
-        return self._programs[wanted[0].name], self._programs[wanted[1].name]
+        """Compile an evaluation; returns its two programs, ``start`` and ``play``. So playing can be timed by itself."""
+        specs = self._evaluation(greedy)
+        self._compile(*specs)
+        return self._programs[specs[0].name], self._programs[specs[1].name]
 
     def evaluate(
         self, state: PyTree, stream: int, greedy: bool = True, steps: int | None = None, watch: Watch | None = None
     ) -> Scores | None:
-        """Whole episodes of every run, from keys of their own.
+        """Play whole episodes of every run, with keys that training does not use.
 
         Args:
             state: of all runs.
-            stream: tells evaluations of one run apart.
+            stream: number folded into the keys: each evaluation of a run has another one.
             greedy: the policy's mode instead of a sample.
             steps: after which episodes are left unfinished; default: the time limit, or 10,000.
-            watch: called now and then, with the steps played, their limit, and how many episodes still run; when it returns true
-                the evaluation is given up, and ``None`` returned.
+            watch: called now and then with the steps played, their limit, and the number of episodes that still run. When it returns
+                true, the evaluation stops and ``None`` is returned.
         """
         start, play = self.compile_evaluation(greedy)
 
-        def on(playing: Any, until: int) -> Any:
-            steps = self.devices.put(jnp.asarray(until, jnp.int32), self._place(REPLICATED))
-            return play(self._trainer(), state, playing, steps)
+        def play_until(playing: Any, until: int) -> Any:
+            steps = self.devices.put(jnp.asarray(until, jnp.int32), self._sharding(REPLICATED))
+            return play(self._placed_trainer(), state, playing, steps)
 
-        playing = start(self._trainer(), state, self.keys(stream))
-        return play_out(playing, on, longest(self.trainer, steps), len(self.seeds), watch)
+        playing = start(self._placed_trainer(), state, self.keys(stream))
+        return play_out(playing, play_until, longest(self.trainer, steps), len(self.seeds), watch)
 
     def ask(self, question: Any, state: PyTree, stream: int = 2**31 - 2) -> dict[str, np.ndarray]:
-        """What ``question(trainer, state, key)`` answers of every run, compiled: arrays ``[B, ...]`` on the host."""
+        """Compile ``question(trainer, state, key)`` and call it for every run: arrays ``[B, ...]`` on the host."""
         name = f"ask {question}"
-        self._compile(ProgramSpec(name, question, (TRAIN_STATE, PER_RUN), REPLICATED, (self.state_shape(), self.keys())))
-        answers = self._programs[name](self._trainer(), state, self.keys(stream))
+        self._compile(ProgramSpec(name, question, (STATE, PER_RUN), REPLICATED, (self.state_shape(), self.keys())))
+        answers = self._programs[name](self._placed_trainer(), state, self.keys(stream))
         return {
             name: np.asarray(x, np.float64).reshape(len(self.seeds), *x.shape[not self.single :]) for name, x in answers.items()
         }

@@ -1,7 +1,7 @@
-"""Several processes, one run: joining, agreeing, and noticing that another is gone.
+"""Runs of several processes: joining them, exchanging values, and noticing that one has ended.
 
-All processes run the same commands on the same state, of which each holds its devices' part. The first one alone writes files
-and talks; the others follow.
+All processes run the same command. Each holds the shards of the training state that lie on its devices. Only the first process
+writes files and prints.
 """
 
 import os
@@ -14,31 +14,35 @@ from typing import NoReturn
 
 from rl_jax.errors import RLJaxError
 
-#: Seconds after which a process that says nothing counts as gone.
-PATIENCE = 20
-#: Exit status where another process ended first.
-LOST = 3
+#: Seconds without a heartbeat after which a process counts as lost.
+TIMEOUT_SECONDS = 20
+#: Exit status of a process whose run has lost another process.
+LOST_PROCESS = 3
 
 
 def join() -> None:
-    """Meet the other processes, before anything is computed.
+    """Connect to the other processes of the run, before anything is computed.
 
-    The place to meet is found by jax on SLURM, Kubernetes, Cloud TPU and MPI; elsewhere from ``JAX_COORDINATOR_ADDRESS``
+    On SLURM, Kubernetes, Cloud TPU and MPI jax finds the coordinator. Elsewhere it is read from ``JAX_COORDINATOR_ADDRESS``
     (``host:port`` of the first process), ``JAX_NUM_PROCESSES`` and ``JAX_PROCESS_ID``.
 
     Raises:
-        RLJaxError: the environment does not say where the others are, or they do not come.
+        RLJaxError: the coordinator is not known, or the other processes do not connect.
     """
     import jax
 
     names = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
-    given = [os.environ.get(name) for name in names]
-    if any(given) and not all(given):
+    values = [os.environ.get(name) for name in names]
+    if any(values) and not all(values):
         raise RLJaxError(f"--distributed needs all of {', '.join(names)}, or none where a cluster's scheduler knows them")
     try:
-        processes, number = (int(value) if value else None for value in given[1:])
+        num_processes, process_id = (int(value) if value else None for value in values[1:])
         jax.distributed.initialize(
-            given[0], processes, number, heartbeat_timeout_seconds=PATIENCE, shutdown_timeout_seconds=PATIENCE
+            values[0],
+            num_processes,
+            process_id,
+            heartbeat_timeout_seconds=TIMEOUT_SECONDS,
+            shutdown_timeout_seconds=TIMEOUT_SECONDS,
         )
     except (ValueError, RuntimeError) as error:
         raise RLJaxError(
@@ -46,15 +50,15 @@ def join() -> None:
         ) from None
 
 
-def first() -> bool:
-    """Whether this is the process that writes and talks."""
+def is_first() -> bool:
+    """Whether this is the first process, the only one that writes files and prints."""
     import jax
 
     return jax.process_index() == 0
 
 
-def largest(value: int) -> int:
-    """The largest of all processes' values; all of them ask together."""
+def max_over_processes(value: int) -> int:
+    """The maximum of all processes' values. All processes must call it."""
     import jax
     import numpy as np
 
@@ -65,8 +69,8 @@ def largest(value: int) -> int:
     return int(multihost_utils.process_allgather(np.asarray(value, np.int32)).max())
 
 
-def told(text: str) -> str:
-    """The first process's text, in all of them."""
+def broadcast_text(text: str) -> str:
+    """The text of the first process, returned in all. All processes must call it; at most 4,096 bytes."""
     import jax
     import numpy as np
 
@@ -74,16 +78,16 @@ def told(text: str) -> str:
         return text
     from jax.experimental import multihost_utils
 
-    letters = np.zeros((4096,), np.uint8)
-    if first():
-        data = text.encode()
-        letters[: len(data)] = np.frombuffer(data, np.uint8)
-    return bytes(multihost_utils.broadcast_one_to_all(letters)).rstrip(b"\0").decode()
+    buffer = np.zeros((4096,), np.uint8)
+    if is_first():
+        encoded = text.encode()
+        buffer[: len(encoded)] = np.frombuffer(encoded, np.uint8)
+    return bytes(multihost_utils.broadcast_one_to_all(buffer)).rstrip(b"\0").decode()
 
 
 @contextmanager
-def ending() -> Iterator[None]:
-    """A process that fails ends at once: at Python's usual end it would wait for the others, and they for it."""
+def exiting_at_once() -> Iterator[None]:
+    """Exit at once on an error. At Python's normal exit this process would wait for the others, and they for it."""
     try:
         yield
     except BaseException as error:
@@ -97,22 +101,22 @@ def ending() -> Iterator[None]:
         os._exit(2 if isinstance(error, SystemExit) else 1)
 
 
-def parted(error: Exception) -> bool:
-    """Whether an error is one of the runtime that may come from another process's end.
+def is_lost_process(error: Exception) -> bool:
+    """Whether an error may come from the end of another process.
 
-    The runtime's errors begin with their status. jax gives them as they are where a result is waited for, and as a ``ValueError``
-    where they are noticed while a program is started.
+    Errors of the runtime begin with their status. jax raises them as they are where it waits for a result, and as a ``ValueError``
+    where it starts a program.
     """
     jax = sys.modules.get("jax")  # without it nothing has been joined
     status = re.match(r"[A-Z_]+:", str(error))
     return jax is not None and status is not None and status[0] != "RESOURCE_EXHAUSTED:" and jax.process_count() > 1
 
 
-def leave(cause: str) -> NoReturn:
-    """End at once: who waits for a process that is gone waits for ever."""
+def exit_lost(cause: str) -> NoReturn:
+    """Exit at once: a process that waits for a lost one would wait forever."""
     print(
         f"rl-jax: error: another process of this run is gone ({cause.splitlines()[0][:200]}): start all again with --resume",
         file=sys.stderr,
     )
     sys.stderr.flush()
-    os._exit(LOST)
+    os._exit(LOST_PROCESS)

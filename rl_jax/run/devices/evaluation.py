@@ -1,4 +1,4 @@
-"""Evaluations on the host: played a stretch at a time, so that one can see them, and stop them; and what came of them."""
+"""Evaluations on the host: episodes are played in pieces, so that progress can be shown and a signal can stop them."""
 
 import time
 from collections.abc import Callable
@@ -10,9 +10,9 @@ import numpy as np
 
 from rl_jax.run.devices.placement import on_host
 
-#: ``(steps played, their limit, episodes that still run) -> whether to give up``.
+#: ``(steps played, their limit, episodes that still run) -> whether to stop the evaluation``.
 Watch = Callable[[int, int, int], bool]
-#: Steps of an evaluation before it is first looked at; more each time while that is quick.
+#: Steps of the first piece of an evaluation. The pieces double as long as they take less than half a second.
 FIRST_STEPS = 512
 
 
@@ -25,38 +25,40 @@ class Scores:
     finished: np.ndarray
 
     def per_run(self) -> np.ndarray:
-        """Mean return of each run's episodes ``[B]``, unfinished ones with what they have earned so far.
+        """Mean return of each run's episodes ``[B]``, unfinished ones with the rewards so far.
 
-        It is over those whose return is a number; NaN where none is.
+        Returns that are NaN or infinite are left out; the mean is NaN where no return is finite.
         """
-        known = [returns[np.isfinite(returns)] for returns in self.returns]
-        return np.asarray([returns.mean() if returns.size else np.nan for returns in known])
+        finite = [returns[np.isfinite(returns)] for returns in self.returns]
+        return np.asarray([returns.mean() if returns.size else np.nan for returns in finite])
 
     def nonfinite(self) -> np.ndarray:
-        """How many episodes of each run have a return that is NaN or infinite ``[B]``."""
+        """Number of episodes of each run whose return is NaN or infinite ``[B]``."""
         return (~np.isfinite(self.returns)).sum(axis=1)
 
     def unfinished(self) -> np.ndarray:
-        """How many episodes of each run were left unfinished ``[B]``."""
+        """Number of episodes of each run that did not end ``[B]``."""
         return (~self.finished).sum(axis=1)
 
 
-def play_out(playing: Any, on: Callable[[Any, int], Any], limit: int, runs: int, watch: Watch | None = None) -> Scores | None:
-    """Play until all episodes have ended, or ``limit`` steps; ``None`` if ``watch`` gave up.
+def play_out(
+    playing: Any, play_until: Callable[[Any, int], Any], limit: int, num_runs: int, watch: Watch | None = None
+) -> Scores | None:
+    """Play until all episodes have ended, or for ``limit`` steps; ``None`` if ``watch`` stopped it.
 
     Args:
-        playing: the episodes at their beginning, of all runs.
-        on: ``(playing, until) -> playing``: plays until so many steps are played in all.
+        playing: the episodes of all runs at their start.
+        play_until: ``(playing, until) -> playing``: plays until ``until`` steps of each episode are played.
         limit: steps of each episode.
-        runs: how many there are.
-        watch: asked now and then.
+        num_runs: ``B``.
+        watch: called after each piece.
     """
     until, size = 0, FIRST_STEPS
     while True:
         tick = time.perf_counter()
-        # Processes of one run must agree, so they do not look at the clock.
+        # All processes must play the same steps, so with several the clock decides nothing.
         until = min(limit, until + size) if jax.process_count() == 1 else limit
-        playing = on(playing, until)
+        playing = play_until(playing, until)
         running = int(np.sum(on_host(playing.running)))
         if not running or until >= limit:
             break
@@ -64,5 +66,5 @@ def play_out(playing: Any, on: Callable[[Any, int], Any], limit: int, runs: int,
             return None
         size = size * 2 if time.perf_counter() - tick < 0.5 else size
     result = playing.result()
-    returns, lengths, finished = (on_host(x).reshape(runs, -1) for x in (result.returns, result.lengths, result.finished))
+    returns, lengths, finished = (on_host(x).reshape(num_runs, -1) for x in (result.returns, result.lengths, result.finished))
     return Scores(returns.astype(np.float64), lengths, finished)

@@ -1,4 +1,4 @@
-"""The leaves of a training state, as files and devices see them."""
+"""The leaves of a training state: their names, checks and checksum, and random keys as words."""
 
 import hashlib
 import math
@@ -19,24 +19,24 @@ def is_key(leaf: Any) -> bool:
 
 
 def key_to_words(leaf: Any) -> Any:
-    """Typed keys as the words they are made of; all else as it is."""
+    """A typed key as ``uint32`` words; any other leaf unchanged."""
     return jax.random.key_data(leaf) if is_key(leaf) else leaf
 
 
 def words_to_key(words: Any, like: Any) -> Any:
-    """Words as a key of the same generator as ``like`` (a key, or the shape of one); all else as it is."""
+    """Words as a key of the same generator as ``like`` (a key, or the shape of one); any other leaf unchanged."""
     if not is_key(like):
         return words
-    kinds: list[Any] = []
-    jax.eval_shape(lambda key: kinds.append(jax.random.key_impl(key)), like)
-    return jax.random.wrap_key_data(words, impl=kinds[0])
+    impls: list[Any] = []
+    jax.eval_shape(lambda key: impls.append(jax.random.key_impl(key)), like)
+    return jax.random.wrap_key_data(words, impl=impls[0])
 
 
 def flatten(state: PyTree) -> dict[str, Any]:
-    """Leaves by a name that keeps their order and says where they belong. Python's numbers become the arrays that jax makes of them.
+    """Leaves by name: the name holds the leaf's number and its path. Python numbers become arrays, as in jax.
 
     Raises:
-        RLJaxError: a leaf is neither an array nor a number, or one that a program could not hold.
+        RLJaxError: a leaf is neither an array nor a number, or has a value or dtype that a program cannot hold.
     """
     leaves = jax.tree_util.tree_leaves_with_path(state)
     return {
@@ -64,25 +64,25 @@ def _array(name: str, leaf: Any) -> Any:
             raise RLJaxError(
                 f"a training state holds {short(leaf)} at {place}, which is beyond 32 bits: make it a smaller number"
             )
-    kind = np.dtype(array.dtype)
-    if kind.kind in "OSUMm" or jax.dtypes.canonicalize_dtype(kind) != kind:
+    dtype = np.dtype(array.dtype)
+    if dtype.kind in "OSUMm" or jax.dtypes.canonicalize_dtype(dtype) != dtype:
         raise RLJaxError(
-            f"a training state holds {kind} at {place}, which a program could not read back: make it an array of jax.numpy, "
+            f"a training state holds {dtype} at {place}, which a program could not read back: make it an array of jax.numpy, "
             f"such as jnp.asarray(x, jnp.float32)"
         )
     return array
 
 
 def describe(flat: dict[str, Any]) -> dict[str, str]:
-    """Dtype and shape of each, in words."""
+    """Dtype and shape of each leaf as text, such as ``float32[3, 4]``."""
     return {name: f"{np.dtype(leaf.dtype)}{list(leaf.shape)}" for name, leaf in flat.items()}
 
 
 def digest(tree: PyTree) -> str:
     """SHA-256 over shapes, dtypes and bytes of all leaves, in order."""
-    total = hashlib.sha256()
+    sha256 = hashlib.sha256()
     for leaf in jax.tree.leaves(jax.tree.map(key_to_words, tree)):
         array = np.asarray(leaf)
-        total.update(f"{array.shape}{array.dtype}".encode())
-        total.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-    return total.hexdigest()
+        sha256.update(f"{array.shape}{array.dtype}".encode())
+        sha256.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return sha256.hexdigest()

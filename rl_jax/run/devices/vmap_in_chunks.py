@@ -1,7 +1,7 @@
-"""Many runs on a CPU: two side by side, the rest one group after the other.
+"""Many runs on a CPU: ``vmap`` over chunks of a few runs, one chunk after the other.
 
-Side by side, small runs share their overhead; too many of them no longer fit into the caches, and the whole gets slower than one
-run alone. So the runs are cut into groups, and each group does all of its work before the next begins. A group of one is no batch.
+Small runs under one ``vmap`` share their overhead. Too many of them no longer fit into the caches, and are slower than one run after
+the other. So the runs are split into chunks, and each chunk does all of its work before the next one starts.
 """
 
 from collections.abc import Callable
@@ -13,52 +13,52 @@ import jax.numpy as jnp
 from rl_jax.run.devices.tree_io import key_to_words, words_to_key
 from rl_jax.types import PyTree
 
-#: Numbers of runs side by side, the best first.
+#: Sizes of a chunk, the fastest first.
 WIDTHS = (2, 3, 5, 7)
 
 
 def chunk_size(num_runs: int) -> int:
-    """How many of ``num_runs`` runs go side by side: on a CPU few, if some few divide them; elsewhere all."""
+    """Runs of one chunk: on a CPU the first of :data:`WIDTHS` that divides ``num_runs``, or 1; on other devices all."""
     if jax.default_backend() != "cpu":
         return num_runs
-    return next((few for few in WIDTHS if num_runs % few == 0), 1)
+    return next((width for width in WIDTHS if num_runs % width == 0), 1)
 
 
 def vmap_in_chunks(
     function: Callable[..., PyTree], in_axes: tuple[int | None, ...], num_runs: int, in_place: bool
 ) -> Callable[..., PyTree]:
-    """``jax.vmap(function, in_axes=in_axes)`` over ``num_runs`` runs, group after group.
+    """``jax.vmap(function, in_axes=in_axes)`` over ``num_runs`` runs, chunk after chunk.
 
     Args:
-        function: of single runs.
+        function: of one run.
         in_axes: 0 for each argument that has a leading axis of runs, else ``None``.
-        num_runs: how many.
-        in_place: the second argument, of runs, comes back as the first result, and takes no memory twice.
+        num_runs: length of the axis of runs.
+        in_place: the second argument has an axis of runs and is updated in place: the first result takes its memory.
     """
-    chunk, of_runs = chunk_size(num_runs), [i for i, axis in enumerate(in_axes) if axis == 0]
+    size, of_runs = chunk_size(num_runs), [i for i, axis in enumerate(in_axes) if axis == 0]
 
-    def alone(*arguments: PyTree) -> PyTree:
-        """One run without its axis: matrix products stay plain, which is faster than a batch of one."""
-        mine = [jax.tree.map(lambda x: x[0], x) if n in of_runs else x for n, x in enumerate(arguments)]
-        return jax.tree.map(lambda x: x[None], function(*mine))
+    def without_runs_axis(*arguments: PyTree) -> PyTree:
+        """One run without the axis of runs: its matrix products are not batched, which is faster than a batch of one."""
+        run_arguments = [jax.tree.map(lambda x: x[0], x) if n in of_runs else x for n, x in enumerate(arguments)]
+        return jax.tree.map(lambda x: x[None], function(*run_arguments))
 
-    side_by_side = alone if chunk == 1 else jax.vmap(function, in_axes=in_axes)
-    if chunk == num_runs:
-        return side_by_side
+    run_chunk_fn = without_runs_axis if size == 1 else jax.vmap(function, in_axes=in_axes)
+    if size == num_runs:
+        return run_chunk_fn
 
-    def group(arguments: list[PyTree], i: jax.Array) -> PyTree:
+    def run_chunk(arguments: list[PyTree], i: jax.Array) -> PyTree:
         def slice_chunk(x: jax.Array) -> jax.Array:
-            return jax.lax.dynamic_slice_in_dim(x, i * chunk, chunk)
+            return jax.lax.dynamic_slice_in_dim(x, i * size, size)
 
-        mine = [jax.tree.map(slice_chunk, x) if n in of_runs else x for n, x in enumerate(arguments)]
-        return side_by_side(*mine)
+        chunk_arguments = [jax.tree.map(slice_chunk, x) if n in of_runs else x for n, x in enumerate(arguments)]
+        return run_chunk_fn(*chunk_arguments)
 
-    def write_chunk(whole: PyTree, part: PyTree, i: jax.Array) -> PyTree:
-        return jax.tree.map(lambda x, y: jax.lax.dynamic_update_slice_in_dim(x, y, i * chunk, 0), whole, part)
+    def write_chunk(results: PyTree, chunk_results: PyTree, i: jax.Array) -> PyTree:
+        return jax.tree.map(lambda x, y: jax.lax.dynamic_update_slice_in_dim(x, y, i * size, 0), results, chunk_results)
 
-    def grouped(*arguments: PyTree) -> PyTree:
+    def in_chunks(*arguments: PyTree) -> PyTree:
         zero = jnp.zeros((), jnp.int32)
-        shape = jax.eval_shape(group, list(arguments), zero)
+        shape = jax.eval_shape(run_chunk, list(arguments), zero)
 
         def empty(x: Any) -> jax.Array:
             words = jax.eval_shape(key_to_words, x)
@@ -68,14 +68,14 @@ def vmap_in_chunks(
 
         def body(i: jax.Array, carry: tuple[PyTree, PyTree]) -> tuple[PyTree, PyTree]:
             state, results = carry
-            given = [arguments[0], state, *arguments[2:]] if in_place else list(arguments)
-            out = group(given, i)
+            loop_arguments = [arguments[0], state, *arguments[2:]] if in_place else list(arguments)
+            out = run_chunk(loop_arguments, i)
             if not in_place:
                 return state, write_chunk(results, out, i)
             return write_chunk(state, out[0], i), write_chunk(results, out[1:], i)
 
         state = arguments[1] if in_place else ()
-        state, results = jax.lax.fori_loop(0, num_runs // chunk, body, (state, results))
+        state, results = jax.lax.fori_loop(0, num_runs // size, body, (state, results))
         return (state, *results) if in_place else results
 
-    return grouped
+    return in_chunks

@@ -40,14 +40,14 @@ def alone() -> ocp.options.MultiprocessingOptions:
 
 
 def file_digests(folder: Path) -> dict[str, str]:
-    def of(name: str) -> str:
+    def digest(name: str) -> str:
         with open(folder / name, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
-    found = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(FOREIGN))
-    names = sorted(path.relative_to(folder).as_posix() for path in found)
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(FOREIGN))
+    names = sorted(path.relative_to(folder).as_posix() for path in files)
     with ThreadPoolExecutor(4) as pool:
-        return dict(zip(names, pool.map(of, names), strict=True))
+        return dict(zip(names, pool.map(digest, names), strict=True))
 
 
 def largest(flat: dict[str, Any]) -> list[str]:

@@ -35,20 +35,20 @@ class Owned:
 
     Attributes:
         path: the folder, as the user spelled it.
-        place: the same, absolute and without symbolic links; another spelling may lead elsewhere tomorrow.
+        real_path: the same, absolute and without symbolic links; another spelling may lead elsewhere tomorrow.
         held: its locks.
         fresh: whether this process has made it.
     """
 
     path: Path
-    place: Path
+    real_path: Path
     held: contextlib.ExitStack
     fresh: bool = False
     _identity: tuple[int, int] | None = None
 
     def settle(self) -> None:
         """From here on the folder must stay what it is now."""
-        self._identity = identity(self.place)
+        self._identity = identity(self.real_path)
 
     def check(self) -> None:
         """Raise unless the folder is still there, and the same.
@@ -56,10 +56,10 @@ class Owned:
         Raises:
             RLJaxError: it was removed, renamed or replaced; nothing is written any more.
         """
-        if self._identity is None or (identity(self.place) == self._identity and (self.place / "config.json").exists()):
+        if self._identity is None or (identity(self.real_path) == self._identity and (self.real_path / "config.json").exists()):
             return
-        if self.place.is_dir() and set(os.listdir(self.place)) <= {"checkpoints", "manifests", ".lock"}:
-            shutil.rmtree(self.place, ignore_errors=True)  # written by this process while the folder was being removed
+        if self.real_path.is_dir() and set(os.listdir(self.real_path)) <= {"checkpoints", "manifests", ".lock"}:
+            shutil.rmtree(self.real_path, ignore_errors=True)  # written by this process while the folder was being removed
         raise RLJaxError(
             f"{self.path} was removed, renamed or replaced while this run was writing it: the run ends, and nothing "
             f"was made anew; if it was renamed, continue with --resume and its new name"
@@ -86,23 +86,23 @@ def own(path: str | os.PathLike[str]) -> Iterator[Owned]:
         RLJaxError: its parent cannot be written, and it is not there either; or it has no parent.
     """
     path = Path(path)
-    place = _resolved(path)
-    if not place.name:
+    real_path = _resolved(path)
+    if not real_path.name:
         raise RLJaxError(f"{path} is the root of the file system: name a folder within it with --out")
     with contextlib.ExitStack() as held:
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            held.enter_context(_locked(_aside(place, "lock"), path))
+            real_path.parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(_locked(_aside(real_path, "lock"), path))
         except OSError as error:
-            if not place.is_dir() or error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            if not real_path.is_dir() or error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
                 raise _unwritable(path, error) from None  # else nobody can delete or rename it: the lock within is enough
-        if (place / "config.json").exists():
+        if (real_path / "config.json").exists():
             try:
-                held.enter_context(_locked(place / ".lock", path))
+                held.enter_context(_locked(real_path / ".lock", path))
             except OSError as error:
                 raise _unwritable(path, error) from None
-        shutil.rmtree(_aside(place, "replaced"), ignore_errors=True)  # a deletion that a kill cut off
-        owned = Owned(path, place, held)
+        shutil.rmtree(_aside(real_path, "replaced"), ignore_errors=True)  # a deletion that a kill cut off
+        owned = Owned(path, real_path, held)
         owned.settle()
         yield owned
 
@@ -118,10 +118,10 @@ def _resolved(path: Path) -> Path:
         raise RLJaxError(f"cannot write to {path} ({getattr(error, 'strerror', error)}): choose another --out") from None
 
 
-def _aside(place: Path, suffix: str) -> Path:
+def _aside(folder: Path, suffix: str) -> Path:
     """A hidden name beside a folder."""
-    name = place.name if len(place.name.encode()) < 200 else hashlib.sha256(place.name.encode()).hexdigest()
-    return place.with_name(f".{name}.{suffix}")
+    name = folder.name if len(folder.name.encode()) < 200 else hashlib.sha256(folder.name.encode()).hexdigest()
+    return folder.with_name(f".{name}.{suffix}")
 
 
 @contextmanager
@@ -156,39 +156,39 @@ def make(owned: Owned, overwrite: bool) -> None:
     Raises:
         RLJaxError: it exists and holds something, or it cannot be written.
     """
-    place, path = owned.place, owned.path
-    if place.exists() and (not place.is_dir() or set(os.listdir(place)) - {".lock"}):
-        if not overwrite and not unbegun(place):
+    real_path, path = owned.real_path, owned.path
+    if real_path.exists() and (not real_path.is_dir() or set(os.listdir(real_path)) - {".lock"}):
+        if not overwrite and not unbegun(real_path):
             raise RLJaxError(
                 f"{path} exists already: add --overwrite to delete it, --resume {path} to continue it, or another --out"
             )
         try:
-            load(place / "config.json")
+            load(real_path / "config.json")
         except RLJaxError:
             raise RLJaxError(f"{path} is no run folder, so --overwrite will not delete it: choose another --out") from None
-        if inner := sorted(place.glob("*/config.json")):
+        if inner := sorted(real_path.glob("*/config.json")):
             raise RLJaxError(f"{path} holds another run, {inner[0].parent}, so --overwrite will not delete it: move that away")
-        if Path.cwd().resolve().is_relative_to(place):
+        if Path.cwd().resolve().is_relative_to(real_path):
             raise RLJaxError(f"cannot replace {path}, as it is the working directory: go up with cd first")
         try:
-            place.rename(_aside(place, "replaced"))
+            real_path.rename(_aside(real_path, "replaced"))
         except OSError as error:
             raise RLJaxError(f"cannot replace {path} ({error.strerror}): choose another --out") from None
-        shutil.rmtree(_aside(place, "replaced"), ignore_errors=True)
+        shutil.rmtree(_aside(real_path, "replaced"), ignore_errors=True)
     try:
-        place.mkdir(exist_ok=True)
-        owned.held.enter_context(_locked(place / ".lock", path))
+        real_path.mkdir(exist_ok=True)
+        owned.held.enter_context(_locked(real_path / ".lock", path))
     except OSError as error:
         raise _unwritable(path, error) from None
     owned.fresh = True
     owned.settle()
 
 
-def unbegun(place: Path) -> bool:
+def unbegun(folder: Path) -> bool:
     """Whether a folder is a run's in which nothing was trained: there is its configuration, perhaps its first state, and no row."""
-    names = set(os.listdir(place))
-    saved = {path.stem for path in (place / "manifests").glob("*.json")} | {
-        path.name for path in (place / "checkpoints").glob("*")
+    names = set(os.listdir(folder))
+    saved = {path.stem for path in (folder / "manifests").glob("*.json")} | {
+        path.name for path in (folder / "checkpoints").glob("*")
     }
     return "config.json" in names and names <= UNBEGUN and not any(name.isdigit() and name != "0" for name in saved)
 
@@ -199,10 +199,10 @@ def leave(owned: Owned) -> str:
     Returns:
         How to continue, if there is something.
     """
-    begun = identity(owned.place) is not None and not unbegun(owned.place)
+    begun = identity(owned.real_path) is not None and not unbegun(owned.real_path)
     if owned.fresh and not begun:
-        shutil.rmtree(owned.place, ignore_errors=True)
-    for file in (owned.place / ".lock", _aside(owned.place, "lock")):
+        shutil.rmtree(owned.real_path, ignore_errors=True)
+    for file in (owned.real_path / ".lock", _aside(owned.real_path, "lock")):
         with contextlib.suppress(OSError):
             file.unlink()
     return f"continue with --resume {owned.path}" if begun else ""

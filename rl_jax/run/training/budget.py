@@ -1,4 +1,4 @@
-"""How much an evaluation may play, fixed before the run: its numbers must not depend on how fast the machine is."""
+"""The episodes and steps of an evaluation. They are fixed before the run, so that they do not depend on the machine's speed."""
 
 from typing import NamedTuple
 
@@ -11,12 +11,12 @@ MOST_EPISODES = 64
 
 
 class Budget(NamedTuple):
-    """What an evaluation plays.
+    """Episodes and steps of the evaluations of a run.
 
     Attributes:
-        episodes: side by side.
-        during: steps of each at most while training goes on.
-        last: the same of the evaluation at the end: one whole time limit, or what the user said.
+        episodes: number of episodes, played in parallel.
+        during: most steps of an episode in an evaluation during training.
+        last: the same for the evaluation at the end: the time limit, or ``--eval-max-steps``.
     """
 
     episodes: int
@@ -24,21 +24,21 @@ class Budget(NamedTuple):
     last: int
 
     def text(self) -> str:
-        """In words."""
-        count = f"{self.episodes} episode{'s' if self.episodes > 1 else ''}"
-        last = "" if self.during == self.last else f", at the end {self.last:,}"
-        return f"evaluations: {count} of up to {self.during:,} steps{last}"
+        """The budget as a line for the user."""
+        episodes_text = f"{self.episodes} episode{'s' if self.episodes > 1 else ''}"
+        last_text = "" if self.during == self.last else f", at the end {self.last:,}"
+        return f"evaluations: {episodes_text} of up to {self.during:,} steps{last_text}"
 
 
-def plan(trainer: Trainer, options: RunOptions) -> Budget:
+def evaluation_budget(trainer: Trainer, options: RunOptions) -> Budget:
     """As many whole episodes, up to 64, as take no more environment steps than training does between two evaluations.
 
-    Where not even one fits, it is cut at that many steps, but for the evaluation at the end. ``--eval-episodes`` and
-    ``--eval-max-steps`` say otherwise.
+    Where not even one fits, its steps are cut to that number, but not in the evaluation at the end. ``--eval-episodes`` and
+    ``--eval-max-steps`` override this.
     """
     limit = longest(trainer, options.eval_max_steps)
     if options.eval_episodes is not None:
         return Budget(options.eval_episodes, limit, limit)
-    between = max(1, trainer.num_updates(options.steps) * trainer.steps_per_update // options.checkpoints)
-    episodes = min(MOST_EPISODES, max(1, between // limit))
-    return Budget(episodes, min(limit, max(1, between // episodes)), limit)
+    steps_between_evaluations = max(1, trainer.num_updates(options.steps) * trainer.steps_per_update // options.checkpoints)
+    episodes = min(MOST_EPISODES, max(1, steps_between_evaluations // limit))
+    return Budget(episodes, min(limit, max(1, steps_between_evaluations // episodes)), limit)

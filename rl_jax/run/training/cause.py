@@ -1,4 +1,4 @@
-"""Why a run failed: its train step is played again from a checkpoint, and what its environment gave there is looked at."""
+"""Why a run failed: its train steps are repeated from a checkpoint, and the values of its environment are checked."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,67 +17,67 @@ from rl_jax.types import PyTree
 
 
 def environment_faults(
-    job: CompiledRuns, checkpoints: Checkpoints, plan: Plan, at: Mapping[int, int], frozen: np.ndarray
+    runs: CompiledRuns, checkpoints: Checkpoints, plan: Plan, failed_at: Mapping[int, int], frozen: np.ndarray
 ) -> dict[int, str]:
-    """What an environment gave that is no number, for those runs in which it did.
+    """Find the runs whose environment returned NaN or infinity.
 
-    A run that goes well pays nothing for this. One that has failed takes the train steps since the newest checkpoint once more,
-    which are the same to the bit, and as much memory again.
+    This repeats the train steps since the newest checkpoint, which give the same numbers bit for bit, and needs memory for a second
+    training state. Only a run that failed pays for it.
 
     Args:
-        job: the runs.
-        checkpoints: theirs.
-        plan: over which length they were planned, and when.
-        at: the train step in which each new one failed, by its number.
+        runs: the compiled runs.
+        checkpoints: their checkpoints.
+        plan: the lengths that they were planned for.
+        failed_at: for each run that failed now, by its index: the train step in which it failed.
         frozen: runs ``[B]`` that had failed before.
 
     Returns:
-        ``the environment's observations`` or ``the environment's state``, by number; nothing where it was not to blame, or where
-        there is no checkpoint or no memory to find out.
+        ``the environment's observations`` or ``the environment's state``, by the run's index. A run is missing if its environment was
+        finite; all are if there is no checkpoint, not enough memory, or more than one process.
     """
-    shape, free, per_update = job.state_shape(), available(), job.trainer.steps_per_update
+    shape, free, per_update = runs.state_shape(), available(), runs.trainer.steps_per_update
     if jax.process_count() > 1 or (free is not None and 2 * tree_bytes(shape) > free):
         return {}
-    first = min(at.values())
+    first_failure = min(failed_at.values())
     try:
-        step = checkpoints.whole([step for step in reversed(checkpoints.steps()) if step <= first * per_update])
+        step = checkpoints.first_whole([step for step in reversed(checkpoints.steps()) if step <= first_failure * per_update])
         if step is None:
             return {}
-        done, found = step // per_update, dict[int, str]()
+        update, faults_by_run = step // per_update, dict[int, str]()
         state = checkpoints.restore(step, shape, checked=True)
         if len(plan.planned) > 1:
-            state = with_length(job, state, plan.length(done))
-        for update in sorted({*at.values()}):
-            if update > done:
-                state, _ = job.advance(state, update - done, frozen)
-                done = update
-            given = job.ask(_given, state)
-            for run, when in at.items():
-                faults = [name for name in ("observations", "state") if not given[name][run]]
-                if when == update and given["params"][run] and faults:
-                    found[run] = f"the environment's {faults[0]}"
-        return found
-    except (RLJaxError, jax.errors.JaxRuntimeError):  # what is found out here must not end the runs that go on
+            state = with_length(runs, state, plan.length(update))
+        for target_update in sorted({*failed_at.values()}):
+            if target_update > update:
+                state, _ = runs.advance(state, target_update - update, frozen)
+                update = target_update
+            finite = runs.ask(_finite_values, state)
+            for run, run_failed_at in failed_at.items():
+                faults = [name for name in ("observations", "state") if not finite[name][run]]
+                if run_failed_at == target_update and finite["params"][run] and faults:
+                    faults_by_run[run] = f"the environment's {faults[0]}"
+        return faults_by_run
+    except (RLJaxError, jax.errors.JaxRuntimeError):  # an error here must not end the runs that go on
         return {}
 
 
-def _given(trainer: Trainer, state: PyTree, key: jax.Array) -> dict[str, jax.Array]:
-    """Whether the parameters are finite, and what the environment gives for the next rollout: an action that is NaN excuses it."""
+def _finite_values(trainer: Trainer, state: PyTree, key: jax.Array) -> dict[str, jax.Array]:
+    """Whether the parameters and the environment's values in the next rollout are finite: NaN parameters make NaN actions."""
     _, rollout, _ = trainer.collect(state)
 
-    def known(x: jax.Array) -> jax.Array:
-        """A state may hold infinity on purpose, such as the best distance so far."""
+    def not_nan(x: jax.Array) -> jax.Array:
+        """Infinity is allowed: a state may hold it on purpose, such as the best distance so far."""
         return ~jnp.isnan(x)
 
-    # What is replayed came from the environment as well, perhaps long ago; a reward that is NaN would have been met then.
-    observed = _all(jnp.isfinite, (rollout.obs, rollout.next_obs)) & _all(known, state.replay)
+    # Replayed observations came from the environment too. A reward that is NaN would have ended the run when it was collected.
+    observed = _all_leaves(jnp.isfinite, (rollout.obs, rollout.next_obs)) & _all_leaves(not_nan, state.replay)
     return {
-        "params": _all(jnp.isfinite, trainer.params(state)),
+        "params": _all_leaves(jnp.isfinite, trainer.params(state)),
         "observations": observed,
-        "state": _all(known, rollout.env_state),
+        "state": _all_leaves(not_nan, rollout.env_state),
     }
 
 
-def _all(is_good: Any, tree: PyTree) -> jax.Array:
+def _all_leaves(is_good: Any, tree: PyTree) -> jax.Array:
     leaves = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
     return jnp.all(jnp.stack([jnp.all(is_good(x)) for x in leaves] or [jnp.bool_(True)]))

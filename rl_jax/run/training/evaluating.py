@@ -1,4 +1,4 @@
-"""The evaluations of a run while it goes on: within their budget, in sight, and given up when the run is asked to stop."""
+"""The evaluations of a run: within their budget, with progress shown, and stopped by a signal."""
 
 import time
 from dataclasses import dataclass
@@ -16,66 +16,66 @@ from rl_jax.run.training.budget import Budget
 from rl_jax.run.training.outcome import Failures, add_scores, score
 from rl_jax.types import PyTree
 
-#: Evaluations of one run draw from different streams: those during training from the train step's number, the last from this.
+#: The number folded into the keys of the last evaluation. An evaluation during training uses the train step.
 FINAL_EVALUATION = 2**31 - 1
 
 
 @dataclass
 class Evaluator:
-    """Evaluates the runs of a job.
+    """Evaluates compiled runs.
 
     Attributes:
-        job: the runs.
-        budget: what an evaluation may play.
-        failures: the runs that have failed: they are played, and do not count.
-        progress: where one sees how far it is.
-        stop: whether the run is asked to stop.
-        last: train steps after which the run is at its end.
-        scores: what the newest evaluation found.
-        seconds: that evaluations took.
+        runs: the compiled runs.
+        budget: episodes and steps of an evaluation.
+        failures: the runs that have failed: they are played, but do not count.
+        progress: shows how far the evaluation is.
+        stop: says whether a signal came.
+        last_update: the train step at the end of the run.
+        scores: of the newest evaluation; ``None`` if it was stopped.
+        seconds: total time of all evaluations.
     """
 
-    job: CompiledRuns
+    runs: CompiledRuns
     budget: Budget
     failures: Failures
     progress: Progress
     stop: Stop
-    last: int
+    last_update: int
     scores: Scores | None = None
     seconds: float = 0.0
 
     def evaluate(self, state: PyTree, update: int) -> Scores | None:
-        """Evaluate after train step ``update``; ``None`` if it was given up for a signal."""
-        tick = time.perf_counter()
-        final = update == self.last
+        """Evaluate after train step ``update``; ``None`` if a signal stopped the evaluation."""
+        start = time.perf_counter()
+        final = update == self.last_update
         stream, steps = (FINAL_EVALUATION, self.budget.last) if final else (update, self.budget.during)
-        self.scores = self.job.evaluate(state, stream, steps=steps, watch=self._watch)
-        self.seconds += time.perf_counter() - tick
+        self.scores = self.runs.evaluate(state, stream, steps=steps, watch=self._watch)
+        self.seconds += time.perf_counter() - start
         return self.scores
 
     def _watch(self, steps: int, limit: int, running: int) -> bool:
-        episodes = self.budget.episodes * len(self.job.seeds)
+        episodes = self.budget.episodes * len(self.runs.seeds)
         self.progress.doing(f"evaluating: {steps:,} of at most {limit:,} steps, {running} of {episodes} episodes still run")
         return bool(self.stop.signal)
 
     def score(self) -> float | None:
-        """By which checkpoints are compared; ``None`` if there was no evaluation."""
+        """The score that checkpoints are compared by; ``None`` without an evaluation."""
         return None if self.scores is None else score(self.scores, self.failures.frozen)
 
     def means(self) -> list[float]:
-        """Each run's mean return, of those that have not failed."""
+        """The mean return of each run that has not failed."""
         return [] if self.scores is None else self.scores.per_run()[~self.failures.frozen].tolist()
 
-    def make_up(self, state: PyTree, update: int, path: Path, steps: int) -> bool:
-        """Evaluate after train step ``update`` if its rows, at environment step ``steps``, say that this was given up."""
+    def evaluate_if_missing(self, state: PyTree, update: int, path: Path, steps: int) -> bool:
+        """Evaluate after train step ``update`` if the rows of environment step ``steps`` lack an evaluation. Returns whether it did."""
         file = MetricsFile(path, self.failures.labels)
-        rows = file.rows() if distributed.first() else []
-        mine = [row for row in rows if row.get("steps") == steps and "failed" not in row]
-        missing = bool(mine) and not any("eval/return" in row for row in mine)
-        if not distributed.largest(int(missing)) or self.evaluate(state, update) is None:
+        rows = file.rows() if distributed.is_first() else []
+        step_rows = [row for row in rows if row.get("steps") == steps and "failed" not in row]
+        missing = bool(step_rows) and not any("eval/return" in row for row in step_rows)
+        if not distributed.max_over_processes(int(missing)) or self.evaluate(state, update) is None:
             return False
         assert self.scores is not None
-        if len(mine) == np.sum(~self.failures.frozen):
-            add_scores(mine, self.scores, self.failures.frozen)
+        if len(step_rows) == np.sum(~self.failures.frozen):
+            add_scores(step_rows, self.scores, self.failures.frozen)
             file.replace(rows)
         return True

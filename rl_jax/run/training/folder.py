@@ -1,4 +1,4 @@
-"""What a run folder says about itself, and how its program is built again."""
+"""A run folder: its configuration, rows, failures and states, and its runs compiled again."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from rl_jax.run.storage.manifests import Damaged, step_of
 from rl_jax.run.storage.metrics import MetricsFile, Row
 from rl_jax.run.storage.ownership import identity, unreplaced
 from rl_jax.run.storage.provenance import Provenance
-from rl_jax.run.training.budget import plan as evaluation_budget
+from rl_jax.run.training.budget import evaluation_budget
 from rl_jax.run.training.outcome import Failures
 from rl_jax.run.training.setup import set_precision
 from rl_jax.types import PyTree
@@ -27,7 +27,16 @@ from rl_jax.values import short
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run folder's configuration."""
+    """A run folder that was opened for reading.
+
+    Attributes:
+        path: as the user wrote it.
+        command: ``train`` or ``sweep``.
+        agent: its name on the command line.
+        options: of the run.
+        hyperparameters: of the agent, as ``config.json`` has them.
+        identity: see :func:`rl_jax.run.storage.ownership.identity`.
+    """
 
     path: Path
     command: str
@@ -46,28 +55,34 @@ class RunFolder:
         path = Path(path)
         if not path.is_dir():
             raise RLJaxError(f"there is no run folder {path}; name the folder that a run was told as --out")
-        found = identity(path)
+        folder_identity = identity(path)
         content = config.load(path / "config.json")
         options = config.restore(RunOptions, content["run"], path / "config.json")
-        return cls(path, content.get("command", "train"), content["agent"], options, content["hyperparameters"], found)
+        return cls(
+            path, content.get("command", "train"), content["agent"], options, content["hyperparameters"], folder_identity
+        )
 
     def config(self) -> Any:
-        """The agent's configuration (of a plain run; a sweep has many)."""
+        """The agent's configuration.
+
+        Raises:
+            RLJaxError: the folder is of a sweep, which has many.
+        """
         if self.command != "train":
             raise RLJaxError(f"{self.path} is a {self.command}, which has no single policy: name the folder of a 'train' run")
         return config.restore(CONFIGS[self.agent], self.hyperparameters, self.path / "config.json")
 
-    def job(self, eval_episodes: int | None = None) -> CompiledRuns:
-        """The run's program, as it was."""
-        o = self.options
-        trainer = config.make_trainer(self.config(), o, config.make_env(o))
-        set_precision(o)
+    def compiled_runs(self, eval_episodes: int | None = None) -> CompiledRuns:
+        """The folder's runs, with the trainer, seeds and random number generator that they were started with."""
+        options = self.options
+        trainer = config.make_trainer(self.config(), options, config.make_env(options))
+        set_precision(options)
         return CompiledRuns(
             trainer,
-            list(range(o.seed, o.seed + o.seeds)),
-            o.steps,
-            eval_episodes or evaluation_budget(trainer, o).episodes,
-            prng=o.prng,
+            list(range(options.seed, options.seed + options.seeds)),
+            options.steps,
+            eval_episodes or evaluation_budget(trainer, options).episodes,
+            prng=options.prng,
         )
 
     def rows(self) -> list[Row]:
@@ -80,51 +95,55 @@ class RunFolder:
             return MetricsFile(self.path / "metrics.jsonl", self.labels()).read()
 
     def labels(self) -> list[Row]:
-        """What tells the folder's runs apart, see :func:`rl_jax.run.storage.identity.run_labels`."""
-        o, grid = self.options, None
+        """The labels of the folder's runs, see :func:`rl_jax.run.storage.identity.run_labels`."""
+        options, grid = self.options, None
         if self.command == "sweep":
             swept = {
                 name: self.hyperparameters[name] for name in sweepable(CONFIGS[self.agent]) if name in self.hyperparameters
             }
             grid = {name: values if isinstance(values, list) else [values] for name, values in swept.items()}
-        return run_labels(range(o.seed, o.seed + o.seeds), grid)
+        return run_labels(range(options.seed, options.seed + options.seeds), grid)
 
     def failures(self, step: int) -> Failures:
-        """Which runs had failed before the checkpoint of ``step`` environment steps: by their rows, and by the result."""
+        """The runs that had failed before the checkpoint of ``step`` environment steps, from the rows and the result."""
         labels = self.labels()
         with unreplaced(self.path, self.identity):
             rows = MetricsFile(self.path / "metrics.jsonl", labels).rows()
-            with contextlib.suppress(FileNotFoundError, results.Unfit):  # then the rows alone say it
-                rows += [{**one, "failed": one["reason"]} for one in results.read(self.path)["failed"]]
+            with contextlib.suppress(FileNotFoundError, results.Unfit):  # then only the rows say it
+                rows += [{**failure, "failed": failure["reason"]} for failure in results.read(self.path)["failed"]]
         return Failures(labels, [row for row in rows if "failed" in row and row["steps"] < step])
 
-    def state(self, job: CompiledRuns, which: str | int) -> tuple[int, PyTree]:
-        """A checkpoint's steps and state; ``which`` is ``last``, ``best`` (whole ones; what is damaged is said) or a number of steps.
+    def state(self, runs: CompiledRuns, checkpoint: str | int) -> tuple[int, PyTree]:
+        """The environment steps and the training state of a checkpoint.
+
+        Args:
+            runs: of :meth:`compiled_runs`.
+            checkpoint: ``last`` or ``best``, which skip damaged ones with a warning, or a number of steps.
 
         Raises:
-            RLJaxError: there is none such.
+            RLJaxError: there is no such checkpoint, or it is damaged.
         """
         with unreplaced(self.path, self.identity):
-            return self._state(job, which)
+            return self._read_state(runs, checkpoint)
 
-    def _state(self, job: CompiledRuns, which: str | int) -> tuple[int, PyTree]:
+    def _read_state(self, runs: CompiledRuns, checkpoint: str | int) -> tuple[int, PyTree]:
         checkpoints = Checkpoints(self.path, provenance=Provenance.of(config.load(self.path / "config.json")))
         steps = checkpoints.steps()
         if not steps:
             raise RLJaxError(f"{self.path} has no checkpoint yet: continue the run with --resume {self.path}")
-        if which in ("last", "best"):
+        if checkpoint in ("last", "best"):
             newest_first = steps[::-1]
-            found = checkpoints.whole(newest_first if which == "last" else checkpoints.by_score() or newest_first)
+            step = checkpoints.first_whole(newest_first if checkpoint == "last" else checkpoints.by_score() or newest_first)
             try:
-                if found is not None:
-                    return found, checkpoints.restore(found, job.state_shape(), checked=True)
+                if step is not None:
+                    return step, checkpoints.restore(step, runs.state_shape(), checked=True)
             except Damaged:
                 if checkpoints.steps() == steps:
                     raise
-            if checkpoints.steps() != steps:  # a run that goes on deletes what it does not keep, and has others now
-                return self._state(job, which)
+            if checkpoints.steps() != steps:  # the run goes on, and has deleted these checkpoints meanwhile
+                return self._read_state(runs, checkpoint)
             raise RLJaxError(f"{self.path} has no whole checkpoint: all of {steps} are damaged")
-        step = step_of(str(which))
+        step = step_of(str(checkpoint))
         if step is None:
-            raise RLJaxError(f"--checkpoint takes last, best or a number of steps, not {short(which)}; there are {steps}")
-        return step, checkpoints.restore(step, job.state_shape())
+            raise RLJaxError(f"--checkpoint takes last, best or a number of steps, not {short(checkpoint)}; there are {steps}")
+        return step, checkpoints.restore(step, runs.state_shape())

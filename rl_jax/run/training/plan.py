@@ -1,4 +1,4 @@
-"""When a run measures, evaluates and saves: the same for every start of the same run."""
+"""When a run writes rows, evaluates and saves. A resumed run has the same plan as one without interruption."""
 
 import time
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from rl_jax.types import PyTree
 
 #: Seconds of training after which a run is saved for the first time.
 FIRST = 30.0
-#: Seconds after which it is saved if that costs little, so that short runs that are killed have something too.
+#: Seconds between two checkpoints at the least, while they cost little: so a short run that is killed keeps something too.
 SOON = 2.0
-#: Share of the time that checkpoints may take, as long as none is overdue.
+#: Share of the time that checkpoints may take, while none is overdue.
 SHARE = 0.1
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The moments of a run, in train steps.
+    """The schedule of a run, in train steps.
 
     Attributes:
-        edges: the end of each row, from 0.
-        saves: those at which it is evaluated and saved.
-        planned: from which train step on the run was planned for how many environment steps; more than one after an extension.
+        edges: ends of the chunks, from 0. Each chunk gives a row for each run.
+        saves: the edges at which the run is evaluated and saved.
+        planned: the environment steps that the run was planned for, by the train step from which on; several after an extension.
     """
 
     edges: list[int]
@@ -34,62 +34,66 @@ class Plan:
     planned: dict[int, int]
 
     @classmethod
-    def of(cls, job: CompiledRuns, checkpoints: int, provenance: Provenance) -> "Plan":
-        """The plan of a run with ``checkpoints`` checkpoints over each length that it was planned for."""
-        starts = [0, *(one["at"] // job.trainer.steps_per_update for one in provenance.extended)]
-        lengths = [*(one["steps"] for one in provenance.extended), job.steps]
+    def of(cls, runs: CompiledRuns, checkpoints: int, provenance: Provenance) -> "Plan":
+        """The plan of runs with ``checkpoints`` checkpoints over each length that they were planned for."""
+        starts = [0, *(extension["at"] // runs.trainer.steps_per_update for extension in provenance.extended)]
+        lengths = [*(extension["steps"] for extension in provenance.extended), runs.steps]
         edges, saves, planned = [0], set[int](), dict[int, int]()
         for start, steps in zip(starts, lengths, strict=True):
-            new = job.edges(steps)
-            count = min(checkpoints, len(new) - 1)
-            scheduled = {new[round(i * (len(new) - 1) / count)] for i in range(1, count + 1)}
-            edges = sorted({*(edge for edge in edges if edge <= start), start, *(edge for edge in new if edge > start)})
+            edges_of_length = runs.edges(steps)
+            num_saves = min(checkpoints, len(edges_of_length) - 1)
+            scheduled = {edges_of_length[round(i * (len(edges_of_length) - 1) / num_saves)] for i in range(1, num_saves + 1)}
+            edges = sorted(
+                {*(edge for edge in edges if edge <= start), start, *(edge for edge in edges_of_length if edge > start)}
+            )
             saves = {save for save in saves if save <= start} | {save for save in scheduled if save > start}
-            planned = {begin: length for begin, length in planned.items() if begin < start} | {start: steps}
+            planned = {update: length for update, length in planned.items() if update < start} | {start: steps}
         return cls(edges, saves, planned)
 
     def length(self, update: int) -> int:
-        """The environment steps that were planned when train step ``update`` (from 0) was done."""
-        return self.planned[max(begin for begin in self.planned if begin <= update)]
+        """The environment steps that the run was planned for at train step ``update``, from 0."""
+        return self.planned[max(start for start in self.planned if start <= update)]
 
     def expected(self, update: int) -> list[int]:
-        """The ends of all rows up to train step ``update``."""
+        """The ends of all chunks up to train step ``update``."""
         return [edge for edge in self.edges[1:] if edge <= update]
 
 
-def with_length(job: CompiledRuns, state: PyTree, steps: int) -> PyTree:
-    """Training states whose schedules run over ``steps`` environment steps from the beginning."""
-    horizon = jnp.maximum(jnp.ceil(jnp.asarray(steps, jnp.float32) / job.trainer.steps_per_update), 1.0)
-    full = np.full(state.horizon.shape, horizon, np.float32)
-    return state.replace(horizon=jax.make_array_from_callback(full.shape, state.horizon.sharding, lambda index: full[index]))
+def with_length(runs: CompiledRuns, state: PyTree, steps: int) -> PyTree:
+    """Training states whose schedules run over ``steps`` environment steps, counted from the start of the run."""
+    horizon = jnp.maximum(jnp.ceil(jnp.asarray(steps, jnp.float32) / runs.trainer.steps_per_update), 1.0)
+    horizons = np.full(state.horizon.shape, horizon, np.float32)
+    return state.replace(
+        horizon=jax.make_array_from_callback(horizons.shape, state.horizon.sharding, lambda index: horizons[index])
+    )
 
 
 @dataclass
 class Timer:
-    """Decides when time alone asks for a checkpoint: soon after the first rows, then at doubling intervals, never rarer than asked.
+    """Decides when a checkpoint is due by time: soon after the first rows, then at doubling intervals up to ``minutes``.
 
     Args:
-        minutes: the longest that a run goes on without one.
-        cost: seconds that a checkpoint took.
+        minutes: the longest time between two checkpoints.
+        cost: seconds that the last checkpoint took.
     """
 
     minutes: float
     cost: float = 0.0
-    _first: bool = True
+    _unsaved: bool = True
 
     def __post_init__(self) -> None:
-        self._start = self._last = self._row = time.monotonic()
+        self._start = self._last_save = self._row_start = time.monotonic()
 
     def due(self) -> bool:
-        """Whether to save at the end of this row, looking ahead to the end of the next; asked once a row."""
-        now = time.monotonic()
-        row, self._row = now - self._row, now
-        longest = min(FIRST, 60 * self.minutes) if self._first else 60 * self.minutes
-        waited = now - self._last
-        interval = max(SOON, self._last - self._start, self.cost / SHARE)
-        return waited >= interval or waited + row > longest
+        """Whether to save now, as the end of the next row may be too late. Call it once at the end of each row."""
+        time_now = time.monotonic()
+        row_seconds, self._row_start = time_now - self._row_start, time_now
+        longest = min(FIRST, 60 * self.minutes) if self._unsaved else 60 * self.minutes
+        since_save = time_now - self._last_save
+        interval = max(SOON, self._last_save - self._start, self.cost / SHARE)
+        return since_save >= interval or since_save + row_seconds > longest
 
     def saved(self, seconds: float) -> None:
-        """A checkpoint was written, in so many seconds."""
-        self._last = self._row = time.monotonic()
-        self.cost, self._first = seconds, False
+        """Record that a checkpoint was written, and took ``seconds``."""
+        self._last_save = self._row_start = time.monotonic()
+        self.cost, self._unsaved = seconds, False

@@ -1,4 +1,4 @@
-"""Continuing a run: from which checkpoint, whether that is the same run, and over which length."""
+"""Resuming a run: checks that its options are the same, finds its checkpoint, and extends it to more steps."""
 
 from pathlib import Path
 from typing import Any
@@ -16,24 +16,27 @@ from rl_jax.run.storage.provenance import Provenance
 
 
 def check_resumed(owned: Owned, command: str, agent: str, options: RunOptions, hyperparameters: dict[str, Any]) -> None:
-    """Refuse to continue a run with other options than it was begun with, but for more steps, over which it is extended.
+    """Refuse to resume a run with other options than it was started with. With more ``--steps`` it is extended.
 
     Raises:
-        RLJaxError: with the names of the options that differ, or of what differs between its configuration and its checkpoint.
+        RLJaxError: with the options that differ from ``config.json``, or the fields of it that differ from the checkpoint.
     """
     folder = owned.path
-    if options.out and options.out.resolve() != owned.place:
+    if options.out and options.out.resolve() != owned.real_path:
         raise RLJaxError(f"a resumed run stays in its folder {folder}: leave out --out")
     check_writable(folder)
-    saved = config.load(owned.place / "config.json")
-    if (was := (saved.get("command", "train"), saved["agent"])) != (command, agent):  # replaced since it was first read
-        raise RLJaxError(f"{folder} is of 'rl-jax {was[0]} {was[1]}', not of '{command} {agent}': use that")
-    checkpoints = Checkpoints(owned.place, options.keep, Provenance.of(saved))
+    saved = config.load(owned.real_path / "config.json")
+    if (saved_command := (saved.get("command", "train"), saved["agent"])) != (
+        command,
+        agent,
+    ):  # replaced since it was first read
+        raise RLJaxError(f"{folder} is of 'rl-jax {saved_command[0]} {saved_command[1]}', not of '{command} {agent}': use that")
+    checkpoints = Checkpoints(owned.real_path, options.keep, Provenance.of(saved))
     checkpoints.check_newest()
-    same = (*IDENTITY, *RECORD)
-    before = config.plain(RunOptions()) | saved["run"]  # options that it does not know had no other values then
-    old = {name: before[name] for name in same} | saved["hyperparameters"]
-    new = {name: config.plain(getattr(options, name)) for name in same} | config.plain_values(hyperparameters)
+    fixed_options = (*IDENTITY, *RECORD)
+    saved_options = config.plain(RunOptions()) | saved["run"]  # an option that is newer than the run had its default
+    old = {name: saved_options[name] for name in fixed_options} | saved["hyperparameters"]
+    new = {name: config.plain(getattr(options, name)) for name in fixed_options} | config.plain_values(hyperparameters)
     if changed := config.differences(old, {name: value for name, value in new.items() if name != "steps"}):
         raise RLJaxError(f"cannot resume {folder} with other options: {', '.join(changed)}; leave them out, or start a new run")
     if options.steps != old["steps"]:
@@ -41,71 +44,71 @@ def check_resumed(owned: Owned, command: str, agent: str, options: RunOptions, h
 
 
 def _extend(owned: Owned, saved: dict[str, Any], old: int, new: int, checkpoints: Checkpoints) -> None:
-    """Plan a run for more steps, from its newest whole checkpoint on; ``config.json`` keeps what had been planned before."""
+    """Plan a run for more steps, from its newest whole checkpoint on; ``config.json`` keeps the earlier lengths."""
     if new < old:
-        done = max(checkpoints.steps(), default=0)
+        steps_done = max(checkpoints.steps(), default=0)
         raise RLJaxError(
-            f"--steps {new} is fewer than the {old} that {owned.path} was planned for, and {done} are done: "
+            f"--steps {new} is fewer than the {old} that {owned.path} was planned for, and {steps_done} are done: "
             f"a run can be extended to more steps, not cut short"
         )
-    at = newest(checkpoints, owned.place, owned.path) or 0
-    checkpoints.discard_after(at)
+    step = newest(checkpoints, owned.real_path, owned.path) or 0
+    checkpoints.discard_after(step)
     content = {**saved, "run": {**saved["run"], "steps": new}}
-    content["extended"] = [*saved.get("extended", []), {"at": at, "steps": old}]
-    config.write_json(owned.place / "config.json", content)
-    result = owned.place / results.NAME
+    content["extended"] = [*saved.get("extended", []), {"at": step, "steps": old}]
+    config.write_json(owned.real_path / "config.json", content)
+    result = owned.real_path / results.NAME
     if result.exists():
-        result.replace(owned.place / f"result_{old}.json")
+        result.replace(owned.real_path / f"result_{old}.json")
     say(
-        f"{owned.path} is extended from {human_count(old)} to {human_count(new)} steps: it goes on after step {at}, "
-        f"with schedules and annealing over the new length, of which {at / new:.0%} are done"
+        f"{owned.path} is extended from {human_count(old)} to {human_count(new)} steps: it goes on after step {step}, "
+        f"with schedules and annealing over the new length, of which {step / new:.0%} are done"
     )
 
 
-def newest(checkpoints: Checkpoints, place: Path, folder: Path) -> int | None:
-    """The newest whole checkpoint; None if nothing has been done yet, so that nothing is lost by beginning.
+def newest(checkpoints: Checkpoints, real_path: Path, folder: Path) -> int | None:
+    """Environment steps of the newest whole checkpoint; ``None`` if the run has trained nothing yet and may start from step 0.
 
     Raises:
-        RLJaxError: something has been done, and there is none: a run never begins anew by itself.
+        RLJaxError: the run has trained and has no whole checkpoint. It never starts again by itself.
     """
-    found, steps = checkpoints.whole(), checkpoints.steps()
-    begun = [step for step in (step_of(path.name) for path in (place / "checkpoints").glob("*")) if step]
-    if found is not None:
-        if (cut := [step for step in begun if step > found and step not in steps]) and distributed.first():
+    step, steps = checkpoints.first_whole(), checkpoints.steps()
+    started = [other for other in (step_of(path.name) for path in (real_path / "checkpoints").glob("*")) if other]
+    if step is not None:
+        if (unfinished := [other for other in started if other > step and other not in steps]) and distributed.is_first():
             say(
-                f"rl-jax: warning: checkpoint {folder / 'checkpoints' / str(max(cut))} has no manifest, as after a kill, and does "
-                f"not count: that of step {found} is taken"
+                f"rl-jax: warning: checkpoint {folder / 'checkpoints' / str(max(unfinished))} has no manifest, as after a kill, "
+                f"and does not count: that of step {step} is taken"
             )
-        return found
-    rows = place / "metrics.jsonl"
-    if begun or any(steps) or (rows.exists() and rows.stat().st_size):
-        what = "no whole checkpoint" if steps else "no manifest"
+        return step
+    rows = real_path / "metrics.jsonl"
+    if started or any(steps) or (rows.exists() and rows.stat().st_size):
+        missing = "no whole checkpoint" if steps else "no manifest"
         raise RLJaxError(
-            f"{folder} has been trained, but {what} is left to continue from (manifests/, checkpoints/): "
+            f"{folder} has been trained, but {missing} is left to continue from (manifests/, checkpoints/): "
             f"put them back, or start anew with another --out"
         )
     return None
 
 
 def result_of(owned: Owned, steps: int, options: RunOptions) -> dict[str, Any] | None:
-    """The result of a run that had come to its end of ``steps`` already; None if there is still something to do."""
+    """The result of a resumed run that has finished its ``steps``; ``None`` if it has not, or its result is missing or damaged."""
     if not options.resume:
         return None
-    checkpoints = Checkpoints(owned.place)
+    checkpoints = Checkpoints(owned.real_path)
     try:
         checkpoints.check(steps)
     except RLJaxError:
         return None
     try:
-        result = results.read(owned.place)
+        result = results.read(owned.real_path)
         if result.get("steps") != steps:
             raise results.Unfit(f"is of {result.get('steps')} steps, not of {steps}")
     except FileNotFoundError:
         return None
     except results.Unfit as unfit:
-        if distributed.first():
+        if distributed.is_first():
             say(f"rl-jax: warning: {owned.path / results.NAME} {unfit}: it is made again")
         return None
-    if distributed.first() and not options.quiet:
+    if distributed.is_first() and not options.quiet:
         say(f"{owned.path} is finished: its result")
     return result

@@ -1,4 +1,4 @@
-"""Saving a run while it goes on: into the folder that it began with, when it is time, and before it obeys a signal."""
+"""Saving a run: on schedule, by time, and before it stops for a signal; only into the folder that it started in."""
 
 import signal
 import time
@@ -15,13 +15,13 @@ from rl_jax.types import PyTree
 
 @dataclass
 class Saver:
-    """What writes the checkpoints of one run.
+    """Writes the checkpoints of one run folder.
 
     Attributes:
         owned: the run folder.
-        checkpoints: of it.
-        timer: when time alone asks for one.
-        stop: the signal that came, if one did.
+        checkpoints: of the folder.
+        timer: says when a checkpoint is due by time.
+        stop: holds the signal that came, if one did.
         per_update: environment steps of a train step.
     """
 
@@ -31,36 +31,40 @@ class Saver:
     stop: Stop
     per_update: int
 
-    def save(self, end: int, state: PyTree, score: float | None = None, scheduled: bool = True) -> None:
-        """Write the checkpoint of train step ``end``.
+    def save(self, update: int, state: PyTree, score: float | None = None, scheduled: bool = True) -> None:
+        """Write the checkpoint of train step ``update``.
 
         Raises:
-            RLJaxError: the folder is not there any more.
+            RLJaxError: the folder was removed, renamed or replaced.
         """
         self.owned.check()
-        tick = time.monotonic()
-        self.checkpoints.save(end * self.per_update, state, score, scheduled)
-        self.timer.saved(time.monotonic() - tick)
+        start = time.monotonic()
+        self.checkpoints.save(update * self.per_update, state, score, scheduled)
+        self.timer.saved(time.monotonic() - start)
         self.owned.check()
 
-    def kept(self) -> str:
-        """Where the last good state is, in words."""
+    def checkpoint_text(self) -> str:
+        """Says where the last good state is."""
         steps = self.checkpoints.steps()
         return f"the last good checkpoint is {self.checkpoints.path(steps[-1])}" if steps else "there is no checkpoint yet"
 
     def due(self) -> bool:
-        """Whether time asks for a checkpoint, in all processes alike."""
-        return bool(distributed.largest(int(self.timer.due())))
+        """Whether a checkpoint is due by time; the same in all processes."""
+        return bool(distributed.max_over_processes(int(self.timer.due())))
 
-    def asked(self) -> int | None:
-        """The signal that asks for an end, in all processes alike."""
-        return distributed.largest(self.stop.signal or 0) or None
+    def stop_signal(self) -> int | None:
+        """The number of the signal that stops the run, or ``None``; the same in all processes."""
+        return distributed.max_over_processes(self.stop.signal or 0) or None
 
-    def obey(self, end: int, number: int | None) -> None:
-        """End the run after train step ``end``, which was saved, if a signal asks for it."""
-        if number is not None:
-            text = f"stopped by {signal.Signals(number).name}"
-            if end == 0:
-                raise Stopped(f"{text} before the first row: there is nothing to save", number)
-            steps = human_count(end * self.per_update)
-            raise Stopped(f"{text} after {steps} steps; saved: continue with --resume {self.owned.path}", number)
+    def raise_if_stopped(self, update: int, stop_signal: int | None) -> None:
+        """End the run after train step ``update``, which was saved.
+
+        Raises:
+            Stopped: ``stop_signal`` is not ``None``.
+        """
+        if stop_signal is not None:
+            text = f"stopped by {signal.Signals(stop_signal).name}"
+            if update == 0:
+                raise Stopped(f"{text} before the first row: there is nothing to save", stop_signal)
+            steps = human_count(update * self.per_update)
+            raise Stopped(f"{text} after {steps} steps; saved: continue with --resume {self.owned.path}", stop_signal)

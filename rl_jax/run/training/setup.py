@@ -1,4 +1,4 @@
-"""Before the long work: devices, and the folder that the run is written to."""
+"""The setup of a run: its devices, and the folder that it writes to."""
 
 import contextlib
 import dataclasses
@@ -23,71 +23,71 @@ from rl_jax.run.storage.ownership import Busy, Owned, leave, make, own
 from rl_jax.run.training.resuming import check_resumed
 
 
-def cores_that_divide(runs: int) -> int:
-    """The most of this machine's cores that can share ``runs`` runs evenly."""
+def cores_that_divide(num_runs: int) -> int:
+    """The largest number of this machine's cores that divides ``num_runs``."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(n for n in range(1, cores + 1) if runs % n == 0)
+    return max(n for n in range(1, cores + 1) if num_runs % n == 0)
 
 
-def count_cpu_devices(options: RunOptions, runs: int) -> None:
-    """Tell jax, before it first looks, how many devices to make of a CPU: it makes one, and small programs use one core of it."""
+def set_cpu_devices(options: RunOptions, num_runs: int) -> None:
+    """Set the number of CPU devices before jax starts. Its default is one device, of which small programs use one core."""
     if not options.distributed:
-        make_cpu_devices(options.devices or cores_that_divide(runs))
+        make_cpu_devices(options.devices or cores_that_divide(num_runs))
 
 
-def make_cpu_devices(number: int) -> None:
-    """Make ``number`` devices of a CPU, unless the user has said how many, or jax has looked already."""
-    if number > 1 and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        with contextlib.suppress(RuntimeError):  # it has looked: this is no fresh process
-            jax.config.update("jax_num_cpu_devices", number)
+def make_cpu_devices(num_devices: int) -> None:
+    """Make jax split the CPU into ``num_devices`` devices, unless ``XLA_FLAGS`` sets a number or jax has started."""
+    if num_devices > 1 and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        with contextlib.suppress(RuntimeError):  # jax has started already
+            jax.config.update("jax_num_cpu_devices", num_devices)
 
 
 def set_precision(options: RunOptions) -> None:
-    """Tell jax how precise matrix products shall be; it is recorded with the run."""
+    """Set the precision of jax's matrix products to ``--matmul-precision``; ``metadata.json`` records it."""
     if options.matmul_precision:
         jax.config.update("jax_default_matmul_precision", options.matmul_precision)
 
 
-def devices_that_share(runs: int) -> int:
-    """How many devices share ``runs`` runs by default: a CPU's cores, where they were made devices, else one."""
-    cores = cores_that_divide(runs)
+def devices_that_share(num_runs: int) -> int:
+    """The default number of devices for ``num_runs`` runs: that of CPU devices that :func:`make_cpu_devices` made, else 1."""
+    cores = cores_that_divide(num_runs)
     return cores if jax.default_backend() == "cpu" and jax.device_count() >= cores else 1
 
 
-def choose_devices(options: RunOptions, num_envs: int, runs: int) -> Devices:
-    """What the run is spread over; joined already are the other processes.
+def choose_devices(options: RunOptions, num_envs: int, num_runs: int) -> Devices:
+    """The devices of a run, of all processes that have joined.
 
     Raises:
-        RLJaxError: there are not so many devices, or they do not divide what they share.
+        RLJaxError: there are fewer devices, or they do not divide the environments or runs that they share.
     """
-    number, shard = options.devices, options.shard or ("seeds" if runs > 1 else "envs")
-    if number is None and options.distributed:
-        number = jax.device_count()
-    elif number is None:
-        number = devices_that_share(runs) if shard == "seeds" else 1
-    devices = Devices.choose(number, shard)
-    if options.distributed and number % jax.process_count():
-        raise RLJaxError(f"--devices {number} must be a multiple of the {jax.process_count()} processes; or leave it out")
-    devices.check(num_envs, runs)
+    num_devices, shard = options.devices, options.shard or ("seeds" if num_runs > 1 else "envs")
+    if num_devices is None and options.distributed:
+        num_devices = jax.device_count()
+    elif num_devices is None:
+        num_devices = devices_that_share(num_runs) if shard == "seeds" else 1
+    devices = Devices.choose(num_devices, shard)
+    if options.distributed and num_devices % jax.process_count():
+        raise RLJaxError(f"--devices {num_devices} must be a multiple of the {jax.process_count()} processes; or leave it out")
+    devices.check(num_envs, num_runs)
     return devices
 
 
 @contextmanager
 def run_folder(command: str, agent: str, options: RunOptions, hyperparameters: dict[str, Any]) -> Iterator[Owned]:
-    """The run's folder, owned and made by the first process and known to all."""
-    if not distributed.first():
-        if not (path := distributed.told("")):
+    """The run's folder, which the first process owns and creates. The others get its path."""
+    if not distributed.is_first():
+        if not (path := distributed.broadcast_text("")):
             raise RLJaxError("the first process has refused to begin: correct what it says")
-        with contextlib.ExitStack() as nothing:
-            yield Owned(Path(path), Path(path), nothing)
+        with contextlib.ExitStack() as no_locks:
+            yield Owned(Path(path), Path(path), no_locks)
         return
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as locks:
         try:
-            owned = held.enter_context(_first_folder(command, agent, options, hyperparameters))
+            owned = locks.enter_context(_first_folder(command, agent, options, hyperparameters))
         except BaseException:
-            distributed.told("")
+            distributed.broadcast_text("")
             raise
-        distributed.told(str(owned.place))
+        distributed.broadcast_text(str(owned.real_path))
         with before_leaving(lambda: leave(owned)):
             try:
                 yield owned
@@ -95,40 +95,40 @@ def run_folder(command: str, agent: str, options: RunOptions, hyperparameters: d
                 leave(owned)
                 raise
             except (OSError, ValueError):
-                owned.check()  # says why, if the folder is gone
+                owned.check()  # raises a clearer error if the folder is gone
                 raise
 
 
 @contextmanager
 def _first_folder(command: str, agent: str, options: RunOptions, hyperparameters: dict[str, Any]) -> Iterator[Owned]:
-    """The run's folder, made and filled with its configuration; or the resumed one, checked to be the same run."""
+    """The new run folder, created with its configuration; or the resumed one, checked to be the same run."""
     if options.resume:
         with own(options.resume) as owned:
             check_resumed(owned, command, agent, options, hyperparameters)
             yield owned
         return
-    with _claimed(options, agent) as owned:
+    with _own_new_folder(options, agent) as owned:
         make(owned, options.overwrite)
         options = dataclasses.replace(options, out=owned.path)
-        config.save(owned.place / "config.json", command, agent, options, hyperparameters)
-        config.write_json(owned.place / "metadata.json", metadata())
+        config.save(owned.real_path / "config.json", command, agent, options, hyperparameters)
+        config.write_json(owned.real_path / "metadata.json", metadata())
         yield owned
 
 
 @contextmanager
-def _claimed(options: RunOptions, agent: str) -> Iterator[Owned]:
-    """The folder that was asked for, or one under ``runs`` whose name nobody has."""
+def _own_new_folder(options: RunOptions, agent: str) -> Iterator[Owned]:
+    """The folder ``--out``, or one under ``runs`` whose name is not taken."""
     if options.out:
         with own(options.out) as owned:
             yield owned
         return
     name = f"{options.env}-{agent}-s{options.seed}-{datetime.now():%Y%m%d-%H%M%S}".replace("/", "_").replace(":", "_")
     for number in itertools.count(1):
-        with contextlib.ExitStack() as held:
+        with contextlib.ExitStack() as locks:
             try:
-                owned = held.enter_context(own(Path("runs") / (name if number == 1 else f"{name}-{number}")))
+                owned = locks.enter_context(own(Path("runs") / (name if number == 1 else f"{name}-{number}")))
             except Busy:
                 continue
-            if not owned.place.exists():
+            if not owned.real_path.exists():
                 yield owned
                 return

@@ -22,7 +22,7 @@ from rl_jax.run.report.curves import ENOUGH, spread_name
 from rl_jax.run.report.intervals import interval_text
 from rl_jax.run.storage.config import check_learns, make_env, make_trainer
 from rl_jax.run.storage.identity import run_labels
-from rl_jax.run.training.budget import plan as evaluation_budget
+from rl_jax.run.training.budget import evaluation_budget
 from rl_jax.values import option
 
 #: Most runs of one program: thousands of them take seconds to prepare.
@@ -30,53 +30,53 @@ MOST_RUNS = 10_000
 
 
 def settings(base: Any, grid: dict[str, tuple[float, ...]]) -> list[tuple[dict[str, float], Any]]:
-    """Every point of the grid: what it changes, and the whole configuration."""
+    """Every point of the grid, with the configuration at that point."""
     points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     return [(point, dataclasses.replace(base, **point)) for point in points]
 
 
 def first_repeated(values: Sequence[float]) -> list[float]:
-    """The first value that was there before, as programs hold it (in ``float32``); empty if all differ."""
-    held = np.asarray(values, np.float32).tolist()
-    return [value for i, value in enumerate(held) if value in held[:i]][:1]
+    """The first value that occurs twice when rounded to ``float32``, as programs hold it; empty if all differ."""
+    as_float32 = np.asarray(values, np.float32).tolist()
+    return [value for i, value in enumerate(as_float32) if value in as_float32[:i]][:1]
 
 
-def sweep_job(base: Any, grid: dict[str, tuple[float, ...]], options: RunOptions) -> tuple[CompiledRuns, list[dict[str, Any]]]:
-    """The program of a sweep and a label for each of its runs.
+def sweep_runs(base: Any, grid: dict[str, tuple[float, ...]], options: RunOptions) -> tuple[CompiledRuns, list[dict[str, Any]]]:
+    """The runs of a sweep, and a label for each of them.
 
     Raises:
-        RLJaxError: nothing to sweep, or a value that cannot be.
+        RLJaxError: no option has several values, one has a value twice, or the runs are too many or do not fit into memory.
     """
     if not any(len(values) > 1 for values in grid.values()):
         names = ", ".join(option(name) for name in sweepable(type(base)))
         raise RLJaxError(f"give at least one option several values, such as --learning-rate 3e-4 1e-3; these can vary: {names}")
     for name, values in grid.items():
-        if twice := first_repeated(values):
+        if repeated := first_repeated(values):
             raise RLJaxError(
-                f"{option(name)} has {twice[0]:g} twice: it would count the same seeds twice; leave out one of them"
+                f"{option(name)} has {repeated[0]:g} twice: it would count the same seeds twice; leave out one of them"
             )
-    runs = math.prod(map(len, grid.values())) * options.seeds
-    if runs > MOST_RUNS:
+    num_runs = math.prod(map(len, grid.values())) * options.seeds
+    if num_runs > MOST_RUNS:
         raise RLJaxError(
-            f"a sweep of {runs // options.seeds} settings times --seeds {options.seeds} is {runs} runs, and one program takes "
+            f"a sweep of {num_runs // options.seeds} settings times --seeds {options.seeds} is {num_runs} runs, and one program takes "
             f"{MOST_RUNS}: use fewer values or --seeds"
         )
     env = make_env(options)
-    first = make_trainer(base, options, env)
-    check_learns(first, options)
-    episodes = evaluation_budget(first, options).episodes
-    check_memory(first, runs, episodes)
+    first_trainer = make_trainer(base, options, env)
+    check_learns(first_trainer, options)
+    episodes = evaluation_budget(first_trainer, options).episodes
+    check_memory(first_trainer, num_runs, episodes)
     trainers = [make_trainer(configuration, options, env) for _, configuration in settings(base, grid)]
     labels = run_labels(range(options.seed, options.seed + options.seeds), grid)
 
     def stack(*leaves: Any) -> jax.Array:
-        """One number or array of each setting, repeated for its seeds. Stays of a weak type if it was."""
+        """One leaf of each setting, repeated for its seeds ``[B, ...]``. A weak type stays weak."""
         if all(leaf is leaves[0] or (isinstance(leaf, float | int) and leaf == leaves[0]) for leaf in leaves):
-            first = jnp.asarray(leaves[0])
-            return jnp.broadcast_to(first, (runs, *first.shape))
+            array = jnp.asarray(leaves[0])
+            return jnp.broadcast_to(array, (num_runs, *array.shape))
         return jnp.repeat(jnp.stack([jnp.asarray(leaf) for leaf in leaves]), options.seeds, axis=0)
 
-    # Numbers only: what differs in shape or branch would be another program, and the tree structures would differ.
+    # Settings differ in numbers only: another shape or branch would be another program, and another tree structure.
     stacked = jax.tree.map(stack, *trainers)
     seeds = [label["seed"] for label in labels]
     return CompiledRuns(stacked, seeds, options.steps, episodes, batched=True, prng=options.prng), labels
@@ -85,7 +85,7 @@ def sweep_job(base: Any, grid: dict[str, tuple[float, ...]], options: RunOptions
 def report(
     folder: Path, varied: list[str], labels: list[dict[str, Any]], returns: list[float | None], title: str, quiet: bool
 ) -> list[dict[str, Any]]:
-    """The table of a sweep, best first, printed and returned, and its plot ``sweep.png``."""
+    """Print the table of a sweep, best first, draw ``sweep.png``, and return the rows of the table."""
     from rl_jax.run.report.sweep_plot import sweep_plot
 
     groups: dict[tuple[float, ...], list[float]] = {}
@@ -93,24 +93,28 @@ def report(
         groups.setdefault(tuple(label[name] for name in varied), []).append(np.nan if value is None else value)
     table: list[dict[str, Any]] = []
     for values, scores in groups.items():
-        known = np.asarray([score for score in scores if np.isfinite(score)])
-        low, high = stats.bootstrap_interval(known) if known.size > 1 else (None, None)
-        row: dict[str, Any] = {"iqm": float(stats.iqm(known)) if known.size else None, "ci95": [low, high], "runs": len(scores)}
-        row |= {"mean": float(known.mean()) if known.size else None, "failed": len(scores) - known.size}
+        finite = np.asarray([score for score in scores if np.isfinite(score)])
+        low, high = stats.bootstrap_interval(finite) if finite.size > 1 else (None, None)
+        row: dict[str, Any] = {
+            "iqm": float(stats.iqm(finite)) if finite.size else None,
+            "ci95": [low, high],
+            "runs": len(scores),
+        }
+        row |= {"mean": float(finite.mean()) if finite.size else None, "failed": len(scores) - finite.size}
         table.append({**dict(zip(varied, values, strict=True)), **row})
     table.sort(key=lambda row: -np.inf if row["iqm"] is None else row["iqm"], reverse=True)
-    drawn = sweep_plot(folder / ".sweep.png", varied, list(groups), np.asarray(list(groups.values())), title=title)
-    drawn.replace(folder / "sweep.png")  # whole or not there: a resumed sweep draws what is missing
+    plot = sweep_plot(folder / ".sweep.png", varied, list(groups), np.asarray(list(groups.values())), title=title)
+    plot.replace(folder / "sweep.png")  # the file is complete or missing: a resumed sweep draws it if it is missing
     if not quiet:
-        measured = spread_name(max(row["runs"] - row["failed"] for row in table))
-        print("  ".join(f"{name:>16}" for name in varied) + f"       IQM      mean   {measured}", file=sys.stderr)
+        spread_text = spread_name(max(row["runs"] - row["failed"] for row in table))
+        print("  ".join(f"{name:>16}" for name in varied) + f"       IQM      mean   {spread_text}", file=sys.stderr)
         for row in table:
             cells = "  ".join(f"{row[name]:>16g}" for name in varied)
-            known = np.asarray(groups[tuple(row[name] for name in varied)])
-            known = known[np.isfinite(known)]
-            low, high = row["ci95"] if known.size >= ENOUGH or known.size < 2 else (known.min(), known.max())
-            interval = "" if low is None else interval_text(low, high, known.tolist(), " .. ", "{:.1f}".format)
-            interval += f" ({spread_name(known.size)})" if known.size > 1 and spread_name(known.size) != measured else ""
+            finite = np.asarray(groups[tuple(row[name] for name in varied)])
+            finite = finite[np.isfinite(finite)]
+            low, high = row["ci95"] if finite.size >= ENOUGH or finite.size < 2 else (finite.min(), finite.max())
+            interval = "" if low is None else interval_text(low, high, finite.tolist(), " .. ", "{:.1f}".format)
+            interval += f" ({spread_name(finite.size)})" if finite.size > 1 and spread_name(finite.size) != spread_text else ""
             interval += f"   {row['failed']} of {row['runs']} failed" if row["failed"] else ""
             middle = "  ".join(f"{np.nan if row[name] is None else row[name]:>8.1f}" for name in ("iqm", "mean"))
             print(f"{cells}  {middle}   {interval}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""A run on disk: rows of metrics, evaluations, checkpoints, a curve, and one line of JSON at the end."""
+"""Training in a run folder: rows of metrics, evaluations, checkpoints, a curve, and a summary."""
 
 import errno
 import os
@@ -28,11 +28,11 @@ from rl_jax.run.storage.metadata import device_text
 from rl_jax.run.storage.metrics import Logger, MetricsFile
 from rl_jax.run.storage.ownership import Owned
 from rl_jax.run.storage.provenance import Provenance
-from rl_jax.run.training.budget import plan as evaluation_budget
+from rl_jax.run.training.budget import evaluation_budget
 from rl_jax.run.training.cause import environment_faults
 from rl_jax.run.training.evaluating import Evaluator
 from rl_jax.run.training.folder import RunFolder
-from rl_jax.run.training.outcome import Failures, add_scores, evaluation_text, failed_run, rows_of, summarise
+from rl_jax.run.training.outcome import Failures, add_scores, evaluation_text, failure_text, rows_of, summarise
 from rl_jax.run.training.plan import Plan, Timer, with_length
 from rl_jax.run.training.resuming import newest
 from rl_jax.run.training.saving import Saver
@@ -40,88 +40,92 @@ from rl_jax.types import PyTree
 
 
 def train(
-    job: CompiledRuns, owned: Owned, options: RunOptions, title: str, labels: list[dict[str, Any]], resume: bool
+    runs: CompiledRuns, owned: Owned, options: RunOptions, title: str, labels: list[dict[str, Any]], resume: bool
 ) -> dict[str, Any]:
-    """Run a job to its end in a prepared folder, or from its newest whole checkpoint.
+    """Train compiled runs to their end in a prepared folder, from the start or from the newest whole checkpoint.
 
     Args:
-        job: the runs.
+        runs: the compiled runs.
         owned: the run folder, with its ``config.json``.
         options: for logging and checkpoints.
         title: of plots.
-        labels: what tells the ``B`` runs apart in rows of metrics, such as ``{"seed": 3}``.
+        labels: of the ``B`` runs in rows of metrics, such as ``{"seed": 3}``.
         resume: continue from the newest whole checkpoint.
 
     Returns:
         The summary that is printed as the last line.
 
     Raises:
-        NonFinite: NaN or infinity was met; the last good checkpoint is kept.
-        RLJaxError: the folder holds no checkpoint to continue from, or is not there any more.
-        Stopped: a signal came; the state was saved first.
+        NonFinite: all runs met NaN or infinity. The last good checkpoint is kept.
+        RLJaxError: the folder has no checkpoint to resume from, or was removed, renamed or replaced.
+        Stopped: a signal came. The state was saved first.
     """
-    folder, per_update, runs = owned.path, job.trainer.steps_per_update, len(job.seeds)
-    provenance = Provenance.of(load(owned.place / "config.json"))
-    checkpoints, plan = Checkpoints(owned.place, options.keep, provenance), Plan.of(job, options.checkpoints, provenance)
+    folder, per_update, num_runs = owned.path, runs.trainer.steps_per_update, len(runs.seeds)
+    provenance = Provenance.of(load(owned.real_path / "config.json"))
+    checkpoints, plan = Checkpoints(owned.real_path, options.keep, provenance), Plan.of(runs, options.checkpoints, provenance)
     edges = plan.edges
-    found = newest(checkpoints, owned.place, folder) if resume else None
-    state = None if found is None else checkpoints.restore(found, job.state_shape(), checked=True)
-    done = found or 0
-    first_update = done // per_update
+    checkpoint = newest(checkpoints, owned.real_path, folder) if resume else None
+    state = None if checkpoint is None else checkpoints.restore(checkpoint, runs.state_shape(), checked=True)
+    start_steps = checkpoint or 0
+    first_update = start_steps // per_update
     if len(plan.planned) > 1 and state is not None:
-        state = with_length(job, state, plan.length(first_update))
-    loggers = _loggers(owned, options, title, done if state is not None else -1, plan, per_update, labels)
-    progress = Progress(job.updates * per_update, options.quiet or not loggers, start_steps=done, runs=runs)
-    budget = evaluation_budget(job.trainer, options)
+        state = with_length(runs, state, plan.length(first_update))
+    loggers = _loggers(owned, options, title, start_steps if state is not None else -1, plan, per_update, labels)
+    progress = Progress(runs.updates * per_update, options.quiet or not loggers, start_steps=start_steps, runs=num_runs)
+    budget = evaluation_budget(runs.trainer, options)
     for text in filter(
-        None, (replay_text(job.trainer, runs), budget.text(), f"{title} on {device_text()}{job.devices.text()}")
+        None, (replay_text(runs.trainer, num_runs), budget.text(), f"{title} on {device_text()}{runs.devices.text()}")
     ):
         progress.note(text)
     if first_update < edges[-1]:
         with progress.busy("compiling the training program"):
-            job.compile(fresh=state is None)
-    progress.note(f"compiled in {job.seconds_compile:.1f} s; run folder {folder}")
-    failures = Failures(labels, MetricsFile(owned.place / "metrics.jsonl", labels).rows() if state is not None else ())
+            runs.compile(fresh=state is None)
+    progress.note(f"compiled in {runs.seconds_compile:.1f} s; run folder {folder}")
+    failures = Failures(labels, MetricsFile(owned.real_path / "metrics.jsonl", labels).rows() if state is not None else ())
     start = time.perf_counter()
     with graceful() as stop, progress, _disk_errors(folder, checkpoints):
-        evaluator = Evaluator(job, budget, failures, progress, stop, edges[-1])
+        evaluator = Evaluator(runs, budget, failures, progress, stop, edges[-1])
         saver = Saver(owned, checkpoints, Timer(options.checkpoint_minutes), stop, per_update)
         if state is None:
-            state = job.init()
+            state = runs.init()
             saver.save(0, state)
             saver.timer = Timer(options.checkpoint_minutes, saver.timer.cost)
-        elif first_update in plan.saves and evaluator.make_up(state, first_update, owned.place / "metrics.jsonl", done):
+        elif first_update in plan.saves and evaluator.evaluate_if_missing(
+            state, first_update, owned.real_path / "metrics.jsonl", start_steps
+        ):
             saver.save(first_update, state, evaluator.score())
-        saver.obey(first_update, saver.asked())
-        state, learned, seconds_train = _loop(job, state, first_update, plan, saver, evaluator, loggers, progress, labels)
-        if evaluator.scores is None:  # none yet: resumed at the very end
+        saver.raise_if_stopped(first_update, saver.stop_signal())
+        state, learned, seconds_train = _train_chunks(
+            runs, state, first_update, plan, saver, evaluator, loggers, progress, labels
+        )
+        if evaluator.scores is None:  # resumed after the last chunk
             evaluator.evaluate(state, edges[-1])
-        saver.obey(edges[-1], stop.signal)
+        saver.raise_if_stopped(edges[-1], stop.signal)
     owned.check()
     for logger in loggers:
         logger.close()
     assert evaluator.scores is not None
-    steps_here = (edges[-1] - first_update) * per_update * runs
+    steps_this_start = (edges[-1] - first_update) * per_update * num_runs
     if first_update == 0 and learned == 0:
         say(f"rl-jax: warning: nothing was learned: no update was due within {edges[-1] * per_update} steps; use more --steps")
     return {
         "steps": edges[-1] * per_update,
         "seeds": len({label["seed"] for label in labels}),
-        "runs": runs,
+        "runs": num_runs,
         "device": device_text(),
-        "seconds_compile": round(job.seconds_compile, 3),
+        "seconds_compile": round(runs.seconds_compile, 3),
         "seconds_train": round(seconds_train, 3),
         "seconds_eval": round(evaluator.seconds, 3),
         "seconds_run": round(time.perf_counter() - start, 3),
-        "steps_per_second": round(steps_here / seconds_train, 1) if seconds_train else None,
+        "steps_per_second": round(steps_this_start / seconds_train, 1) if seconds_train else None,
         **summarise(evaluator.scores, failures),
-        "params_sha256": digest(job.params(state)),
+        "params_sha256": digest(runs.params(state)),
         "out": str(folder),
     }
 
 
-def _loop(
-    job: CompiledRuns,
+def _train_chunks(
+    runs: CompiledRuns,
     state: PyTree,
     first_update: int,
     plan: Plan,
@@ -131,87 +135,93 @@ def _loop(
     progress: Progress,
     labels: list[dict[str, Any]],
 ) -> tuple[PyTree, float, float]:
-    """All rows after train step ``first_update``: the last state, how often was learned, and the seconds of training."""
-    per_update, runs, failures = saver.per_update, len(job.seeds), evaluator.failures
+    """Train all chunks after train step ``first_update``.
+
+    Returns:
+        The last state, the number of learning steps, and the seconds of training without evaluations.
+    """
+    per_update, num_runs, failures = saver.per_update, len(runs.seeds), evaluator.failures
     start, seconds_train, learned = time.perf_counter(), 0.0, 0.0
 
-    def find_faults(at: dict[int, int]) -> dict[int, str]:
+    def find_faults(failed_at: dict[int, int]) -> dict[int, str]:
         with progress.busy("a run has failed: looking for the reason"):
-            return environment_faults(job, saver.checkpoints, plan, at, failures.frozen)
+            return environment_faults(runs, saver.checkpoints, plan, failed_at, failures.frozen)
 
-    for begin, end in pairwise(plan.edges):
-        if end <= first_update:
+    for chunk_start, chunk_end in pairwise(plan.edges):
+        if chunk_end <= first_update:
             continue
-        if begin in plan.planned and begin > first_update:  # continued from before the moment at which it was extended
-            state = with_length(job, state, plan.length(begin))
-        tick = time.perf_counter()
-        state, metrics = job.advance(state, end - begin, failures.frozen)
-        seconds = time.perf_counter() - tick
+        if chunk_start in plan.planned and chunk_start > first_update:  # the checkpoint is older than an extension
+            state = with_length(runs, state, plan.length(chunk_start))
+        start_time = time.perf_counter()
+        state, metrics = runs.advance(state, chunk_end - chunk_start, failures.frozen)
+        seconds = time.perf_counter() - start_time
         seconds_train += seconds
         learned += float(metrics["learn_calls"].sum())
-        # Asked once: a signal from here on is obeyed after the checkpoint, or after the next row. All processes end together.
-        stopped_by = saver.asked()
-        saving = saver.due() or end in plan.saves or stopped_by is not None
-        failed = failures.look(metrics, begin, per_update, find_faults)
-        rate = runs * (end - begin) * per_update / seconds
-        rows = rows_of(labels, metrics, end * per_update, time.perf_counter() - start, rate, failures.frozen)
-        due = end in plan.saves and stopped_by is None and bool(rows)
-        evaluated = due and evaluator.evaluate(state, end) is not None
+        # Read once: a later signal counts after the checkpoint, or after the next chunk. So all processes end together.
+        stopped_by = saver.stop_signal()
+        saving = saver.due() or chunk_end in plan.saves or stopped_by is not None
+        failed = failures.record(metrics, chunk_start, per_update, find_faults)
+        rate = num_runs * (chunk_end - chunk_start) * per_update / seconds
+        rows = rows_of(labels, metrics, chunk_end * per_update, time.perf_counter() - start, rate, failures.frozen)
+        evaluation_due = chunk_end in plan.saves and stopped_by is None and bool(rows)
+        evaluated = evaluation_due and evaluator.evaluate(state, chunk_end) is not None
         if evaluated and evaluator.scores is not None:
             add_scores(rows, evaluator.scores, failures.frozen)
         saver.owned.check()
         for logger in loggers:
             logger.log([*rows, *failed])
-        failures.check(saver.kept())
+        failures.check(saver.checkpoint_text())
         for row in failed:
-            progress.note(f"{failed_run(row)}; the others go on")
+            progress.note(f"{failure_text(row)}; the others go on")
         if saving:
-            saver.save(end, state, evaluator.score() if evaluated else None, scheduled=evaluated)
-            stopped_by = saver.asked()
+            saver.save(chunk_end, state, evaluator.score() if evaluated else None, scheduled=evaluated)
+            stopped_by = saver.stop_signal()
         extra: dict[str, Any] = {"eval": evaluator.means()} if evaluator.means() else {}
-        progress.update(end * per_update, rate, metrics["episode/return"][~failures.frozen].tolist(), extra)
-        saver.obey(end, stopped_by)
-        job.start_evaluation()  # not before the first steps: people wait for those
+        progress.update(chunk_end * per_update, rate, metrics["episode/return"][~failures.frozen].tolist(), extra)
+        saver.raise_if_stopped(chunk_end, stopped_by)
+        runs.start_evaluation()  # after the first chunk, which should not wait for it
     return state, learned, seconds_train
 
 
 def _loggers(
-    owned: Owned, options: RunOptions, title: str, done: int, plan: Plan, per_update: int, labels: list[dict[str, Any]]
+    owned: Owned, options: RunOptions, title: str, start_steps: int, plan: Plan, per_update: int, labels: list[dict[str, Any]]
 ) -> list[Logger]:
-    """Where rows of metrics go, from the step ``done`` on; nowhere in any process but the first. Rows that are missing are said."""
-    if not distributed.first():
+    """The loggers of rows after ``start_steps``; none in other processes than the first. Warns of rows that are missing."""
+    if not distributed.is_first():
         return []
-    metrics_file, runs = MetricsFile(owned.place / "metrics.jsonl", labels), len(labels)
-    found, expected = metrics_file.truncate_after(done), plan.expected(done // per_update)
-    ends = [row["steps"] for row in metrics_file.rows() if "failed" in row]
-    due = {edge * per_update: runs - sum(end < edge * per_update for end in ends) for edge in expected}
-    if missing := sum(max(0, number - found.count(steps)) for steps, number in due.items()):
-        total = sum(due.values())
+    metrics_file, num_runs = MetricsFile(owned.real_path / "metrics.jsonl", labels), len(labels)
+    row_steps, expected_edges = metrics_file.truncate_after(start_steps), plan.expected(start_steps // per_update)
+    failure_steps = [row["steps"] for row in metrics_file.rows() if "failed" in row]
+    expected_rows = {
+        edge * per_update: num_runs - sum(end < edge * per_update for end in failure_steps) for edge in expected_edges
+    }
+    if missing := sum(max(0, count - row_steps.count(steps)) for steps, count in expected_rows.items()):
+        total = sum(expected_rows.values())
         say(
-            f"rl-jax: warning: {owned.path / 'metrics.jsonl'} lacks {missing} of the {total} rows up to step {done}: the run goes on "
-            f"without them"
+            f"rl-jax: warning: {owned.path / 'metrics.jsonl'} lacks {missing} of the {total} rows up to step {start_steps}: "
+            f"the run goes on without them"
         )
     loggers: list[Logger] = [metrics_file]
-    content = load(owned.place / "config.json")
-    shown = {**content["run"], **content["hyperparameters"], "agent": content["agent"], "title": title}
+    content = load(owned.real_path / "config.json")
+    settings = {**content["run"], **content["hyperparameters"], "agent": content["agent"], "title": title}
     varied = list(settings_of(labels[0]))
     if options.tensorboard:
-        loggers.append(TensorBoardLogger(owned.place / "tensorboard", max(done, 0) or None, shown, varied))
+        loggers.append(TensorBoardLogger(owned.real_path / "tensorboard", max(start_steps, 0) or None, settings, varied))
     if options.wandb:
-        loggers.append(WandbLogger(owned.place, shown, resume_from=max(done, 0) or None, varied=varied))
+        loggers.append(WandbLogger(owned.real_path, settings, resume_from=max(start_steps, 0) or None, varied=varied))
     return loggers
 
 
 def plot_run(folder: str | os.PathLike[str], title: str) -> Path:
     """Draw ``curve.png`` of a run folder from its metrics."""
-    from rl_jax.run.report.plots import learning_curve  # matplotlib takes as long to import as jax: not before the first step
+    from rl_jax.run.report.plots import learning_curve  # imported late: matplotlib takes as long as jax
 
     folder = Path(folder)
     rows = MetricsFile(folder / "metrics.jsonl", RunFolder.open(folder).labels()).rows()
     evaluation = curve_from_rows(rows, "eval/return") if any("eval/return" in row for row in rows) else None
     training = curve_from_rows(rows) if any("episode/return" in row for row in rows) else empty_curve(rows)
-    drawn = learning_curve(folder / ".curve.png", training, title, evaluation)
-    return drawn.replace(folder / "curve.png")  # whole or not there: a resumed run draws what is missing
+    plot = learning_curve(folder / ".curve.png", training, title, evaluation)
+    return plot.replace(folder / "curve.png")  # the file is complete or missing: a resumed run draws it if it is missing
 
 
 @contextmanager
@@ -222,14 +232,14 @@ def _disk_errors(folder: Path, checkpoints: Checkpoints) -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise
         steps = checkpoints.steps()
-        whole = f"checkpoints up to step {steps[-1]} are whole" if steps else "there is no checkpoint yet"
+        checkpoint_text = f"checkpoints up to step {steps[-1]} are whole" if steps else "there is no checkpoint yet"
         raise RLJaxError(
-            f"cannot write to {folder} ({error.strerror}); {whole}: make room, then continue with --resume {folder}"
+            f"cannot write to {folder} ({error.strerror}); {checkpoint_text}: make room, then continue with --resume {folder}"
         ) from error
 
 
 def finish(folder: Path, summary: dict[str, Any], title: str, quiet: bool) -> None:
-    """Write the result and the curve, and say where they are."""
+    """Write ``result.json`` and ``curve.png``, and print where they are."""
     write_json(folder / results.NAME, summary)
     plot_run(folder, title)
     if not quiet:

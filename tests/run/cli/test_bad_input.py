@@ -18,8 +18,8 @@ from rl_jax.agents import PPOConfig
 from rl_jax.envs import make
 from rl_jax.errors import RLJaxError
 from rl_jax.run.cli import commands
-from rl_jax.run.devices import compiled_runs as job
-from rl_jax.run.devices import device_memory as memory
+from rl_jax.run.devices import device_memory
+from rl_jax.run.devices.compiled_runs import CompiledRuns
 from rl_jax.run.failures import explanation, line
 from rl_jax.run.report import plots
 from rl_jax.run.storage import checkpoint_files
@@ -103,7 +103,7 @@ def uncompiled(monkeypatch):
     def compile(*args, **options):
         raise AssertionError("it was compiled")
 
-    monkeypatch.setattr(job.CompiledRuns, "_compile", compile)
+    monkeypatch.setattr(CompiledRuns, "_compile", compile)
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +226,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_refused(case, uncompiled, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(memory, "available", lambda: 3 * 10**9)
+    monkeypatch.setattr(device_memory, "available", lambda: 3 * 10**9)
     arguments, *words = CASES[case]
     failed(call(*arguments.split()), *words)
     assert list(tmp_path.iterdir()) == []
@@ -251,16 +251,16 @@ def test_refused_as_a_process(kind, tmp_path):
 )
 def test_sizes_that_memory_cannot_hold(options, words, uncompiled, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(memory, "available", lambda: 3 * 10**9)
+    monkeypatch.setattr(device_memory, "available", lambda: 3 * 10**9)
     failed(call(*CARTPOLE, *options.split()), *words)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_size_that_is_offered_fits(monkeypatch):
-    monkeypatch.setattr(memory, "available", lambda: 10**9)
+    monkeypatch.setattr(device_memory, "available", lambda: 10**9)
 
     def check(num_envs):
-        memory.check_memory(PPOConfig(num_envs=num_envs).trainer(make("CartPole-v1")), runs=3, eval_episodes=64)
+        device_memory.check_memory(PPOConfig(num_envs=num_envs).trainer(make("CartPole-v1")), num_runs=3, eval_episodes=64)
 
     with pytest.raises(RLJaxError) as caught:
         check(2**22)
@@ -271,20 +271,20 @@ def test_the_size_that_is_offered_fits(monkeypatch):
 
 
 def test_sizes_that_only_the_compiled_program_shows(tmp_path, monkeypatch):
-    monkeypatch.setattr(memory, "available", lambda: 20_000)
+    monkeypatch.setattr(device_memory, "available", lambda: 20_000)
     failed(call("train", "ppo", *TINY, "--quiet", "--out", tmp_path / "run"), "0.02 MB are free", "use fewer --num-envs")
 
 
 def test_what_memory_holds_is_measured():
-    assert memory.available() > 10**8
-    assert memory.human_bytes(3.21e9) == "3.21 GB"
+    assert device_memory.available() > 10**8
+    assert device_memory.human_bytes(3.21e9) == "3.21 GB"
 
 
 def test_out_of_memory_is_one_line(tmp_path, monkeypatch):
     def advance(*args):
         raise MemoryError
 
-    monkeypatch.setattr(job.CompiledRuns, "advance", advance)
+    monkeypatch.setattr(CompiledRuns, "advance", advance)
     failed(call("train", "ppo", *TINY, "--quiet", "--out", tmp_path / "run"), "out of memory", "--num-envs")
 
 

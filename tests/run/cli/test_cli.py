@@ -103,7 +103,7 @@ def test_several_seeds(tmp_path):
     assert (
         none is None and evaluated.result["eval_return_mean"] == (first + last) / 2 and evaluated.result["eval_episodes"] == 8
     )
-    assert [list(RunFolder.open(tmp_path / "seeds").failures(step).found) for step in (1000, 1001)] == [[], [1]]
+    assert [list(RunFolder.open(tmp_path / "seeds").failures(step).by_run) for step in (1000, 1001)] == [[], [1]]
 
 
 def test_sweep(swept):
@@ -238,25 +238,25 @@ def test_without_arguments_and_version():
 def test_t18_checkpoints_hold_what_was_evaluated(run):
     """The evaluation beside a checkpoint is that of the parameters in it, not of those before the last update."""
     opened = RunFolder.open(run[0])
-    job = opened.job()
+    runs = opened.compiled_runs()
     noted = {row["steps"]: row["eval/return"] for row in rows(run[0], drop=()) if "eval/return" in row}
     found = Checkpoints(run[0]).steps()
     assert len(found) >= 3
     with jax.debug_key_reuse(False):
         for step in found:
-            state = opened.state(job, np.int64(step))[1]
-            update = step // job.trainer.steps_per_update
-            stream = FINAL_EVALUATION if update == job.updates else update
-            assert float(job.evaluate(state, stream).per_run()[0]) == noted[step]
+            state = opened.state(runs, np.int64(step))[1]
+            update = step // runs.trainer.steps_per_update
+            stream = FINAL_EVALUATION if update == runs.updates else update
+            assert float(runs.evaluate(state, stream).per_run()[0]) == noted[step]
     best = max(found, key=lambda step: (noted[step], step))
-    assert opened.state(job, "best")[0] == best
+    assert opened.state(runs, "best")[0] == best
 
 
 def test_a_checkpoint_that_is_deleted_while_it_is_read(run, tmp_path, monkeypatch):
     """As by a run that goes on: the next newest is taken, or one line says it."""
     folder = shutil.copytree(run[0], tmp_path / "run")
     opened, steps = RunFolder.open(folder), Checkpoints(folder).steps()
-    job, restore = opened.job(), Checkpoints._restore
+    runs, restore = opened.compiled_runs(), Checkpoints._restore
 
     def vanish(self, step, like, checked):
         if step in steps[-2:]:
@@ -266,11 +266,11 @@ def test_a_checkpoint_that_is_deleted_while_it_is_read(run, tmp_path, monkeypatc
 
     monkeypatch.setattr(Checkpoints, "_restore", vanish)
     with pytest.raises(RLJaxError, match=r"was deleted while it was read.*repeat the command"):
-        opened.state(job, steps[-2])
-    assert opened.state(job, "last")[0] == steps[-3]
+        opened.state(runs, steps[-2])
+    assert opened.state(runs, "last")[0] == steps[-3]
     monkeypatch.setattr(Checkpoints, "_restore", lambda *_: 1 / 0)  # all else is a defect
     with pytest.raises(ZeroDivisionError):
-        opened.state(job, "last")
+        opened.state(runs, "last")
 
 
 def test_t23_matmul_precision_is_recorded(run):

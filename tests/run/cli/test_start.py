@@ -114,7 +114,7 @@ def test_every_agent_of_the_command_line_says_when_to_choose_it():
     for name in ("ppo", "relic", "lpg", "stream-td", "adaptive-rr"):
         assert f"\n{name} " in text
     for agent in LIBRARY.values():
-        assert callable(operator.attrgetter(agent.where.removeprefix("rl_jax.").partition("(")[0])(rl))
+        assert callable(operator.attrgetter(agent.python_name.removeprefix("rl_jax.").partition("(")[0])(rl))
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -114,7 +114,7 @@ def test_a_lost_process_ends_the_other_and_the_run_resumes(alone, tmp_path, lost
     processes[lost].kill()
     wait(processes[lost])
     left = wait(processes[1 - lost], 90)
-    assert left.status == distributed.LOST, left
+    assert left.status == distributed.LOST_PROCESS, left
     assert "another process of this run is gone" in left.err.splitlines()[-1]
     assert "--resume" in left.err
     outcomes = [wait(process) for process in two(*TWO, "--resume", folder)]

@@ -124,7 +124,7 @@ def test_every_file_that_is_cut_short_is_noticed(three, tmp_path):
     with pytest.raises(RLJaxError, match="damaged"):
         three.restore(20, state_of(0.0))
     assert_same(three.restore(10, state_of(0.0)), state_of(10.0))
-    assert three.whole() == 10
+    assert three.first_whole() == 10
 
 
 def test_one_changed_bit_is_noticed(three, tmp_path):
@@ -142,7 +142,7 @@ def test_a_damaged_manifest_is_reported(three, tmp_path, text):
     with pytest.raises(RLJaxError, match=r"0 is damaged .*manifest cannot be read.*the others are 10, 20"):
         three.restore(0, state_of(0.0))
     # The others do not mind.
-    assert three.whole() == 20 and three.best() is None
+    assert three.first_whole() == 20 and three.best() is None
     three.save(30, state_of(30.0), 1.0)
     assert three.best() == 30
 
@@ -161,7 +161,7 @@ def test_a_manifest_is_that_of_its_step_and_as_it_was_written(three, tmp_path):
     (folder / "20.json").write_text(json.dumps(changed))
     with pytest.raises(Damaged, match="does not match its own checksum"):
         three.restore(20, state_of(0.0))
-    assert three.best() is None and three.whole() == 10
+    assert three.best() is None and three.first_whole() == 10
 
 
 def test_foreign_files_are_no_damage_and_stay(three, tmp_path):
@@ -177,7 +177,7 @@ def test_foreign_files_are_no_damage_and_stay(three, tmp_path):
         (tmp_path / name).write_text("")
     (tmp_path / "checkpoints" / "mine").mkdir()
     (tmp_path / "manifests" / "70.json").mkdir()
-    assert three.steps() == [0, 10, 20] and three.whole() == 20
+    assert three.steps() == [0, 10, 20] and three.first_whole() == 20
     assert_same(three.restore(20, state_of(0.0)), state_of(20.0))
     three.save(30, state_of(30.0))
     assert all((tmp_path / name).exists() for name in (*foreign, "checkpoints/mine", "manifests/70.json"))

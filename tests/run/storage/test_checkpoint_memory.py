@@ -20,7 +20,7 @@ from rl_jax.agents import PPOConfig
 from rl_jax.envs import make
 from rl_jax.errors import RLJaxError
 from rl_jax.replay import Buffer
-from rl_jax.run.devices import device_memory as memory
+from rl_jax.run.devices import device_memory
 from rl_jax.run.devices.tree_io import digest
 from rl_jax.run.storage import checkpoint_files, large_arrays
 from rl_jax.run.storage.checkpoint import Checkpoints
@@ -240,57 +240,57 @@ def with_buffer(capacity, num_envs=4, **options):
 
 @pytest.mark.parametrize("runs", [1, 4])
 def test_the_buffer_that_is_offered_fits(runs, monkeypatch):
-    monkeypatch.setattr(memory, "available", lambda: 2_900_000_000)
+    monkeypatch.setattr(device_memory, "available", lambda: 2_900_000_000)
     with pytest.raises(RLJaxError) as caught:
-        memory.check_memory(with_buffer(100_000_000), runs, eval_episodes=4)
+        device_memory.check_memory(with_buffer(100_000_000), runs, eval_episodes=4)
     text = str(caught.value)
     several = " for 4 runs" if runs == 4 else ""
     assert re.search(rf"a replay buffer of 100,\d+,\d+ transitions needs [\d.]+ GB{several}, and 2.9 GB are free for it", text)
     offered = int(re.search(r"use --buffer-size (\d+) or fewer$", text)[1])
-    memory.check_memory(with_buffer(offered), runs, eval_episodes=4)
+    device_memory.check_memory(with_buffer(offered), runs, eval_episodes=4)
     with pytest.raises(RLJaxError, match="a replay buffer of"):
-        memory.check_memory(with_buffer(2 * offered), runs)
+        device_memory.check_memory(with_buffer(2 * offered), runs)
 
 
 def test_the_whole_buffer_counts(monkeypatch):
     trainer = with_buffer(100_000)
-    need = memory.Need.of(trainer)
+    need = device_memory.Need.of(trainer)
     rest = need.fixed + 4 * (need.env + 8 * need.step)
     size = trainer.replay.plan(trainer.spec()).bytes
     assert size > 100_000 * (4 * 4 + 4 + 4 + 4)  # observation, action, reward, episode
-    monkeypatch.setattr(memory, "available", lambda: int(2 * (rest + size)) + 1)
-    memory.check_memory(trainer, runs=2)
-    monkeypatch.setattr(memory, "available", lambda: int(2 * (rest + size)) - 1)
+    monkeypatch.setattr(device_memory, "available", lambda: int(2 * (rest + size)) + 1)
+    device_memory.check_memory(trainer, num_runs=2)
+    monkeypatch.setattr(device_memory, "available", lambda: int(2 * (rest + size)) - 1)
     with pytest.raises(RLJaxError, match="--buffer-size 65536"):
-        memory.check_memory(trainer, runs=2)
+        device_memory.check_memory(trainer, num_runs=2)
 
 
 def test_other_ways_out_where_no_buffer_fits(monkeypatch):
-    monkeypatch.setattr(memory, "available", lambda: 200_000)
+    monkeypatch.setattr(device_memory, "available", lambda: 200_000)
     with pytest.raises(RLJaxError, match=r"--seeds \d+$"):
-        memory.check_memory(with_buffer(100, finals=1.0, batch_size=1), runs=60)
-    monkeypatch.setattr(memory, "available", lambda: 3_500)
+        device_memory.check_memory(with_buffer(100, finals=1.0, batch_size=1), num_runs=60)
+    monkeypatch.setattr(device_memory, "available", lambda: 3_500)
     with pytest.raises(RLJaxError, match=r"a replay buffer of .* use smaller --num-envs"):
-        memory.check_memory(with_buffer(10_000, batch_size=1), runs=1)
+        device_memory.check_memory(with_buffer(10_000, batch_size=1), num_runs=1)
 
 
 def test_sizes_that_only_fit_the_true_rollout():
     """Periods are compared with the run's rollout length, not with the one that memory is measured on."""
-    memory.check_memory(with_buffer(1000, length=24, period=24), runs=1)
-    memory.check_memory(with_buffer(1000, period=1), runs=1)
+    device_memory.check_memory(with_buffer(1000, length=24, period=24), num_runs=1)
+    device_memory.check_memory(with_buffer(1000, period=1), num_runs=1)
 
 
 def test_what_a_replay_takes_in_words():
     trainer = with_buffer(1_000_000)
     plan = trainer.replay.plan(trainer.spec())
     each = round(plan.bytes / plan.capacity)
-    words = f"replay: {plan.capacity:,} transitions, {each} bytes each, {memory.human_bytes(plan.bytes)}"
-    assert memory.replay_text(trainer, 1) == words
-    assert memory.replay_text(trainer, 8) == f"{words}; {memory.human_bytes(8 * plan.bytes)} for 8 runs"
-    assert memory.replay_text(PPOConfig().trainer(make("CartPole-v1")), 1) is None
+    words = f"replay: {plan.capacity:,} transitions, {each} bytes each, {device_memory.human_bytes(plan.bytes)}"
+    assert device_memory.replay_text(trainer, 1) == words
+    assert device_memory.replay_text(trainer, 8) == f"{words}; {device_memory.human_bytes(8 * plan.bytes)} for 8 runs"
+    assert device_memory.replay_text(PPOConfig().trainer(make("CartPole-v1")), 1) is None
 
 
 def test_copies_of_files_do_not_count_as_used(tmp_path):
     for name, text in {"max": "1000\n", "current": "900\n", "stat": "anon 100\ninactive_file 700\nactive_file 50\n"}.items():
         (tmp_path / f"memory.{name}").write_text(text)
-    assert memory._left_in(tmp_path) == 800
+    assert device_memory._cgroup_available(tmp_path) == 800

@@ -158,7 +158,7 @@ def test_a_folder_that_vanishes_ends_the_run(tmp_path, monkeypatch, what):
 
 def test_names_of_the_same_second_differ(tmp_path, monkeypatch):
     from rl_jax.run.options import RunOptions
-    from rl_jax.run.training import setup as begin
+    from rl_jax.run.training import setup
 
     class Clock:
         @staticmethod
@@ -166,13 +166,13 @@ def test_names_of_the_same_second_differ(tmp_path, monkeypatch):
             return begin_time
 
     begin_time = __import__("datetime").datetime(2026, 1, 1)
-    monkeypatch.setattr(begin, "datetime", Clock)
+    monkeypatch.setattr(setup, "datetime", Clock)
     monkeypatch.chdir(tmp_path)
-    with begin._claimed(RunOptions(env="a/b"), "ppo") as first:
+    with setup._own_new_folder(RunOptions(env="a/b"), "ppo") as first:
         make(first, False)
-        with begin._claimed(RunOptions(env="a/b"), "ppo") as second:
+        with setup._own_new_folder(RunOptions(env="a/b"), "ppo") as second:
             make(second, False)
-    with begin._claimed(RunOptions(env="a/b"), "ppo") as third:
+    with setup._own_new_folder(RunOptions(env="a/b"), "ppo") as third:
         names = [one.path.name for one in (first, second, third)]
     assert names == [f"a_b-ppo-s0-20260101-000000{end}" for end in ("", "-2", "-3")]
 

@@ -9,7 +9,7 @@ import pytest
 from running import TINY, call, failed, rows
 
 from rl_jax.errors import RLJaxError
-from rl_jax.run.devices import compiled_runs as job
+from rl_jax.run.devices.compiled_runs import CompiledRuns
 from rl_jax.run.devices.tree_io import digest
 from rl_jax.run.storage import config, results
 from rl_jax.run.storage.checkpoint import Checkpoints
@@ -68,7 +68,7 @@ EDITS = {
 
 @pytest.mark.parametrize("name", EDITS)
 def test_edited_configurations_are_refused_by_name(run, monkeypatch, name):
-    monkeypatch.setattr(job.CompiledRuns, "_compile", None)
+    monkeypatch.setattr(CompiledRuns, "_compile", None)
     edit(run, EDITS[name])
     word = name if " " in name else f"--{name.replace('_', '-')}"
     word = {"steps 4096": "--steps 4096 (config.json: 500000)", "steps nothing": "--steps"}.get(name, word)
@@ -83,7 +83,7 @@ def test_a_name_that_stands_twice(run):
 
 
 def test_checkpoints_of_others_are_refused_by_name(run, whole, monkeypatch):
-    monkeypatch.setattr(job.CompiledRuns, "_compile", None)
+    monkeypatch.setattr(CompiledRuns, "_compile", None)
     step = Checkpoints(run).steps()[-1]
     put(run, whole / "rate", step, step)
     failed(call("train", "ppo", "--resume", run), "--learning-rate 0.01 (config.json: 0.001)")
@@ -152,8 +152,8 @@ def test_a_result_or_plot_that_is_missing_is_made_without_training(whole, tmp_pa
     shutil.copytree(whole / "first", folder)
     (folder / "result.json").write_text('{"steps": 40')
     (folder / "curve.png").unlink()
-    monkeypatch.setattr(job.CompiledRuns, "compile", None)
-    monkeypatch.setattr(job.CompiledRuns, "advance", None)
+    monkeypatch.setattr(CompiledRuns, "compile", None)
+    monkeypatch.setattr(CompiledRuns, "advance", None)
     outcome = call("train", "ppo", "--resume", folder, "--quiet")
     assert outcome.result["params_sha256"] == result(whole)["params_sha256"]
     assert "result.json is damaged: it is made again" in outcome.err and (folder / "curve.png").exists()
@@ -182,7 +182,7 @@ def test_an_extended_run_is_its_checkpoint_with_a_longer_horizon(run, whole, tmp
     folder = tmp_path / "end" if from_end else run
     at = Checkpoints(folder).steps()[-1]
     opened = RunFolder.open(folder)
-    program = opened.job()
+    program = opened.compiled_runs()
     state = opened.state(program, "last")[1]
     content = json.loads((folder / "config.json").read_text())
 
@@ -217,7 +217,7 @@ def test_an_extended_run_is_its_checkpoint_with_a_longer_horizon(run, whole, tmp
 
 
 def test_the_plan_of_a_run_that_was_extended_before_its_end(whole):
-    program = RunFolder.open(str(whole / "first")).job()
+    program = RunFolder.open(str(whole / "first")).compiled_runs()
     program.steps = 8192
     fields = Provenance.of(config.load(whole / "first" / "config.json")).fields
     plan = Plan.of(program, 4, Provenance(None, fields, ({"at": 1280, "steps": 4096},)))

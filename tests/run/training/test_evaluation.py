@@ -14,7 +14,7 @@ from rl_jax.envs.limits import longest_episode
 from rl_jax.loop.evaluate import play_episodes, start_episodes
 from rl_jax.run.devices.evaluation import Scores
 from rl_jax.run.options import RunOptions
-from rl_jax.run.training.budget import plan
+from rl_jax.run.training.budget import evaluation_budget
 from rl_jax.run.training.outcome import add_scores, evaluation_text, score, summarise
 
 
@@ -43,7 +43,7 @@ class Limit:
     ],
 )
 def test_a_budget_is_as_many_steps_as_training_has(limit, options, expected):
-    assert tuple(plan(Limit(limit), RunOptions(env="x", **options))) == expected
+    assert tuple(evaluation_budget(Limit(limit), RunOptions(env="x", **options))) == expected
 
 
 def test_own_limits_are_known():

@@ -21,28 +21,28 @@ def batch(rates):
     stacked = jax.tree.map(lambda *leaves: np.stack([np.asarray(x, np.float32) for x in leaves]), *trainers)
     # The check of reused keys takes both sides of a vmapped branch for used.
     with jax.debug_key_reuse(False):
-        job = CompiledRuns(stacked, list(range(len(rates))), 4 * 8 * 6, 2, batched=True, rows=3)
-        job.compile()
-        state, failures, found = job.init(), Failures([{"seed": seed} for seed in job.seeds]), []
+        runs = CompiledRuns(stacked, list(range(len(rates))), 4 * 8 * 6, 2, batched=True, rows=3)
+        runs.compile()
+        state, failures, found = runs.init(), Failures([{"seed": seed} for seed in runs.seeds]), []
         for number in (2, 2, 2):
-            before = jax.tree.map(np.asarray, job.params(state))
-            state, metrics = job.advance(state, number, failures.frozen)
-            failures.look(metrics, 0, 32, lambda at: {})
+            before = jax.tree.map(np.asarray, runs.params(state))
+            state, metrics = runs.advance(state, number, failures.frozen)
+            failures.record(metrics, 0, 32, lambda at: {})
             failures.check("nowhere")
             found.append(metrics)
-    return job, state, failures, found, before
+    return runs, state, failures, found, before
 
 
 def test_seven_of_eight_are_as_if_the_eighth_had_not_failed():
     rates = [1e-3] * 8
     _, whole, none, expected, _ = batch(rates)
-    job, state, failures, found, before = batch([*rates[:3], 1e30, *rates[4:]])
-    assert not none.found and list(failures.found) == [3]
+    runs, state, failures, found, before = batch([*rates[:3], 1e30, *rates[4:]])
+    assert not none.by_run and list(failures.by_run) == [3]
     others = [i for i in range(8) if i != 3]
-    for a, b in zip(jax.tree.leaves(job.params(whole)), jax.tree.leaves(job.params(state)), strict=True):
+    for a, b in zip(jax.tree.leaves(runs.params(whole)), jax.tree.leaves(runs.params(state)), strict=True):
         np.testing.assert_array_equal(a[others], b[others])
         assert np.isfinite(b[3]).all()  # kept as it was before
-    for a, b in zip(jax.tree.leaves(before), jax.tree.leaves(job.params(state)), strict=True):
+    for a, b in zip(jax.tree.leaves(before), jax.tree.leaves(runs.params(state)), strict=True):
         np.testing.assert_array_equal(a[3], b[3])  # and learns nothing any more
     for a, b in zip(expected, found, strict=True):
         for name in a:

@@ -172,8 +172,8 @@ def test_asked_to_stop(tmp_path, whole):
 def test_asked_to_stop_before_there_is_anything_to_save(tmp_path):
     first = """
 import os, signal
-import rl_jax.run.devices.compiled_runs as job
-job.CompiledRuns.compile = lambda self, fresh=True: os.kill(os.getpid(), signal.SIGTERM)
+from rl_jax.run.devices.compiled_runs import CompiledRuns
+CompiledRuns.compile = lambda self, fresh=True: os.kill(os.getpid(), signal.SIGTERM)
 """
     outcome = wait(train(tmp_path / "run", *TINY, first=first))
     assert (outcome.status, outcome.out, outcome.err) == (128 + signal.SIGTERM, "", "rl-jax: stopped by SIGTERM\n")
