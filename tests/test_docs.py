@@ -132,8 +132,9 @@ def test_a_block_with_a_file_s_name_is_a_whole_file(page, folder, monkeypatch):
         (folder / block.file).write_text(block.code)
     for block in named:
         assert any(key[0] != "_" for key in runpy.run_path(block.file, run_name="imported"))
-        # But a test imports what it tests.
-        others = {other.file.removesuffix(".py") for other in named} - {block.file.removesuffix(".py").removeprefix("test_")}
+        # But a test imports what it tests, and a recipe what it measures.
+        own = block.file.removesuffix(".py").removeprefix("test_").replace("-", "_")
+        others = {other.file.removesuffix(".py") for other in named} - {own}
         assert not others & set(re.findall(r"(?m)^ *(?:from|import) (\w+)", block.code)), block.file
 
 
