@@ -2,8 +2,8 @@
 
 A checkpoint is the folder ``checkpoints/<steps>`` (orbax's own format, with the largest arrays beside it in ``large/``) and
 ``manifests/<steps>.json``, which is written last and atomically. It holds the checksum of every file and names the run. A folder
-without a manifest was cut off by a kill and does not count; a file that does not match is noticed before anything is read from it. Where
-the newest or best checkpoint is asked for, damaged ones are skipped with a warning.
+without a manifest was cut off by a kill and does not count; a file that does not match is noticed before anything is read from it.
+Where the newest or best checkpoint is asked for, damaged ones are skipped with a warning.
 """
 
 import math
