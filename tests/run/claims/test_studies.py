@@ -1,9 +1,11 @@
 """Studies: shared arms run once, claims apart; gates name themselves; and everything is found that a claim's file imports."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from running import call, failed
@@ -197,6 +199,23 @@ def test_what_cannot_be_run_is_one_line(folder):
     study.write_text(STUDY.replace('name="toy"', 'name="tox"'))
     failed(call("reproduce", one), "there is no file studies/tox.py: name the study as its file")
     assert calls() == []
+
+
+def test_the_study_of_the_page_is_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    page = (Path(__file__).parents[3] / "docs" / "claims.md").read_text()
+    for name, text in re.findall(r'```python title="(\w+/[\w.-]+)"\n(.*?)```', page, re.DOTALL):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (path,) = library.claims_of(str(tmp_path / "studies" / "fine_tuning.py"))
+    made, _ = library.load(path)
+    assert (
+        list(made.arms) == ["from scratch", "tuned, 1e-3", "tuned, 1e-5"] and made.paired and made.gates[0].arm == "tuned, 1e-5"
+    )
+    first, second = (made.arms[name].phases for name in ("tuned, 1e-3", "tuned, 1e-5"))
+    assert first[0] is second[0] and made.arms["tuned, 1e-3"].share == "pretrained"
+    one, other = (phases[1].make(True, {}) for phases in (first, second))
+    assert jax.tree.structure(one) == jax.tree.structure(other)  # numbers alone: compiled once
 
 
 def outcomes(**means):
