@@ -45,24 +45,24 @@ class KeptArms:
         if recipe.study and (file := study_file(recipe.study, among)) is not None:
             self._of_study = Kept(study_folder(recipe, out) / "arms", {"study": digest(file, among), "quick": quick})
 
-    def _place(self, arm: str) -> tuple[Kept, str]:
+    def _stored(self, arm: str) -> tuple[Kept, str]:
         kept = self._own if arm in self._recipe.own else self._of_study
         return kept, f"{arm}, seeds {', '.join(map(str, self._seeds))}"
 
     def find(self, arm: str) -> Any | None:
         """What was kept of an arm; ``None`` if nothing was, or of another study or recipe."""
-        kept, name = self._place(arm)
+        kept, name = self._stored(arm)
         return kept.find(name)
 
     def keep(self, arm: str, piece: Any) -> None:
         """Write what was found."""
-        kept, name = self._place(arm)
+        kept, name = self._stored(arm)
         kept.keep(name, piece)
 
     def forget(self) -> None:
         """Delete all that was kept."""
         for arm in self._recipe.arms:
-            kept, name = self._place(arm)
+            kept, name = self._stored(arm)
             kept.forget([name])
 
 

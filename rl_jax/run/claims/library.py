@@ -122,7 +122,10 @@ def _hint(name: str, known: Iterable[str]) -> str:
 
 def around(path: Path) -> tuple[Path, ...]:
     """Where the modules of a recipe's file are, see :func:`rl_jax.run.claims.source_files.folders`."""
-    return folders(path, root())
+    try:
+        return folders(path, root())
+    except RLJaxError:  # an installation without recipes
+        return folders(path, None)
 
 
 def load(name: str) -> tuple[Recipe, Path]:

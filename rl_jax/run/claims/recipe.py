@@ -93,7 +93,7 @@ class Work:
     seeds: tuple[int, ...]
     quick: bool
     progress: Callable[[float, str], None]
-    shared: dict[Any, Any] = field(default_factory=dict)
+    shared: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 class Arm(Protocol):

@@ -40,26 +40,30 @@ def digest(path: Path, among: tuple[Path, ...]) -> str:
     while todo:
         if (file := todo.pop()) not in found:
             found.add(file)
-            todo += [module for name in _imports(file) if (module := _module(name, among)) is not None]
+            todo += _imported(file, among)
     for file in sorted(found):
         total.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
     return total.hexdigest()
 
 
-def _imports(path: Path) -> list[str]:
-    """Names of all that may be a module which a file imports."""
-    names = []
-    for node in ast.walk(ast.parse(path.read_bytes())):
+def _imported(path: Path, among: tuple[Path, ...]) -> list[Path]:
+    """The files of these folders that a file imports."""
+    try:
+        nodes = list(ast.walk(ast.parse(path.read_bytes())))
+    except (SyntaxError, ValueError):  # a module that nothing has imported so far
+        return []
+    found = []
+    for node in nodes:
         if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return names
+            found += [_module(among, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            start, name = (path.parents[node.level - 1],) if node.level else among, node.module or ""
+            found += [_module(start, name), *(_module(start, f"{name}.{alias.name}".strip(".")) for alias in node.names)]
+    return [file for file in found if file is not None]
 
 
-def _module(name: str, among: tuple[Path, ...]) -> Path | None:
-    stem = Path(*name.split("."))
-    return next((file for folder in among if (file := folder / stem.with_suffix(".py")).is_file()), None)
+def _module(among: tuple[Path, ...], name: str) -> Path | None:
+    return next((file for folder in among if name and (file := folder / f"{name.replace('.', '/')}.py").is_file()), None)
 
 
 def run_file(path: Path, variable: str, among: tuple[Path, ...]) -> object:

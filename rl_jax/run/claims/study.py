@@ -76,9 +76,9 @@ class Study:
         own, known = dict(arms or {}), [gate.name for gate in self.gates]
         if twice := sorted(own.keys() & self.arms.keys()):
             raise RLJaxError(f"the study {self.name} has an arm '{twice[0]}' too: call that of {slug} otherwise")
-        for what, names, there in (("arm", shown, self.arms), ("gate", gates or (), known)):
-            if missing := [name for name in names if name not in there]:
-                raise RLJaxError(f"the study {self.name} has no {what} '{missing[0]}': {', '.join(there) or 'none at all'}")
+        for what, names, offered in (("arm", shown, self.arms), ("gate", gates or (), known)):
+            if missing := [name for name in names if name not in offered]:
+                raise RLJaxError(f"the study {self.name} has no {what} '{missing[0]}': {', '.join(offered) or 'none at all'}")
         asked = tuple(gate for gate in self.gates if gates is None or gate.name in gates)
         named = {*shown, *(arm for gate in asked for arm in gate.arms)}
         named |= {side for prediction in predictions for side in (prediction.better, prediction.worse) if isinstance(side, str)}

@@ -124,8 +124,11 @@ def test_an_interrupted_study_goes_on_and_changes_begin_it_anew(folder):
     two.write_text(two.read_text().replace('"c")', '"c", 0.5)'))  # another margin: the same arms
     call("reproduce", "--study", study, "--out", "cut")
     assert calls() == []
-    (folder / "studies" / "helper.py").write_text("LIFT = 1.0\n")
-    call("reproduce", "--study", study, "--out", "cut")
+    (folder / "studies" / "helper.py").write_text("from .lift import LIFT\n")
+    for lift in (0.5, 1.0):
+        (folder / "studies" / "lift.py").write_text(f"LIFT = {lift}\n")
+        calls()
+        call("reproduce", "--study", study, "--out", "cut")
     assert calls() == ["a", "b", "c"]
     assert results("cut")["one"]["arms"]["a"]["values"]["score"][0] == pytest.approx(4.1)
 

@@ -78,17 +78,17 @@ class Phase(Training):
             RLJaxError: they have other structures, shapes or dtypes than the fresh ones.
         """
         assert self.start is not None
-        begun = jax.vmap(self.start)(state, kept)
+        started = jax.vmap(self.start)(state, kept)
 
         def kind(tree: PyTree) -> Any:
             return jax.tree.structure(tree), [(jnp.shape(x), x.dtype) for x in jax.tree.leaves(tree)]
 
-        if kind(begun) != kind(state):
+        if kind(started) != kind(state):
             raise RLJaxError(
                 f"start of the phase '{self.name}' returns a state of another structure or other shapes than the trainer's: "
                 "train earlier phases with the same network, and replace whole fields"
             )
-        return jax.tree.map(lambda new, old: jax.device_put(new, old.sharding, may_alias=False), begun, state)
+        return jax.tree.map(lambda new, old: jax.device_put(new, old.sharding, may_alias=False), started, state)
 
 
 @dataclass(frozen=True)

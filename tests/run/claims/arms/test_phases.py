@@ -78,8 +78,8 @@ def work(shared=None, seeds=SEEDS, quick=False):
 
 
 def test_the_second_phase_sees_what_the_first_kept_of_its_own_seed():
-    told = []
-    found = Phased((FIRST, SECOND))(dataclasses.replace(work(), progress=lambda share, text: told.append(share)))
+    shares = []
+    found = Phased((FIRST, SECOND))(dataclasses.replace(work(), progress=lambda share, text: shares.append(share)))
     # Drawn by hand: the seed's key, and the stream that keeping has.
     numbers = [float(jax.random.uniform(jax.random.fold_in(jax.random.key(seed), 2**31 - 3))) for seed in SEEDS]
     np.testing.assert_allclose(found.values["task"], numbers, rtol=1e-6)
@@ -88,7 +88,7 @@ def test_the_second_phase_sees_what_the_first_kept_of_its_own_seed():
     assert found.budget == {"steps": 30 + 50, "updates": 3 + 5, "data": 100, "calls": None}
     assert found.values["count"].tolist() == [5.0, 5.0] and found.values["first/count"].tolist() == [3.0, 3.0]
     assert not set(found.values["drawn"]) & set(found.values["first/drawn"])  # each phase draws its own
-    assert told == sorted(told) and told[-1] == 1.0 and 0.5 in told  # 0.5: the first phase is done
+    assert shares == sorted(shares) and shares[-1] == 1.0 and 0.5 in shares  # 0.5: the first phase is done
 
 
 def test_shared_phases_run_once_and_give_what_they_give_alone():
