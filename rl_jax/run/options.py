@@ -185,8 +185,10 @@ class Reproduce:
 
     recipes: Annotated[tuple[str, ...], Positional] = ()
     """Recipes: their names, or files of your own."""
+    study: str | None = None
+    """Run every recipe of a study, whose arms are run once: its name, or the file studies/NAME.py of your own."""
     list: bool = False
-    """Show all recipes with the committed verdicts."""
+    """Show all recipes with the committed verdicts, by study."""
     all: bool = False
     """Run every recipe."""
     quick: bool = False
