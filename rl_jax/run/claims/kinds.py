@@ -27,7 +27,9 @@ def check_kinds(recipe: Recipe) -> None:
                 raise RLJaxError(f"{name} is {a_type(value)}: let it be {words}")
     for name, arm in recipe.arms.items():
         if not callable(arm):
-            raise RLJaxError(f"the arm '{name}' is {a_type(arm)}: let it be Trained(...), or a function from Work to Outcome")
+            raise RLJaxError(
+                f"the arm '{name}' is {a_type(arm)}: let it be Trained(...), Phased(...), or a function from Work to Outcome"
+            )
         _check_training(name, arm)
     for prediction in recipe.predictions:
         if not isinstance(prediction, Prediction):
@@ -41,8 +43,6 @@ def check_kinds(recipe: Recipe) -> None:
 
 def _check_training(name: str, arm: object) -> None:
     """Refuse what an arm that trains could not be run with."""
-    if isinstance(arm, Phase):
-        raise RLJaxError(f"the arm '{name}' is one phase: let it be Phased((Phase(...), ...))")
     if isinstance(arm, Phased):
         if odd := [phase for phase in arm.phases if not isinstance(phase, Phase)]:
             raise RLJaxError(f"a phase of the arm '{name}' is {a_type(odd[0])}: let each be Phase(...)")
