@@ -1,0 +1,7 @@
+"""Stub."""
+
+from typing import Any
+
+
+def check_trainer(trainer: Any) -> None:
+    del trainer
