@@ -44,7 +44,7 @@ class Reinforce:
     """REINFORCE with a learned value, by plain gradient descent."""
 
     learning_rate: Any = 0.1
-    net: Any = struct.field(pytree_node=False, default=Net())  # noqa: RUF009
+    net: Any = struct.field(pytree_node=False, default=Net())
     name: str = struct.field(pytree_node=False, default="Reinforce")
 
     def bind(self, spec):

@@ -9,8 +9,10 @@ from typing import Any
 from rl_jax.agents.configs import sweepable
 from rl_jax.agents.configs.by_name import config_class
 from rl_jax.errors import RLJaxError
+from rl_jax.loop import Trainer
 from rl_jax.run.devices.compiled_runs import CompiledRuns
 from rl_jax.run.options import PYTHON, RunOptions
+from rl_jax.run.stopping import say
 from rl_jax.run.storage import config, results
 from rl_jax.run.storage.checkpoint import Checkpoints
 from rl_jax.run.storage.identity import run_labels
@@ -19,6 +21,7 @@ from rl_jax.run.storage.metrics import MetricsFile, Row
 from rl_jax.run.storage.ownership import identity, unreplaced
 from rl_jax.run.storage.provenance import Provenance
 from rl_jax.run.storage.run_config import made_by
+from rl_jax.run.storage.trainer_digest import trainer_digest
 from rl_jax.run.training.budget import evaluation_budget
 from rl_jax.run.training.outcome import Failures
 from rl_jax.run.training.setup import set_precision
@@ -81,18 +84,33 @@ class RunFolder:
             raise RLJaxError(f"{self.path} is a {self.command}, which has no single policy: name the folder of a 'train' run")
         return config.restore(config_class(self.agent), self.hyperparameters, self.path / "config.json")
 
-    def compiled_runs(self, eval_episodes: int | None = None) -> CompiledRuns:
-        """The folder's runs, with the trainer, seeds and random number generator that they were started with."""
+    def compiled_runs(self, eval_episodes: int | None = None, trainer: Trainer | None = None) -> CompiledRuns:
+        """The folder's runs, with the trainer, seeds and random number generator that they were started with.
+
+        Args:
+            eval_episodes: episodes of an evaluation; default: as during training.
+            trainer: of a run from Python; that of a run of the command line is made.
+
+        Raises:
+            RLJaxError: the trainer cannot be made.
+        """
         options = self.options
-        trainer = config.make_trainer(self.config(), options, config.make_env(options))
+        if trainer is None:
+            trainer = config.make_trainer(self.config(), options, config.make_env(options))
+        self.warn_of_changes(trainer)
         set_precision(options)
         return CompiledRuns(
             trainer,
-            list(range(options.seed, options.seed + options.seeds)),
+            self.seeds(),
             options.steps,
             eval_episodes or evaluation_budget(trainer, options).episodes,
             prng=options.prng,
         )
+
+    def warn_of_changes(self, trainer: Trainer) -> None:
+        """Say so where parts of one's own are others than those that were trained."""
+        if self.trainer and trainer_digest(trainer) != self.trainer:
+            say(f"rl-jax: warning: the parts of {self.path}, their numbers or static fields have changed since it was trained")
 
     def rows(self) -> list[Row]:
         """The rows of ``metrics.jsonl``.

@@ -59,18 +59,19 @@ def evaluation(
 
 
 class EpisodePlayer:
-    """Plays one episode of the first run, and keeps the environment's states.
+    """Plays one episode of a run, and keeps the environment's states.
 
     Args:
         runs: the compiled runs.
         greedy: the policy's mode instead of a sample.
         seed: of the episode.
         max_steps: its longest.
+        run: the number of the run.
     """
 
-    def __init__(self, runs: CompiledRuns, greedy: bool = True, seed: int = 0, max_steps: int = DRAWN_STEPS):
-        trainer = runs.trainer_of(0)
-        self._runs, self._limit = runs, min(max_steps, trainer.time_limit or max_steps)
+    def __init__(self, runs: CompiledRuns, greedy: bool = True, seed: int = 0, max_steps: int = DRAWN_STEPS, run: int = 0):
+        trainer = runs.trainer_of(run)
+        self._runs, self._run, self._limit = runs, run, min(max_steps, trainer.time_limit or max_steps)
         self._key = jax.random.fold_in(unrolled_threefry(jax.random.key(seed, impl=runs.prng)), streams.EVALUATE)
 
         def play(state: PyTree, key: jax.Array) -> Any:
@@ -98,8 +99,8 @@ class EpisodePlayer:
         self._play = jax.jit(play)
 
     def play(self, states: PyTree) -> tuple[PyTree, np.ndarray]:
-        """The environment's states ``[T, ...]`` and the rewards ``[T]`` of an episode under the first of the training states."""
-        env_states, rewards, done = self._play(self._runs.state_of(states, 0), self._key)
+        """The environment's states ``[T, ...]`` and the rewards ``[T]`` of an episode, from the training states of all runs."""
+        env_states, rewards, done = self._play(self._runs.state_of(states, self._run), self._key)
         length = int(np.argmax(done)) + 1 if np.any(done) else self._limit
         return jax.tree.map(lambda x: np.asarray(x[:length]), (env_states, rewards))
 

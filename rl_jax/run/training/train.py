@@ -85,7 +85,7 @@ def train(
     if first_update < edges[-1]:
         with progress.busy("compiling the training program"):
             runs.compile(fresh=state is None)
-    progress.note(f"compiled in {runs.seconds_compile:.1f} s; run folder {folder}")
+    progress.note(f"compiled in {runs.seconds_compile:.1f} s; {f'run folder {folder}' if keeps else 'nothing is kept on disk'}")
     failures = Failures(labels, MetricsFile(owned.real_path / "metrics.jsonl", labels).rows() if state is not None else ())
     start = time.perf_counter()
     with graceful() as stop, progress, _disk_errors(folder, checkpoints):
