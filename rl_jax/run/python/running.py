@@ -84,7 +84,6 @@ def run(
         how = "call its .trainer(env)" if hasattr(trainer, "trainer") else "make one by rl_jax.Trainer.create"
         raise RLJaxError(f"rl_jax.run takes a trainer, not a {type(trainer).__name__}: {how}")
     _check_names(options)
-    check_trainer(trainer)
     with contextlib.ExitStack() as stack:
         folder = _resumed(out, resume)
         keeps = folder is not None or out is not None
@@ -94,6 +93,7 @@ def run(
             out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rl_jax-"))) / "run"
         asked_for = {**options, "out": None if folder else Path(str(out)), "resume": folder}
         plan = _planned(trainer, steps, seeds, name, sweep, asked_for, folder)
+        check_trainer(trainer)
         if plan.options.matmul_precision:
             stack.enter_context(jax.default_matmul_precision(plan.options.matmul_precision))
         check_extras(plan.options)
