@@ -4,6 +4,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import jax
@@ -73,6 +74,14 @@ class CompiledRuns:
         """Whether there is one run, without an axis of runs: products that are not batched are faster than a batch of one."""
         return len(self.seeds) == 1 and not self.batched
 
+    def trainer_of(self, run: int) -> Trainer:
+        """The trainer of one run, by its number."""
+        return jax.tree.map(itemgetter(run), self.trainer) if self.batched else self.trainer
+
+    def state_of(self, states: PyTree, run: int) -> PyTree:
+        """The training state of one run, of those of all."""
+        return states if self.single else jax.tree.map(itemgetter(run), states)
+
     @property
     def updates(self) -> int:
         """Train steps of each run."""
@@ -100,8 +109,7 @@ class CompiledRuns:
         """The sharding of a layout; ``None`` on a single device."""
         if self.devices.mesh is None:
             return None
-        trainer = jax.tree.map(lambda leaf: leaf[0], self.trainer) if self.batched else self.trainer
-        return self.devices.sharding(layout, trainer, self.batched, not self.single)
+        return self.devices.sharding(layout, self.trainer_of(0), self.batched, not self.single)
 
     def with_trainer(self, trainer: Trainer, seeds: list[int], steps: int, rows: int, phase: int) -> "CompiledRuns":
         """As many runs of a trainer that differs from this one in numbers alone, by the same programs."""
