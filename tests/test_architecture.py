@@ -45,7 +45,7 @@ def imports(path):
 ROOMS = ("ops", "networks", "losses", "envs", "experience", "replay", "curricula", "agents", "loop", "meta", "ideas", "run")
 #: The same within the room that runs things; three files of it are on the ground.
 RUN = ("options", "failures", "stopping", "devices", "storage", "report", "pictures", "training", "bench", "claims", "cli")
-GROUND = ("_lazy", "errors", "values", "given", "types", "spaces", "action_map")
+GROUND = ("_lazy", "errors", "values", "given", "types", "masks", "array_spaces", "spaces", "action_map")
 SIBLINGS, NAMES = 14, 30
 #: Rooms that list more names than they should.
 MANY_NAMES = {"agents": 42, "networks": 37, "experience": 37}
