@@ -13,7 +13,7 @@ from rl_jax.envs.limits import check_time_limit, own_limit
 from rl_jax.envs.stateful import check_pure
 from rl_jax.envs.suites import extras
 from rl_jax.envs.suites.brax import BraxEnv
-from rl_jax.envs.suites.gymnax import GymnaxEnv, beginning, convert_space, observation, shifted
+from rl_jax.envs.suites.gymnax import GymnaxEnv, beginning, convert_action_space, convert_space, observation, shifted
 from rl_jax.errors import ProtocolError
 from rl_jax.masks import MASK
 from rl_jax.spaces import Box, Dict, ObsSpace, Space
@@ -181,7 +181,7 @@ class TupleEnv:
     def action_space(self, params: PyTree) -> Space:
         """The space for the parameters of one task (concrete numbers, not a batch)."""
         with single_width(), jax.ensure_compile_time_eval():
-            return self._narrowed(convert_space(self.name, self.env.action_space(concrete(params))))
+            return self._narrowed(convert_action_space(self.name, self.env.action_space(concrete(params))))
 
     def reset(self, key: Key, params: PyTree) -> tuple[PyTree, PyTree]:
         """Begin an episode: the state and the first observation."""

@@ -73,6 +73,17 @@ def convert_space(name: str, space: Any, dtype: Any = None) -> Any:
     )
 
 
+def convert_action_space(name: str, space: Any, dtype: Any = None) -> Space:
+    """:func:`convert_space` of actions, which are one array.
+
+    Raises:
+        UnsupportedSpace: they are not.
+    """
+    if parts_of(space) is not None:
+        raise UnsupportedSpace(f"{name}: the action space {space!r} is not one array; make it one, such as a MultiDiscrete")
+    return convert_space(name, space, dtype)
+
+
 def beginning(space: Any) -> Any:
     """The first of a foreign discrete space's choices (of each part): gymnasium's ``start``, 0 where there is none.
 
@@ -211,7 +222,7 @@ class GymnaxEnv:
     def action_space(self, params: PyTree) -> Space:
         """The space for the parameters of one task (concrete numbers, not a batch)."""
         with single_width(), jax.ensure_compile_time_eval():
-            return convert_space(self.name, self.env.action_space(concrete(params)), _facts(self.env)[0][1])
+            return convert_action_space(self.name, self.env.action_space(concrete(params)), _facts(self.env)[0][1])
 
     def _obs(self, obs: Any) -> PyTree:
         return observation(self.name, obs, self._obs_dtype(), _facts(self.env)[1][0])
