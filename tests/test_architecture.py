@@ -44,8 +44,21 @@ def imports(path):
 #: Every room, from the ground up: each imports those before it, and none of those after it.
 ROOMS = ("ops", "networks", "losses", "envs", "experience", "replay", "curricula", "agents", "loop", "meta", "ideas", "run")
 #: The same within the room that runs things; three files of it are on the ground.
-RUN = ("options", "failures", "stopping", "devices", "storage", "report", "pictures", "training", "python", "bench", "claims", "cli")
-GROUND = ("_lazy", "errors", "imports", "values", "given", "types", "spaces", "action_map", "tracing")
+RUN = (
+    "options",
+    "failures",
+    "stopping",
+    "devices",
+    "storage",
+    "report",
+    "pictures",
+    "training",
+    "python",
+    "bench",
+    "claims",
+    "cli",
+)
+GROUND = ("_lazy", "errors", "imports", "values", "given", "types", "masks", "array_spaces", "spaces", "action_map", "tracing")
 SIBLINGS, NAMES = 14, 30
 #: Rooms that list more names than they should.
 MANY_NAMES = {"agents": 44, "networks": 37, "experience": 37}

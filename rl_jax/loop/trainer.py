@@ -15,7 +15,7 @@ from rl_jax.experience import chain
 from rl_jax.experience.transform import updated
 from rl_jax.loop import counter as streams
 from rl_jax.loop import parts
-from rl_jax.loop.collect import Collector, collect, reset_envs
+from rl_jax.loop.collect import Collector, collect, not_first, reset_envs
 from rl_jax.loop.counter import Counter
 from rl_jax.loop.metrics import Means
 from rl_jax.loop.parts import distinct, naming_environment, reported
@@ -138,11 +138,11 @@ class Trainer:
         curriculum = self.curriculum.init(keys[1], self.base)
         collector = reset_envs(self.curriculum, curriculum, self.agent.initial_carry(self.num_envs), keys[2], self.num_envs)
 
-        def policy(carry: PyTree, obs: jax.Array, first: jax.Array, key: Key) -> Any:
+        def policy(carry: PyTree, obs: Any, first: jax.Array, key: Key) -> Any:
             return self.agent.act(agent, carry, obs, first, key)
 
-        def value(carry: PyTree, obs: jax.Array) -> jax.Array:
-            return self.agent.value(agent, carry, obs, jnp.zeros(obs.shape[:1], bool))
+        def value(carry: PyTree, obs: Any) -> jax.Array:
+            return self.agent.value(agent, carry, obs, not_first(obs))
 
         return agent, collector, self._rollout(curriculum, policy, value, collector, keys[3])[1]
 
@@ -209,12 +209,12 @@ class Trainer:
         agent = self.agent.prepare(state.agent, self._context(state, streams.PREPARE))
         state = state.replace(agent=agent)  # type: ignore[attr-defined]
 
-        def policy(carry: PyTree, obs: jax.Array, first: jax.Array, key: Key) -> Any:
+        def policy(carry: PyTree, obs: Any, first: jax.Array, key: Key) -> Any:
             return self.agent.act(state.agent, carry, self.experience.observe(state.experience, obs), first, key)
 
-        def value(carry: PyTree, obs: jax.Array) -> jax.Array:
+        def value(carry: PyTree, obs: Any) -> jax.Array:
             obs = self.experience.observe(state.experience, obs)
-            return self.agent.value(state.agent, carry, obs, jnp.zeros(obs.shape[:1], bool))
+            return self.agent.value(state.agent, carry, obs, not_first(obs))
 
         key = self._key(state, streams.COLLECT)
         collector, collected, means = self._rollout(state.curriculum, policy, value, state.collector, key)

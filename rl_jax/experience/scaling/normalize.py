@@ -1,5 +1,6 @@
 """Running statistics of observations and returns, and reward clipping."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -8,8 +9,9 @@ from flax import struct
 
 from rl_jax.experience.transform import Transform
 from rl_jax.given import Bound, Limit, check_numbers
+from rl_jax.masks import MASK
 from rl_jax.ops import any_true, two_sum
-from rl_jax.spaces import Box
+from rl_jax.spaces import Box, Dict, ObsSpace
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 from rl_jax.values import NotNegative, Share
 
@@ -119,13 +121,43 @@ class RunningMoments:
         return jnp.clip((x.astype(jnp.float32) - self.mean) * jax.lax.rsqrt(self.var + epsilon), -clip, clip)
 
 
+def moments_of(space: ObsSpace) -> PyTree:
+    """Empty statistics of observations: of a box, ``()`` of discrete ones, and of a dictionary those of its parts of floats.
+
+    Discrete observations are names, not sizes: they have nothing to normalise.
+    """
+    if isinstance(space, Dict):
+        numbers = {name: part for name, part in space.items() if name != MASK and _of_floats(part)}
+        return {name: moments_of(part) for name, part in numbers.items()}
+    return RunningMoments.zero(space.shape) if isinstance(space, Box) else ()
+
+
+def _of_floats(space: ObsSpace) -> bool:
+    return isinstance(space, Dict) or (isinstance(space, Box) and jnp.issubdtype(space.dtype, jnp.floating))
+
+
+def map_normalized(function: Callable[[RunningMoments, jax.Array], jax.Array], state: PyTree, obs: PyTree) -> PyTree:
+    """``obs`` with ``function(moments, x)`` for each part that has statistics in ``state``, of :func:`moments_of`."""
+    if isinstance(state, dict):
+        return {name: map_normalized(function, state.get(name, ()), x) for name, x in obs.items()}
+    return obs if state == () else function(state, obs)
+
+
+def map_statistics(function: Callable[..., PyTree], state: PyTree, *trees: PyTree) -> PyTree:
+    """``state`` with ``function(moments, *x)`` for the statistics of each part."""
+    if isinstance(state, dict):
+        return {name: map_statistics(function, part, *(tree[name] for tree in trees)) for name, part in state.items()}
+    return state if state == () else function(state, *trees)
+
+
 @struct.dataclass
 class NormalizeObs(Transform):
     """Shows the policy ``clip((obs - mean) / std)`` with statistics of everything observed *before* this rollout.
 
     The statistics are frozen while a rollout is collected and while it is learned from, so that the probability ratio of the
     first epoch is exactly one; they take in the rollout's raw observations afterwards. They are part of the training state,
-    hence of every checkpoint, and evaluation uses them without updating them. Discrete observations pass unchanged.
+    hence of every checkpoint, and evaluation uses them without updating them. Discrete observations pass unchanged. Of a dictionary,
+    each part of floats has statistics of its own, and all others pass unchanged, the action mask among them.
 
     Attributes:
         clip: bound of the normalised values, in standard deviations.
@@ -137,23 +169,24 @@ class NormalizeObs(Transform):
 
     def init(self, key: Key, spec: Spec) -> PyTree:
         check_numbers("normalize_obs's", self, clip=Bound, epsilon=NotNegative)
-        # Discrete observations are names, not sizes: they have nothing to normalise.
-        return RunningMoments.zero(spec.obs_space.shape) if isinstance(spec.obs_space, Box) else ()
+        return moments_of(spec.obs_space)
 
-    def observe(self, state: PyTree, obs: jax.Array) -> jax.Array:
-        if state == ():
-            return obs
-        return state.standardize(obs, self.clip, self.epsilon)
+    def observe(self, state: PyTree, obs: PyTree) -> PyTree:
+        return map_normalized(lambda moments, x: moments.standardize(x, self.clip, self.epsilon), state, obs)
 
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
-        if state == ():
+        if not jax.tree.leaves(state):
             return state, rollout, {}
         raw = rollout.obs
         last = rollout.last.replace(obs=self.observe(state, rollout.last.obs))  # type: ignore[attr-defined]
         rollout = rollout.replace(  # type: ignore[attr-defined]
             obs=self.observe(state, raw), next_obs=self.observe(state, rollout.next_obs), last=last
         )
-        return state.merge(raw.reshape(-1, *state.mean.shape)), rollout, {}
+
+        def merged(moments: RunningMoments, x: jax.Array) -> RunningMoments:
+            return moments.merge(x.reshape(-1, *moments.mean.shape))
+
+        return map_statistics(merged, state, raw), rollout, {}
 
 
 @struct.dataclass
