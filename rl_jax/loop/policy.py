@@ -73,7 +73,7 @@ def _batch(space: ObsSpace, obs: Any) -> tuple[PyTree, bool]:
     """Observations ``[N, ...]``, and whether they were a single one. What is privileged may be left out."""
     if isinstance(space, Dict):
         if not isinstance(obs, Mapping) or (missing := [name for name in space if name not in (*obs, PRIVILEGED)]):
-            lacks = f"without '{missing[0]}'" if isinstance(obs, Mapping) else f"a {type(obs).__name__}"
+            lacks = f"without '{missing[0]}'" if isinstance(obs, Mapping) else "no dictionary"
             raise RLJaxError(
                 f"obs is {lacks}: give a dictionary with {', '.join(name for name in space if name != PRIVILEGED)}"
             )
