@@ -226,12 +226,8 @@ class Trainer:
         result = self.curriculum.update(state.curriculum, rollout, for_curriculum)
         curriculum, from_curriculum = returned("the curriculum's update", result, ("state", "metrics"))
         state = state.replace(collector=collector, experience=experience, curriculum=curriculum)  # type: ignore[attr-defined]
-        return (
-            state,
-            rollout,
-            context,
-            means | reported("experience", from_experience) | reported("curriculum", from_curriculum),
-        )
+        means |= reported("experience", from_experience) | reported("curriculum", from_curriculum)
+        return state, rollout, context, means
 
     def _learn(self, state: TrainState, rollout: Rollout, context: Context) -> tuple[TrainState, Means, jax.Array]:
         def at(stream: int) -> Context:
@@ -246,14 +242,14 @@ class Trainer:
             sample_context = context.replace(key=key_sample, agent_state=agent)  # type: ignore[attr-defined]
             sample: Sample = self.replay.sample(replay, sample_context)
             sample = sample._replace(batch=with_sharding(sample.batch, axis=1))
-            learn_context = context.replace(key=key_learn, agent_state=agent)  # type: ignore[attr-defined]
+            learn_context = sample_context.replace(key=key_learn)
             with naming_what_lacks(self.agent, sample.batch.extras):
                 result = self.agent.learn(agent, sample, learn_context)
             next_agent, metrics, priorities = returned("the agent's learn", result, ("state", "metrics", "priorities"))
             if (usable := sample.usable) is not None:
                 next_agent = jax.tree.map(lambda new, old: jnp.where(usable, new, old), next_agent, agent)
-            replay = self.replay.update(replay, sample.indices, priorities)
-            return next_agent, replay, reported(f"{type(self.agent).__name__}.learn", metrics)
+            metrics = reported(f"{type(self.agent).__name__}.learn", metrics)
+            return next_agent, self.replay.update(replay, sample.indices, priorities), metrics
 
         ready = self.replay.ready(replay)
         if ready is not True:
@@ -312,9 +308,7 @@ class Trainer:
         means, learned = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
         none = jnp.full((), -1, jnp.int32)
 
-        def body(
-            i: jax.Array, carry: tuple[TrainState, Means, jax.Array, jax.Array]
-        ) -> tuple[TrainState, Means, jax.Array, jax.Array]:
+        def body(i: jax.Array, carry: Any) -> tuple[TrainState, Means, jax.Array, jax.Array]:
             state, means, learned, bad = carry
             state, new, count = train_step(state)
             bad = jnp.where((bad < 0) & ~new.finite(), jnp.asarray(i, jnp.int32), bad)
