@@ -244,11 +244,11 @@ def test_refresh_rewrites_the_running_memories(recurrent):
     )
     run = compiled(trainer)
     state = run.init(trainer, jax.random.key(0), 1000)
-    np.testing.assert_array_equal(state.collector.here.carry, 0.0)
+    np.testing.assert_array_equal(state.collector.boundary.carry, 0.0)
     state, _ = run.train_step(trainer, state)
-    np.testing.assert_array_equal(state.collector.here.carry, 7.0)
+    np.testing.assert_array_equal(state.collector.boundary.carry, 7.0)
     kept, _ = recurrent.train_step(recurrent.trainer, recurrent.init(recurrent.trainer, jax.random.key(0), 1000))
-    assert np.abs(plain(kept.collector.here.carry)).max() < 1.0
+    assert np.abs(plain(kept.collector.boundary.carry)).max() < 1.0
     state, _ = run.train_step(trainer, state)
     np.testing.assert_array_equal(state.experience[-1].carry[0], 7.0)
 

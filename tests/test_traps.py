@@ -230,14 +230,14 @@ def test_t07_two_seeds_differ_in_every_random_leaf(cartpole):
     one, two = (cartpole.init(cartpole.trainer, jax.random.key(seed), 1000) for seed in (0, 1))
     a, b = named_leaves(one), named_leaves(two)
     kernels = [name for name in a if "kernel" in name and "opt_state" not in name]
-    random = [".key", ".collector.here.obs", *kernels]
+    random = [".key", ".collector.boundary.obs", *kernels]
     assert len(kernels) == 4
     for name in random:
         assert not np.any(a[name] == b[name]), name
-    physics = [name for name in a if name.startswith(".collector.here.env_state")]
+    physics = [name for name in a if name.startswith(".collector.boundary.env_state")]
     assert any(not np.any(a[name] == b[name]) for name in physics)
     # Within a run, no two environments start alike.
-    assert len(np.unique(a[".collector.here.obs"], axis=0)) == 4
+    assert len(np.unique(a[".collector.boundary.obs"], axis=0)) == 4
 
 
 class Noise(Clock):
@@ -268,7 +268,7 @@ def test_t08_evaluation_never_draws_a_training_key(source):
         state, _ = run.train_step(run.trainer, state)
         drawn.extend(np.asarray(state.experience[-1].reward).ravel().tolist())
     if source == "reset":
-        drawn.extend(np.asarray(state.collector.here.env_state.start).tolist())
+        drawn.extend(np.asarray(state.collector.boundary.env_state.start).tolist())
     assert len(set(drawn)) == len(drawn) >= 96
     for returns in evaluations:
         assert len(set(returns.tolist())) == 32
@@ -765,7 +765,7 @@ def test_t31_a_donated_state_is_used_in_place():
     kept = jax.tree.map(np.array, state.agent.params)  # copies: a view would keep the buffer
     after, _ = step(trainer, state)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.agent.params))
-    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.collector.here.env_state))
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.collector.boundary.env_state))
     assert not leaves_equal(kept, after.agent.params)
 
 

@@ -265,14 +265,14 @@ class Trainer:
                 return agent, replay, carry[2] + means
 
             agent, replay, means = jax.lax.fori_loop(0, count, learn_once, (state.agent, replay, zeros))
-        boundary = state.collector.here
+        boundary = state.collector.boundary
         boundary = boundary.replace(carry=self.agent.refresh(agent, boundary.carry))  # type: ignore[attr-defined]
         state = state.replace(  # type: ignore[attr-defined]
             updates=state.updates.next(),
             agent=agent,
             replay=self.replay.release(replay),
             schedule=schedule,
-            collector=state.collector.replace(here=boundary),  # type: ignore[attr-defined]
+            collector=state.collector.replace(boundary=boundary),  # type: ignore[attr-defined]
         )
         return state, means, jnp.asarray(count, jnp.float32)
 

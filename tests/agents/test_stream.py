@@ -285,17 +285,17 @@ def test_statistics_of_observations_count_before_they_are_shown():
         return shown(seen[-1])
 
     collect = jax.jit(trainer.collect)
-    told = take(state.collector.here.obs[0])
-    np.testing.assert_allclose(stats.observe(state.experience, state.collector.here.obs)[0], told, atol=1e-4)
+    told = take(state.collector.boundary.obs[0])
+    np.testing.assert_allclose(stats.observe(state.experience, state.collector.boundary.obs)[0], told, atol=1e-4)
     for _ in range(length):
-        raw = state.collector.here.obs
+        raw = state.collector.boundary.obs
         after, rollout, _ = collect(state)
         np.testing.assert_allclose(stats.observe(state.experience, raw), rollout.obs[0], atol=1e-5)
         np.testing.assert_allclose(rollout.obs[0, 0], told, atol=1e-3)
         told = take(raw[0] + jnp.array([0.0, 1.0]))  # the clock's true next observation, before any reset
         np.testing.assert_allclose(rollout.next_obs[0, 0], told, atol=1e-3)
         if bool(rollout.done[0, 0]):
-            told = take(after.collector.here.obs[0])
+            told = take(after.collector.boundary.obs[0])
         np.testing.assert_allclose(rollout.last.obs[0], told, atol=1e-3)
         state = after.replace(updates=after.updates.next())
 

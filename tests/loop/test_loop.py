@@ -218,7 +218,7 @@ def test_tasks_travel_with_their_episodes():
     levels = set()
     for _ in range(6):
         state, _ = run.train_step(run.trainer, state)
-        level = state.collector.here.level
+        level = state.collector.boundary.level
         assert level.shape == (4,)
         assert level.dtype == jnp.int32
         levels.update(level.tolist())

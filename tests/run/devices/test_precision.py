@@ -51,7 +51,7 @@ def test_values_in_bfloat16_are_nearly_the_same():
         for dtype in ("float32", "bfloat16"):
             run = CONFIGS["ppo"](num_envs=4, rollout_length=8, torso_dtype=dtype).trainer(rl.make(env))
             state = run.init(jax.random.key(0), 1000)
-            outputs[dtype] = run.agent.value(state.agent, (), state.collector.here.obs, jnp.zeros(4, bool))
+            outputs[dtype] = run.agent.value(state.agent, (), state.collector.boundary.obs, jnp.zeros(4, bool))
         assert outputs["bfloat16"].dtype == jnp.float32
         np.testing.assert_allclose(outputs["bfloat16"], outputs["float32"], rtol=0.05, atol=0.02)
 
