@@ -21,7 +21,7 @@ from rl_jax.ops.random.reused_keys import kept_keys
 from rl_jax.ops.tree_difference import difference, kind_of
 from rl_jax.spaces import Discrete, MultiDiscrete, describe
 from rl_jax.tracing import naming_function
-from rl_jax.types import Agent, Boundary, PyTree
+from rl_jax.types import Agent, Boundary, Curriculum, ExperienceTransform, PyTree, Replay, Updates
 
 #: What makes a class a pytree.
 _STRUCT = "@flax.struct.dataclass"
@@ -30,15 +30,16 @@ _STRUCT = "@flax.struct.dataclass"
 def check_trainer(trainer: Trainer) -> None:
     """Check the parts of a trainer as :func:`rl_jax.envs.check_env` checks an environment. Nothing is compiled or run.
 
-    Looked at are: whether parts are pytrees with static fields that can be compared; what ``act`` and ``value`` return; what any
-    function of a part raises when it is traced, with the line of code; whether states keep their structure, shapes and dtypes; and
-    whether a random key that was used stays in a state.
+    Looked at are: the arguments of their functions; whether parts are pytrees with static fields that can be compared; what ``act``
+    and ``value`` return; what any function of a part raises when it is traced, with the line of code; whether states keep their
+    structure, shapes and dtypes; and whether a random key that was used stays in a state.
 
     Raises:
         ProtocolError: a part is not as it must be.
         RLJaxError: the loop or another part has noticed the mistake first.
     """
     check_part("what the agent's bind returned", trainer.agent, Agent, "let it return the agent")
+    _check_signatures(trainer)
     _check_pytree(trainer)
     task = getattr(trainer.curriculum, "task", None)
     with naming_function(), naming_environment(trainer.env, task):
@@ -61,6 +62,24 @@ def check_trainer(trainer: Trainer) -> None:
             f"{part}: its state{where} is a random key that a train step uses and does not change, so that every step draws the same; "
             f"return a new one of jax.random.split, or use jax.random.fold_in(key, context.update)"
         )
+
+
+def _check_signatures(trainer: Trainer) -> None:
+    """Every function of a part can be called as its protocol says."""
+    transforms = trainer.experience.transforms if isinstance(trainer.experience, Chain) else (trainer.experience,)
+    parts: list[tuple[Any, type]] = [(trainer.agent, Agent), *((part, ExperienceTransform) for part in transforms)]
+    parts += [(trainer.replay, Replay), (trainer.curriculum, Curriculum), (trainer.updates, Updates)]
+    for part, protocol in parts:
+        for name, function in vars(protocol).items():
+            if name.startswith("_") or not inspect.isfunction(function):
+                continue
+            takes = list(inspect.signature(function).parameters)[1:]
+            try:
+                inspect.signature(getattr(part, name)).bind(*takes)
+            except TypeError as error:
+                raise ProtocolError(
+                    f"{type(part).__name__}.{name} cannot be called as {name}({', '.join(takes)}) ({error}): let it take these"
+                ) from None
 
 
 def _check_pytree(trainer: Trainer) -> None:

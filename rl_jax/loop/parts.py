@@ -190,18 +190,18 @@ def naming_environment(env: Any, params: PyTree) -> Iterator[None]:
         raise
 
 
-def reported(whose: str, metrics: Metrics) -> Means:
-    """The metrics of a part, ``whose`` function returned them.
+def reported(part: Any, metrics: Metrics) -> Means:
+    """The metrics that a part returned.
 
     Raises:
         RLJaxError: one is no number, or has a name that rows of metrics have already.
     """
+    whose = type(part).__name__
     check_metrics(whose, metrics)
-    for name in metrics:
-        if name in RESERVED:
-            raise RLJaxError(
-                f"{whose}: a metric is called '{name}', as every row of metrics has one already: call it 'mine/{name}'"
-            )
+    if taken := [name for name in metrics if name in RESERVED]:
+        raise RLJaxError(
+            f"{whose}: a metric is called '{taken[0]}', as every row of metrics has one already: call it 'mine/{taken[0]}'"
+        )
     return Means.of(metrics)
 
 

@@ -226,7 +226,7 @@ class Trainer:
         result = self.curriculum.update(state.curriculum, rollout, for_curriculum)
         curriculum, from_curriculum = returned("the curriculum's update", result, ("state", "metrics"))
         state = state.replace(collector=collector, experience=experience, curriculum=curriculum)  # type: ignore[attr-defined]
-        means |= reported("experience", from_experience) | reported("curriculum", from_curriculum)
+        means |= reported(self.experience, from_experience) | reported(self.curriculum, from_curriculum)
         return state, rollout, context, means
 
     def _learn(self, state: TrainState, rollout: Rollout, context: Context) -> tuple[TrainState, Means, jax.Array]:
@@ -248,8 +248,7 @@ class Trainer:
             next_agent, metrics, priorities = returned("the agent's learn", result, ("state", "metrics", "priorities"))
             if (usable := sample.usable) is not None:
                 next_agent = jax.tree.map(lambda new, old: jnp.where(usable, new, old), next_agent, agent)
-            metrics = reported(f"{type(self.agent).__name__}.learn", metrics)
-            return next_agent, self.replay.update(replay, sample.indices, priorities), metrics
+            return next_agent, self.replay.update(replay, sample.indices, priorities), reported(self.agent, metrics)
 
         ready = self.replay.ready(replay)
         if ready is not True:

@@ -14,7 +14,7 @@ from own_parts import Bonus, Config, Line, Reinforce
 from toy import unchecked
 
 import rl_jax as rl
-from rl_jax.loop.check_trainer import check_trainer
+from rl_jax.loop import check_trainer
 from rl_jax.networks.actor_critic import Outputs
 from rl_jax.networks.distributions import Categorical
 
@@ -111,6 +111,14 @@ class Wide(nn.Module):
         return ()
 
 
+@struct.dataclass
+class Short(Bonus):
+    """Does not take the context."""
+
+    def update(self, state, rollout):
+        return state, rollout, {}
+
+
 class Mutable(Line):
     """An environment that compares by value and cannot be hashed."""
 
@@ -177,7 +185,7 @@ WRONG = {
     ),
     "a metric that is a text": (
         lambda: built(Learns(metrics={"mine/x": "much"})),
-        r"Learns\.learn: the metric 'mine/x' is a str: report a number",
+        r"Learns: the metric 'mine/x' is a str: report a number",
     ),
     "a key used twice": (
         lambda: built(transform=Keeps()),
@@ -186,6 +194,10 @@ WRONG = {
     "a key of another kind": (
         lambda: built(transform=Keeps(how="raw")),
         r"Keeps: its state is key<.*>\[\] from init and uint32\[2\] after a train step; let both be typed keys",
+    ),
+    "an argument too few": (
+        lambda: built(transform=Short()),
+        r"Short\.update cannot be called as update\(state, rollout, context\) \(too many positional arguments\): let it take these",
     ),
     "no pytree": (lambda: built(transform=Plain()), r"experience\.transforms\[0\] is a Plain, .*@flax\.struct\.dataclass"),
     "an array among static fields": (
@@ -216,6 +228,6 @@ def test_parts_that_are_right_pass():
 
 
 def test_what_no_part_has_raised_stays_what_it_is(monkeypatch):
-    monkeypatch.setattr("rl_jax.loop.check_trainer._check_acting", {}.__getitem__)
+    monkeypatch.setitem(check_trainer.__globals__, "_check_acting", {}.__getitem__)
     with pytest.raises(TypeError):
         check_trainer(built())

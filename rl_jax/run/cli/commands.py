@@ -12,8 +12,7 @@ import jax
 from rl_jax.agents.configs import sweepable
 from rl_jax.agents.configs.by_name import config_class, is_own, title_of
 from rl_jax.errors import RLJaxError
-from rl_jax.loop import Trainer
-from rl_jax.loop.check_trainer import check_trainer
+from rl_jax.loop import Trainer, check_trainer
 from rl_jax.run.devices import distributed
 from rl_jax.run.devices.compiled_runs import CompiledRuns
 from rl_jax.run.devices.device_memory import check_memory

@@ -14,8 +14,7 @@ import jax
 
 from rl_jax.agents.configs.spellings import meant
 from rl_jax.errors import RLJaxError
-from rl_jax.loop import Trainer
-from rl_jax.loop.check_trainer import check_trainer
+from rl_jax.loop import Trainer, check_trainer
 from rl_jax.run.devices.compiled_runs import CompiledRuns
 from rl_jax.run.devices.device_memory import check_memory
 from rl_jax.run.options import PYTHON, RunOptions
@@ -88,11 +87,11 @@ def run(
         folder = _resumed(out, resume)
         keeps = folder is not None or out is not None
         if not keeps:
-            if asked := [option for option in IN_FOLDER if options.get(option)]:
-                raise RLJaxError(f"{asked[0]} writes into the run folder, and there is none: name one as out")
+            if needing := [option for option in IN_FOLDER if options.get(option)]:
+                raise RLJaxError(f"{needing[0]} writes into the run folder, and there is none: name one as out")
             out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rl_jax-"))) / "run"
-        asked_for = {**options, "out": None if folder else Path(str(out)), "resume": folder}
-        plan = _planned(trainer, steps, seeds, name, sweep, asked_for, folder)
+        requested = {**options, "out": None if folder else Path(str(out)), "resume": folder}
+        plan = _planned(trainer, steps, seeds, name, sweep, requested, folder)
         check_trainer(trainer)
         if plan.options.matmul_precision:
             stack.enter_context(jax.default_matmul_precision(plan.options.matmul_precision))
@@ -163,16 +162,16 @@ def _planned(
         restored = config.restore(RunOptions, content["run"], folder / "config.json")
         saved, agent, hyperparameters = vars(restored), content["agent"], dict(content["hyperparameters"])
         saved = {**saved, "overwrite": False, "quiet": False}
-    given = {**options, "env": trainer.env.name, **({} if steps is None else {"steps": steps})}
+    chosen = {**options, "env": trainer.env.name, **({} if steps is None else {"steps": steps})}
     if seeds is not None:
         seed_list = _checked_seeds(seeds)
-        given |= {"seed": seed_list[0], "seeds": len(seed_list)}
+        chosen |= {"seed": seed_list[0], "seeds": len(seed_list)}
         in_a_row = seed_list == list(range(seed_list[0], seed_list[0] + len(seed_list)))
         hyperparameters.pop(SEEDS, None)
         hyperparameters |= {} if in_a_row else {SEEDS: seed_list}
     if sweep is not None:
         hyperparameters[SWEEP] = check_paths(trainer, sweep)
-    run_options = RunOptions(**{**saved, **given})
+    run_options = RunOptions(**{**saved, **chosen})
     run_options.check()
     if SWEEP in hyperparameters:
         check_grid(hyperparameters[SWEEP], run_options.seeds, str)
