@@ -1,6 +1,5 @@
 """The loop: collect, transform, store, learn. One compiled ``train_step``, whatever the algorithm."""
 
-import dataclasses
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +17,7 @@ from rl_jax.loop import parts
 from rl_jax.loop.collect import Collector, collect, not_first, reset_envs
 from rl_jax.loop.counter import Counter
 from rl_jax.loop.metrics import Means
+from rl_jax.loop.observations import with_rollout
 from rl_jax.loop.parts import distinct, naming_environment, reported
 from rl_jax.loop.state import TrainState
 from rl_jax.loop.updates import Constant
@@ -129,7 +129,7 @@ class Trainer:
         """
         key = unrolled_threefry(jax.random.key(0)) if key is None else key
         with naming_environment(self.env, getattr(self.curriculum, "task", None)):
-            return dataclasses.replace(self.base, rollout=jax.eval_shape(self._example, key)[2])
+            return with_rollout(self.base, jax.eval_shape(self._example, key)[2])
 
     def _example(self, key: Key) -> tuple[PyTree, Collector, Rollout]:
         """The states of a fresh agent and of its environments, and a rollout; only their shapes are used."""
