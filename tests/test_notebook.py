@@ -29,8 +29,6 @@ def test_notebooks_run(name, tmp_path, monkeypatch):
     from jupyter_client.manager import KernelManager
 
     monkeypatch.setenv("RL_JAX_SMALL", "1")
-    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
-    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # as in conftest: notebooks compile much and run little
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     # This interpreter's own kernel, whatever kernels are registered on the machine.
