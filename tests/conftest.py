@@ -33,6 +33,18 @@ from rl_jax.loop import Trainer  # noqa: E402
 SMALL = PPOConfig(num_envs=4, rollout_length=8, epochs=2, minibatches=2, hidden=(8,))
 
 
+#: The files that take longest. They begin first: whoever comes to one last would work on alone.
+LONGEST = (
+    *("test_devices.py", "test_agents.py", "test_claims.py", "test_traps.py", "test_docs.py", "test_bench.py", "test_resume.py"),
+    *("test_notebook.py", "test_precision.py", "test_relic.py", "test_envs.py", "test_transformer.py", "test_loop.py"),
+)
+
+
+def pytest_collection_modifyitems(items):
+    order = {name: i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+
 def pytest_configure(config):
     # Two workers may meet in the cache: whoever reads half a file compiles for itself.
     config.addinivalue_line("filterwarnings", "ignore:Error reading persistent compilation cache")

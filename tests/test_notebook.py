@@ -23,6 +23,7 @@ def test_notebooks_keep_no_outputs(name):
     assert not [cell for cell in cells if cell.cell_type == "code" and (cell.outputs or cell.execution_count)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PICTURES)
 def test_notebooks_run(name, tmp_path, monkeypatch):
     nbclient = pytest.importorskip("nbclient")

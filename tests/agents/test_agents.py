@@ -114,6 +114,7 @@ AGENTS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", AGENTS)
 def test_an_agent_on_every_probe(name):
     agent, numbers, steps, continuous, tolerance = AGENTS[name]
@@ -161,6 +162,7 @@ def test_recurrent_policy_gradients_remember_the_cue(agent):
     assert float(jax.jit(learn)(jax.random.key(0))) == 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", ["gru", "none"])
 def test_recurrent_q_learning_remembers_the_cue(memory):
     """Sequences begin with the memory that was stored, carry the cue over a blank step, and end with the episode."""

@@ -73,6 +73,7 @@ def differ(a, b):
     return any(not np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GYMNAX + sorted(envs.PROBES))
 def test_every_environment_keeps_the_protocol(name):
     env = make(name)
@@ -211,6 +212,7 @@ for name in gymnax.split() + sorted(PROBES) + ["brax/inverted_pendulum"]:
 """
 
 
+@pytest.mark.slow
 def test_t22_dtypes_are_strong_and_do_not_depend_on_x64(capsys):
     exec(compile(WIDTH_SENSITIVE, "width_sensitive", "exec"), {})
     here = capsys.readouterr().out

@@ -103,6 +103,7 @@ def rows_of(folder, *suites):
 MEASURED = ("envs", "rollout", "update", "train", "replay", "start")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suite", MEASURED)
 def test_every_suite_runs(suite, tmp_path, traces_kept, monkeypatch):
     if suite == "update":  # of the two, the one whose number of learning steps is not that of train steps
@@ -136,6 +137,7 @@ def test_a_scaling_suite_varies_its_size(suite, monkeypatch):
     assert {row.suite for row in rows} == {suite}
 
 
+@pytest.mark.slow
 def test_suites_of_many_devices_have_processes_of_their_own(tmp_path, monkeypatch):
     """Those with two devices are started. One device is the case of every other suite: its rows are made up."""
 
@@ -161,6 +163,7 @@ def test_what_cannot_be_measured(tmp_path):
     failed(call("bench", "envs", "--minutes", 0, "--out", tmp_path), "--minutes")
 
 
+@pytest.mark.slow
 def test_no_row_begins_after_its_time(tmp_path, traces_kept):
     """The first row is always measured, and profiled if asked; what is left out is said, also in the file."""
     arguments = ("train", "replay", "--small", "--seconds", 0.01, "--minutes", 1e-6, "--profile", "--quiet")

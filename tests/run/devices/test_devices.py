@@ -40,6 +40,7 @@ def eight():
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("agent", ["ppo envs", "ppo envs of two seeds", "ppo seeds", "ppo gru", "sac envs", "sac seeds"])
 def test_eight_devices_end_where_one_does(eight, agent):
     found = eight[agent]
@@ -48,12 +49,14 @@ def test_eight_devices_end_where_one_does(eight, agent):
     assert found["worst"] < TOLERANCE, found["where"]
 
 
+@pytest.mark.slow
 def test_every_device_has_its_share(eight):
     """Runs are split in whole; of a run's state, replay and environments are, and parameters are not."""
     assert eight["ppo seeds"]["share"] == eight["sac seeds"]["share"] == 1 / 8
     assert eight["sac envs"]["share"] < 0.3
 
 
+@pytest.mark.slow
 def test_devices_do_not_talk_while_acting(eight):
     """A rollout, with its resets and bootstraps, is each device's own; of a replay buffer, batches travel and nothing else."""
     assert eight["traffic"]["rollout"] == []
@@ -61,6 +64,7 @@ def test_devices_do_not_talk_while_acting(eight):
     assert max(eight["traffic"]["replay"]) <= 128
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("agent", ["ppo", "pqn", "sac"])
 def test_a_gradient_crosses_as_one_array(eight, agent):
     """Each network's gradient is one sum over the devices, and none of its kernels' is another."""
@@ -93,6 +97,7 @@ def alone(tmp_path_factory):
     return outcome.result, rows(folder)
 
 
+@pytest.mark.slow
 def test_two_processes_train_to_the_same_parameters_though_each_is_lost_once(alone, tmp_path):
     """The one that is left ends; the run resumes, twice, and ends as one process's does that was never stopped."""
     folder = tmp_path / "run"
@@ -114,6 +119,7 @@ def test_two_processes_train_to_the_same_parameters_though_each_is_lost_once(alo
     assert "{" not in outcomes[1].out, "the first process alone reports"
 
 
+@pytest.mark.slow
 def test_what_the_first_process_refuses_nobody_waits_for(tmp_path):
     (tmp_path / "file").write_text("not a run")
     first, second = [wait(process, 120) for process in two(*TWO, "--out", tmp_path)]

@@ -28,6 +28,7 @@ def trainer(agent, dtype):
     return config(torso_dtype=dtype, **sizes).trainer(rl.make(env))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("agent", (*DISCRETE, *CONTINUOUS))
 def test_hidden_layers_in_bfloat16(agent):
     """Products are of bfloat16 numbers and the parameters are not; what is learned at first is nearly the same."""
@@ -44,6 +45,7 @@ def test_hidden_layers_in_bfloat16(agent):
     assert any((a != b).any() for a, b in zip(*params.values(), strict=True))
 
 
+@pytest.mark.slow
 def test_values_in_bfloat16_are_nearly_the_same():
     """Within the rounding of 8 bits, for vectors and for images; the outputs are float32."""
     for env in ("CartPole-v1", "Breakout-MinAtar"):
@@ -56,6 +58,7 @@ def test_values_in_bfloat16_are_nearly_the_same():
         np.testing.assert_allclose(outputs["bfloat16"], outputs["float32"], rtol=0.05, atol=0.02)
 
 
+@pytest.mark.slow
 def test_another_generator(tmp_path):
     """A run with it differs, is kept in the configuration, continues bit for bit, and continues with no other."""
     options = [*TINY, "--steps", "2048", "--checkpoints", "2", "--quiet"]
