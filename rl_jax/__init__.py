@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from rl_jax.errors import MissingExtra, NonFinite, ProtocolError, RLJaxError, UnsupportedSpace
     from rl_jax.experience import chain
     from rl_jax.loop import Evaluation, Trainer, TrainState, evaluate, play
+    from rl_jax.run.python.loading import load
+    from rl_jax.run.python.running import run
     from rl_jax.types import Context, Rollout, Sample, Spec, Step
 
 lazy(__name__)
@@ -37,6 +39,7 @@ __all__ = [
     "evaluate",
     "experience",
     "ideas",
+    "load",
     "losses",
     "make",
     "meta",
@@ -44,4 +47,5 @@ __all__ = [
     "ops",
     "play",
     "replay",
+    "run",
 ]

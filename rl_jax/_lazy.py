@@ -50,6 +50,10 @@ def lazy(package: str) -> None:
         if isinstance(node, ast.If):
             for line in node.body:
                 assert isinstance(line, ast.ImportFrom) and line.module
-                exports |= {alias.asname or alias.name: (line.module, alias.name) for alias in line.names}
+                for alias in line.names:
+                    name = alias.asname or alias.name
+                    # A function with the name of the room that it is in: Python binds the room, which can be called.
+                    in_its_room = line.module.startswith(f"{package}.{name}.")
+                    exports[name] = (package, name) if in_its_room else (line.module, alias.name)
     module._exports = exports  # type: ignore[attr-defined]
     module.__class__ = LazyPackage

@@ -82,6 +82,29 @@ def returned(what: str, result: Any, names: Sequence[str]) -> Any:
     raise RLJaxError(f"{what} returned {shown}: let it return ({', '.join(names)})")
 
 
+def check_metrics(whose: str, metrics: Any) -> None:
+    """Refuse metrics that are no numbers by name.
+
+    Args:
+        whose: the function that returned them.
+        metrics: what it returned.
+
+    Raises:
+        RLJaxError: with what to report instead.
+    """
+    if not isinstance(metrics, Mapping):
+        raise RLJaxError(f"{whose} returned a {type(metrics).__name__} as metrics: let it be a dict, {{}} if there are none")
+    for name, value in metrics.items():
+        if not isinstance(name, str):
+            raise RLJaxError(f"{whose}: a metric is called {name!r:.60}: call it by a text, such as 'mine/x'")
+        if not isinstance(value, bool | int | float) and not hasattr(value, "dtype"):
+            raise RLJaxError(f"{whose}: the metric '{name}' is a {type(value).__name__}: report a number, such as a mean")
+        if shape := getattr(value, "shape", ()):
+            raise RLJaxError(
+                f"{whose}: the metric '{name}' is an array of shape {list(shape)}: report a number, such as its mean"
+            )
+
+
 #: Who puts what into a rollout's extras, of the names that parts of this library read.
 _FROM = {
     "advantage": "put rl.experience.gae() into the experience chain, before what reads it",

@@ -100,7 +100,7 @@ class Takes:
     def of(cls, hint: Any) -> "Takes":
         """Of the type of a field."""
         found: dict[str, Any] = {}
-        for part in _parts(hint):
+        for part in parts(hint):
             if isinstance(part, Range):
                 found["range"] = part
             elif part in _MARKS:
@@ -181,16 +181,16 @@ class Takes:
         return value
 
 
-def _parts(hint: Any) -> typing.Iterator[Any]:
+def parts(hint: Any) -> typing.Iterator[Any]:
     """The types, words and ranges that a type is made of."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
-        yield from _parts(args[0])
+        yield from parts(args[0])
         yield from args[1:]
     elif origin is typing.Literal:
         yield from (type(None) if arg is None else arg for arg in args)
     elif origin in (typing.Union, types.UnionType, tuple):
-        yield from itertools.chain.from_iterable(map(_parts, args))
+        yield from itertools.chain.from_iterable(map(parts, args))
     else:
         yield hint
 

@@ -11,6 +11,7 @@ import contextlib
 import io
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -468,14 +469,15 @@ def claims() -> str:
     overview = [
         [
             f"[{r['title']}](#{r['slug']})",
-            r["paper"].split(",")[0],
-            f"**{r['verdict']}**{attempts(r)}",
+            cited(r["paper"]),
+            f"**{r['verdict']}**{after_verdict(r)}",
             len(r["seeds"]),
+            on_fresh_seeds(r),
             f"{r['seconds'] / 60:.0f} min",
         ]
         for r in ordered
     ]
-    lines = grid(["claim", "paper", "verdict", "seeds", "time"], overview)
+    lines = grid(["claim", "paper", "verdict", "seeds", "on fresh seeds", "time"], overview)
     for name in families:
         lines += ["", f"## {FAMILY_NAMES.get(name, name)}", ""]
         for r in ordered:
@@ -484,11 +486,17 @@ def claims() -> str:
     return "\n".join(lines) + "\n"
 
 
-def attempts(r: dict[str, Any]) -> str:
-    """What stands beside a verdict that is not the first, in brackets."""
-    from rl_jax.run.claims.attempts import history
+def cited(paper: str) -> str:
+    """Authors and year as a table cites them: of three authors and more, the first."""
+    authors, year = re.fullmatch(r"(.*?) (\d{4}\w?), .*", paper, re.S).groups()
+    return f"{authors.split(',')[0]} et al. {year}" if "," in authors else f"{authors} {year}"
 
-    return f" ({history(r)})" if history(r) else ""
+
+def after_verdict(r: dict[str, Any]) -> str:
+    """What stands behind a verdict in brackets: gates that failed, and the attempts before it."""
+    from rl_jax.run.claims.table import beside_verdict
+
+    return beside_verdict(r)
 
 
 def earlier(r: dict[str, Any]) -> list[str]:
@@ -511,9 +519,40 @@ def earlier(r: dict[str, Any]) -> list[str]:
     return ["*Earlier attempts.*", "", *grid(header, rows), ""] if rows else []
 
 
+def fresh(r: dict[str, Any]) -> dict[str, Any] | None:
+    """The same recipe on seeds that were never used before; no attempt, since nothing was decided by it beforehand."""
+    file = RESULTS / "fresh" / f"{r['slug']}.json"
+    return json.loads(file.read_text()) if file.exists() else None
+
+
+def on_fresh_seeds(r: dict[str, Any]) -> str:
+    """The verdict on fresh seeds and their number, for the overview."""
+    again = fresh(r)
+    return f"{again['verdict']} ({len(again['seeds'])})" if again else "–"
+
+
+def side_by_side(r: dict[str, Any]) -> list[str]:
+    """Each prediction's difference on the reported seeds and on fresh ones."""
+    again = fresh(r)
+    if again is None:
+        return []
+
+    def cell(p: dict[str, Any]) -> str:
+        interval = "" if p["method"] == "no spread" else f" ({' … '.join(map(number, p['ci95']))})"
+        return f"{number(p['difference'])}{interval}, {p['verdict']}"
+
+    new = {p["prediction"]: p for p in again["predictions"]}
+    rows = [[p["prediction"], cell(p), cell(new[p["prediction"]])] for p in r["predictions"]]
+    seeds = [f"seeds {x['seeds'][0]}–{x['seeds'][-1]}" for x in (r, again)]
+    said = (
+        f"*Again on seeds never used*: **{again['verdict']}** (`experiments/results/fresh/{r['slug']}.json`, {again['date']})."
+    )
+    return [said, "", *grid(["prediction", *seeds], rows), ""]
+
+
 def claim(r: dict[str, Any]) -> list[str]:
     """One claim."""
-    from rl_jax.run.claims.table import failed_text
+    from rl_jax.run.claims.table import budget_text, failed_text
 
     measures = list(r["measures"])
     rows = []
@@ -527,32 +566,40 @@ def claim(r: dict[str, Any]) -> list[str]:
                 cells.append(f"{number(s['iqm'])} ({spread(s['ci95'], values)}); {beside}")
             else:
                 cells.append("–")
-        rows.append([arm, *cells, count(about["steps"]) if about["steps"] else "–", f"{number(about['seconds'])} s"])
+        spent = budget_text(about) if "updates" in about else count(about["steps"]) if about["steps"] else "–"
+        rows.append([arm, *cells, spent, f"{number(about['seconds'])} s"])
     judged = []
     for p in r["predictions"]:
         interval = "" if p["method"] == "no spread" else f" ({' … '.join(map(number, p['ci95']))})"
         exact = ", success rates, exact" if p["method"] == "success rates" else ""
-        difference = f"{number(p['difference'])}{interval}{exact}"
+        unpaired = f"; unpaired {' … '.join(map(number, p['ci95_unpaired']))}" if "ci95_unpaired" in p else ""
+        difference = f"{number(p['difference'])}{interval}{unpaired}{exact}"
         better = f"{p['better']} > {p['worse']}" + (f" + {p['margin']:g}" if p["margin"] else "")
         verdict = f"**{p['verdict']}**" + (f" ({p['note']})" if p["note"] else "")
         judged.append([p["measure"], better, p["why"] or "–", difference, number(p["probability_of_improvement"]), verdict])
     seeds = r["seeds"]
+    budget = "budget of a run" if any("updates" in arm for arm in r["arms"].values()) else "steps per run"
+    gates = [[g["gate"], number(g["value"]), "passed" if g["passed"] else "**failed**"] for g in r.get("gates", [])]
+    study = f" Its arms are of the study `{r['study']}`." if r.get("study") else ""
+    pairs = " The arms of a seed are pairs, and are resampled together." if r.get("paired") else ""
     versions = ", ".join(f"{name} {r['versions'][name]}" for name in ("rl_jax", "jax", "jaxlib", "flax", "optax"))
     return [
         f"### {r['title']} {{ #{r['slug']} }}",
         "",
-        f"**{r['verdict'].capitalize()}{attempts(r)}.** {r['claim']} ({r['paper']})",
+        f"**{r['verdict'].capitalize()}{after_verdict(r)}.** {r['claim']} ({r['paper']})",
         "",
-        f"![{r['title']}: {r['verdict']}{attempts(r)}](@assets/claims/{r['slug']}.png)",
+        f"![{r['title']}: {r['verdict']}{after_verdict(r)}](@assets/claims/{r['slug']}.png)",
         "",
-        f"*Environment.* {r['environment']}",
+        f"*Environment.* {r['environment']}{study}{pairs}",
         "",
         *[f"*{name}*: {text}." for name, text in r["measures"].items()],
         "",
-        *grid(["arm", *measures, "steps per run", "time"], rows),
+        *grid(["arm", *measures, budget, "time"], rows),
         "",
         *grid(["measure", "predicted", "because", "difference", "P(improvement)", "verdict"], judged),
         "",
+        *([*grid(["gate", "measured", ""], gates), ""] if gates else []),
+        *side_by_side(r),
         *earlier(r),
         f"*What differs from the paper, and what was tried.* {r['departures']}",
         "",

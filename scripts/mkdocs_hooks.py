@@ -42,6 +42,7 @@ def on_page_markdown(markdown: str, page: Any, **kwargs: Any) -> str:
         return f"```python\n{_section(text, match['name'])}\n```"
 
     markdown = re.sub(r"<!-- code: (?P<name>[\w-]+) -->", code, markdown)
+    markdown = markdown.replace("<!-- changelog -->", (ROOT / "CHANGELOG.md").read_text())
     markdown = re.sub(r"<!-- generated: (?P<name>\w+) -->", include, markdown)
     return script("docs_defaults").with_defaults(markdown)
 
@@ -55,7 +56,9 @@ def _section(text: str, name: str) -> str:
 
 
 #: What is only seen in a page that was not put together: marks of inclusions, templates and references.
-UNMADE = re.compile(r"--\s?8\s?(?:<|&lt;)\s?--|(?:<|&lt;)!-- (?:generated|code|defaults):|\{\{ |^::: ", re.MULTILINE)
+UNMADE = re.compile(
+    r"--\s?8\s?(?:<|&lt;)\s?--|(?:<|&lt;)!-- (?:(?:generated|code|defaults):|changelog)|\{\{ |^::: ", re.MULTILINE
+)
 
 
 def on_post_page(output: str, page: Any, **kwargs: Any) -> str:

@@ -57,6 +57,13 @@ def test_links_outside_the_site_lead_somewhere(page):
     assert not missing
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_code_fits_its_column(page):
+    """A hundred characters are what the site's column shows without scrolling sideways."""
+    code = re.findall(r"^( *)```\w+[^\n]*\n(.*?)^\1```", page.read_text(), re.S | re.M)
+    assert [line for _, block in code for line in block.splitlines() if len(line) > 100] == []
+
+
 class Block(NamedTuple):
     """Python code of a page; with a file's name it is that whole file."""
 
@@ -127,8 +134,9 @@ def test_a_block_with_a_file_s_name_is_a_whole_file(page, folder, monkeypatch):
         (folder / block.file).write_text(block.code)
     for block in named:
         assert any(key[0] != "_" for key in runpy.run_path(block.file, run_name="imported"))
-        # But a test imports what it tests.
-        others = {other.file.removesuffix(".py") for other in named} - {block.file.removesuffix(".py").removeprefix("test_")}
+        # But a test imports what it tests, and a recipe what it measures.
+        own = block.file.removesuffix(".py").removeprefix("test_").replace("-", "_")
+        others = {other.file.removesuffix(".py") for other in named} - {own}
         assert not others & set(re.findall(r"(?m)^ *(?:from|import) (\w+)", block.code)), block.file
 
 

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from rl_jax.agents.actor_critic.mdpo_off_policy import mdpo_off_policy
     from rl_jax.agents.actor_critic.sac import SoftActorCritic, sac
     from rl_jax.agents.actor_critic.td3 import DeterministicActorCritic, ddpg, td3
+    from rl_jax.agents.base import AgentBase, AgentWrapper
     from rl_jax.agents.configs import CONFIGS
     from rl_jax.agents.configs.actor_critic import DDPGConfig, MDPOOffPolicyConfig, SACConfig, TD3Config
     from rl_jax.agents.configs.dqn import DQNConfig, RainbowConfig
@@ -35,6 +36,8 @@ __all__ = [
     "CONFIGS",
     "PQN",
     "A2CConfig",
+    "AgentBase",
+    "AgentWrapper",
     "DDPGConfig",
     "DQNConfig",
     "DeterministicActorCritic",

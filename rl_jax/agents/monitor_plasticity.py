@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.agents.base import AgentWrapper
 from rl_jax.networks.activations import activations
 from rl_jax.ops import active_units, dormant_ratio, joined
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
@@ -47,7 +48,7 @@ class MonitorState:
 
 
 @struct.dataclass
-class MonitorPlasticity:
+class MonitorPlasticity(AgentWrapper):
     """Acts and learns as ``agent`` does, and reads the fraction of active units and the dormant ratio of every batch it learns from.
 
     The readings are metrics, ``plasticity/active`` and ``plasticity/dormant``, and stand in the state, where a rule of
@@ -64,49 +65,16 @@ class MonitorPlasticity:
     tau: Any = 0.025
     units: Units = struct.field(pytree_node=False, default=q_units)
 
-    def bind(self, spec: Spec) -> "MonitorPlasticity":
-        """Fit the agent to the spaces."""
-        return self.replace(agent=self.agent.bind(spec))  # type: ignore[attr-defined]
-
     def init(self, key: Key, spec: Spec) -> MonitorState:
         """The agent's, with nothing read."""
         nothing = jnp.zeros((), jnp.float32)
         return MonitorState(self.agent.init(key, spec), nothing, nothing, jnp.zeros((), bool))
-
-    def initial_carry(self, num_envs: int) -> PyTree:
-        """The agent's."""
-        return self.agent.initial_carry(num_envs)
-
-    def _context(self, state: MonitorState, context: Context) -> Context:
-        return context.replace(agent=self.agent, agent_state=state.agent)  # type: ignore[attr-defined]
-
-    def prepare(self, state: MonitorState, context: Context) -> MonitorState:
-        """As the agent does."""
-        return state.replace(agent=self.agent.prepare(state.agent, self._context(state, context)))  # type: ignore[attr-defined]
-
-    def act(
-        self, state: MonitorState, carry: PyTree, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False
-    ) -> tuple[PyTree, jax.Array, dict[str, jax.Array]]:
-        """As the agent does."""
-        return self.agent.act(state.agent, carry, obs, first, key, greedy)
-
-    def value(self, state: MonitorState, carry: PyTree, obs: jax.Array, first: jax.Array) -> jax.Array:
-        """The agent's."""
-        return self.agent.value(state.agent, carry, obs, first)
 
     def learn(self, state: MonitorState, sample: Sample, context: Context) -> tuple[MonitorState, Metrics, jax.Array | None]:
         """As the agent does, with two more metrics."""
         layers = self.units(self.agent, state.agent, sample)
         active = active_units(layers)
         dormant = jnp.mean(jax.vmap(lambda layers: dormant_ratio(layers, self.tau))(layers))
-        agent, metrics, priorities = self.agent.learn(state.agent, sample, self._context(state, context))
+        agent, metrics, priorities = self.agent.learn(state.agent, sample, self.agent_context(state, context))
         after = MonitorState(agent, active, dormant, jnp.ones((), bool))
         return after, joined(metrics, {"plasticity/active": active, "plasticity/dormant": dormant}), priorities
-
-    def refresh(self, state: MonitorState, carry: PyTree) -> PyTree:
-        """As the agent does."""
-        return self.agent.refresh(state.agent, carry)
-
-    def params(self, state: MonitorState) -> PyTree:
-        """The agent's."""
-        return self.agent.params(state.agent)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.agents.base import AgentBase
 from rl_jax.errors import RLJaxError
 from rl_jax.ops import along
 from rl_jax.spaces import Box, Discrete, MultiDiscrete, Space, check_supported, random_action
@@ -13,7 +14,7 @@ from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
 
 
 @struct.dataclass
-class RandomRepeat:
+class RandomRepeat(AgentBase):
     """Does the last action again with probability ``repeat``, else a uniformly random one. It learns nothing.
 
     Ecoffet et al. 2019 (arXiv:1901.10995). The memory ``[N, ...]`` is the last action; the first action of an
@@ -47,10 +48,6 @@ class RandomRepeat:
         shape, dtype = self.space.shape, self.space.dtype  # type: ignore[union-attr]
         return jnp.zeros((num_envs, *shape), jnp.float32 if isinstance(self.space, Box) else dtype)
 
-    def prepare(self, state: PyTree, context: Context) -> PyTree:
-        """Nothing depends on the time."""
-        return state
-
     def act(
         self, state: PyTree, carry: jax.Array, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False
     ) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
@@ -68,10 +65,6 @@ class RandomRepeat:
     def learn(self, state: PyTree, sample: Sample, context: Context) -> tuple[PyTree, Metrics, None]:
         """Nothing."""
         return state, {}, None
-
-    def refresh(self, state: PyTree, carry: PyTree) -> PyTree:
-        """The memories as they are."""
-        return carry
 
     def params(self, state: PyTree) -> PyTree:
         """None."""

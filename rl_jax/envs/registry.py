@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib
-import os
 import sys
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -19,6 +18,7 @@ from rl_jax.envs.suites import brax, extras
 from rl_jax.envs.suites.gymnax import GymnaxEnv
 from rl_jax.envs.trial import Trial
 from rl_jax.errors import RLJaxError
+from rl_jax.imports import imported
 from rl_jax.types import Environment
 from rl_jax.values import short
 
@@ -91,8 +91,8 @@ def make(name: str, **options: Any) -> Environment:
     Asked twice with equal options it returns the same object, so that compiled programs which hold it are found again.
 
     Args:
-        name: one of :func:`names`, or ``"package.module:factory"`` for a function of your own (the working directory is
-            searched too) that returns anything :func:`rl_jax.envs.adapt` takes.
+        name: one of :func:`names`, or ``"package.module:factory"`` or ``"file.py:factory"`` for a function of your own (the working
+            directory is searched too) that returns anything :func:`rl_jax.envs.adapt` takes.
         options: passed to whatever makes the environment: gymnax's or brax's constructor, your factory. gymnax, brax and
             extras' names also take ``time_limit``, brax names ``backend`` (see :func:`rl_jax.envs.suites.brax.make_brax`).
 
@@ -144,6 +144,8 @@ def _from_factory(name: str, factory: Callable[..., Any], options: dict[str, Any
     except SystemExit as error:
         raise RLJaxError(f"{name} ended Python instead of making an environment: name a function that returns one") from error
     env, params = made if type(made) is tuple and len(made) == 2 else (made, None)
+    if env is None:
+        raise RLJaxError(f"{name} returned nothing where an environment was expected: let it return one")
     return adapt(env, params)
 
 
@@ -200,31 +202,9 @@ def _registered_with_brax(short: str) -> bool:
 
 
 def _import(name: str) -> Callable[..., Any]:
-    """The factory that ``"package.module:factory"`` names."""
-    module_name, _, attribute = name.partition(":")
-    if not module_name or not attribute:
-        raise RLJaxError(f"'{name}' should read module:factory, such as my_envs:make_maze")
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # a console script does not search it by itself
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name and module_name.startswith(error.name):
-            raise RLJaxError(
-                f"'{name}': there is no module '{error.name}'; start in the directory that holds it, or install it"
-            ) from error
-        raise RLJaxError(f"'{name}': importing {module_name} failed, it needs the module '{error.name}'") from error
-    except (Exception, SystemExit) as error:
-        raise RLJaxError(f"'{name}': importing {module_name} failed with {type(error).__name__}: {error}") from error
-    factory = getattr(module, attribute, None)
-    if factory is None:
-        raise RLJaxError(
-            f"'{name}': module {module_name} has no '{attribute}'; it has "
-            f"{', '.join(sorted(x for x in vars(module) if not x.startswith('_'))) or 'nothing public'}"
-        )
-    if not callable(factory):
-        return lambda: factory
-    return factory
+    """The factory that ``"package.module:factory"`` or ``"file.py:factory"`` names; an environment that stands there for itself."""
+    found = imported(name, "my_envs:make_maze")
+    return found if callable(found) else lambda: found
 
 
 def _unknown(name: str) -> str:

@@ -1,12 +1,11 @@
 """The base of experience transforms, and ``chain``."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import jax
 from flax import struct
 
-from rl_jax.errors import RLJaxError, check_part, naming_what_lacks, returned
+from rl_jax.errors import RLJaxError, check_metrics, check_part, naming_what_lacks, returned
 from rl_jax.ops import joined
 from rl_jax.types import Context, ExperienceTransform, Key, Metrics, PyTree, Rollout, Spec
 
@@ -72,10 +71,7 @@ def updated(
         raise RLJaxError(
             f"{name}.update returned a {type(rollout).__name__} as rollout: let it return (state, rollout, metrics)"
         )
-    if not isinstance(metrics, Mapping):
-        raise RLJaxError(
-            f"{name}.update returned a {type(metrics).__name__} as metrics: let it be a dict, {{}} if there are none"
-        )
+    check_metrics(f"{name}.update", metrics)
     return next_state, rollout, dict(metrics)
 
 

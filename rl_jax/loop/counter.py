@@ -8,6 +8,8 @@ from flax import struct
 COLLECT, EXPERIENCE, CURRICULUM, REPLAY, LEARN, UPDATES, PREPARE = range(7)
 # The streams of a run, far from all other numbers that are folded in.
 INIT, TRAIN, EVALUATE = (2**31 + i for i in range(3))
+# And of runs of one seed that follow one another: plus the run's number.
+PHASES = 2**30
 
 
 @struct.dataclass

@@ -1,6 +1,6 @@
 """Mistakes in how a trainer is put together, each in one line."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -10,10 +10,11 @@ import numpy as np
 
 from rl_jax import envs
 from rl_jax.envs.limits import check_time_limit
-from rl_jax.errors import ProtocolError, RLJaxError, UnsupportedSpace, check_part
+from rl_jax.errors import ProtocolError, RLJaxError, UnsupportedSpace, check_metrics, check_part
 from rl_jax.experience.transform import ONE
 from rl_jax.given import check_given
 from rl_jax.loop.metrics import RESERVED, Means
+from rl_jax.ops.tree_difference import difference, kind_of
 from rl_jax.spaces import Box, Discrete, MultiDiscrete
 from rl_jax.types import Agent, Curriculum, Environment, ExperienceTransform, Metrics, PyTree, Replay, Rollout, Updates
 from rl_jax.values import Count, Range, short
@@ -116,7 +117,7 @@ def check_curriculum(env: Any, params: PyTree, curriculum: Any) -> None:
     if other_env is env or (type(other_env) is type(env) and other_env == env) or not isinstance(other_env, Environment):
         return
     starts, other_starts = (jax.eval_shape(e.reset, jax.random.key(0), e.default_params) for e in (env, other_env))
-    if jax.tree.map(_kind, starts) != jax.tree.map(_kind, other_starts):
+    if jax.tree.map(kind_of, starts) != jax.tree.map(kind_of, other_starts):
         raise RLJaxError(
             f"the curriculum's environment is {other_env.name}, and the run's is {env.name}: give the curriculum the same"
         )
@@ -140,7 +141,7 @@ def check_rollout(collected: Rollout, rollout: Rollout) -> None:
         RLJaxError: with the field.
     """
     for name in ("reward", "terminated", "truncated", "first"):
-        old, new = (_kind(getattr(each, name)) for each in (collected, rollout))
+        old, new = (kind_of(getattr(each, name)) for each in (collected, rollout))
         if old != new:
             raise RLJaxError(
                 f"the experience chain returned a rollout whose {name} is {new}, expected {old}: keep its shape and dtype"
@@ -189,24 +190,17 @@ def naming_environment(env: Any, params: PyTree) -> Iterator[None]:
         raise
 
 
-def reported(metrics: Metrics) -> Means:
-    """The metrics of a part.
+def reported(whose: str, metrics: Metrics) -> Means:
+    """The metrics of a part, ``whose`` function returned them.
 
     Raises:
         RLJaxError: one is no number, or has a name that rows of metrics have already.
     """
-    if not isinstance(metrics, Mapping):
-        raise RLJaxError(f"metrics are a {type(metrics).__name__}: return a dict, {{}} if there are none")
-    for name, value in metrics.items():
-        if not isinstance(name, str):
-            raise RLJaxError(f"a metric is called {short(name)}: call it by a text, such as 'mine/x'")
+    check_metrics(whose, metrics)
+    for name in metrics:
         if name in RESERVED:
-            raise RLJaxError(f"a metric is called '{name}', as every row of metrics has one already: call it 'mine/{name}'")
-        if not isinstance(value, bool | int | float) and not hasattr(value, "dtype"):
-            raise RLJaxError(f"the metric '{name}' is a {type(value).__name__}: report a number, such as a mean")
-        if jnp.ndim(value):
             raise RLJaxError(
-                f"the metric '{name}' is an array of shape {list(jnp.shape(value))}: report a number, such as its mean"
+                f"{whose}: a metric is called '{name}', as every row of metrics has one already: call it 'mine/{name}'"
             )
     return Means.of(metrics)
 
@@ -220,19 +214,12 @@ def check_same(state: PyTree, next_state: PyTree) -> None:
     Raises:
         RLJaxError: with the first leaf that differs, by its path.
     """
-    old, new = (dict(jax.tree_util.tree_leaves_with_path(tree)) for tree in (state, next_state))
-    for path in [*old, *(path for path in new if path not in old)]:
-        kinds = [_kind(tree[path]) if path in tree else "missing" for tree in (old, new)]
-        if kinds[0] != kinds[1]:
-            where = jax.tree_util.keystr(path)
-            raise RLJaxError(
-                f"state{where} is {kinds[0]} before a train step and {kinds[1]} after it: let init and update of that part give "
-                f"the same shapes and dtypes"
-            )
-
-
-def _kind(leaf: Any) -> str:
-    return f"{leaf.dtype}{list(leaf.shape)}" if hasattr(leaf, "dtype") else type(leaf).__name__
+    for path, old, new in difference(state, next_state):
+        where = jax.tree_util.keystr(path)
+        raise RLJaxError(
+            f"state{where} is {old} before a train step and {new} after it: let init and update of that part give "
+            f"the same shapes and dtypes"
+        )
 
 
 def distinct(tree: PyTree) -> PyTree:

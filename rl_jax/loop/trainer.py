@@ -226,7 +226,12 @@ class Trainer:
         result = self.curriculum.update(state.curriculum, rollout, for_curriculum)
         curriculum, from_curriculum = returned("the curriculum's update", result, ("state", "metrics"))
         state = state.replace(collector=collector, experience=experience, curriculum=curriculum)  # type: ignore[attr-defined]
-        return state, rollout, context, means | reported(from_experience) | reported(from_curriculum)
+        return (
+            state,
+            rollout,
+            context,
+            means | reported("experience", from_experience) | reported("curriculum", from_curriculum),
+        )
 
     def _learn(self, state: TrainState, rollout: Rollout, context: Context) -> tuple[TrainState, Means, jax.Array]:
         def at(stream: int) -> Context:
@@ -247,7 +252,8 @@ class Trainer:
             next_agent, metrics, priorities = returned("the agent's learn", result, ("state", "metrics", "priorities"))
             if (usable := sample.usable) is not None:
                 next_agent = jax.tree.map(lambda new, old: jnp.where(usable, new, old), next_agent, agent)
-            return next_agent, self.replay.update(replay, sample.indices, priorities), reported(metrics)
+            replay = self.replay.update(replay, sample.indices, priorities)
+            return next_agent, replay, reported(f"{type(self.agent).__name__}.learn", metrics)
 
         ready = self.replay.ready(replay)
         if ready is not True:

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rl_jax.errors import naming_what_lacks, returned
+from rl_jax.errors import RLJaxError, naming_what_lacks, returned
 from rl_jax.ops import joined, means
 from rl_jax.types import Context, LossTerm, Metrics, PyTree
 
@@ -26,7 +26,19 @@ def weighted_sum(
         with naming_what_lacks(what, getattr(batch, "extras", {})):
             result = term(params, batch, context)
         value, extra = returned(what, result, ("loss", "metrics"))
+        _check_loss(what, value, batch)
         metrics = joined(metrics, {f"loss/{name}": value}, extra)
     metrics = means(metrics)
     total = sum((weights[name] * metrics[f"loss/{name}"] for name in terms), start=jnp.zeros((), jnp.float32))
     return total, metrics
+
+
+def _check_loss(what: str, value: Any, batch: Any) -> None:
+    """Refuse a loss that is neither a number nor one for each item of a batch."""
+    if not hasattr(value, "dtype") and not isinstance(value, int | float):
+        raise RLJaxError(f"{what} returned a {type(value).__name__} as loss: let it be a number, such as a mean")
+    items = jnp.shape(batch.reward) if hasattr(batch, "reward") else jnp.shape(value)
+    if jnp.shape(value) not in ((), items, items[1:]):
+        raise RLJaxError(
+            f"{what} returned a loss {value.dtype}{list(value.shape)}: let it be a number, or one for each item of the batch [T, B]"
+        )

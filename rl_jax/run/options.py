@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from rl_jax.errors import RLJaxError
 from rl_jax.values import Count, Positional, Range, check_fields
 
+#: The command of runs that Python has started with a trainer of its own: ``config.json`` does not say how to make that again.
+PYTHON = "run"
 #: Options that decide what a run computes; resuming with others would be another run.
 IDENTITY = ("env", "env_args", "steps", "seed", "seeds", "time_limit", "prng", "matmul_precision", "reset_pool")
 #: Options that decide besides what it writes into metrics.jsonl; a resumed run keeps those too.
@@ -60,6 +62,8 @@ class RunOptions:
     """Save also whenever so many minutes have passed (first after half a minute at the latest); without an evaluation."""
     keep: Annotated[int, Range(1, 1_000_000)] = 3
     """Newest checkpoints kept, besides the best."""
+    render_every: Count | None = None
+    """Draw an evaluation episode of the first seed every so many environment steps: episodes/STEPS.gif (brax: .html)."""
     tensorboard: bool = False
     """Copy metrics to TensorBoard files in the run folder (extra 'tensorboard')."""
     wandb: bool = False
@@ -185,8 +189,10 @@ class Reproduce:
 
     recipes: Annotated[tuple[str, ...], Positional] = ()
     """Recipes: their names, or files of your own."""
+    study: str | None = None
+    """Run every recipe of a study, whose arms are run once: its name, or the file studies/NAME.py of your own."""
     list: bool = False
-    """Show all recipes with the committed verdicts."""
+    """Show all recipes with the committed verdicts, by study."""
     all: bool = False
     """Run every recipe."""
     quick: bool = False

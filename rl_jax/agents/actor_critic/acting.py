@@ -6,13 +6,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rl_jax.agents.memoryless import Memoryless
+from rl_jax.agents.base import AgentBase
 from rl_jax.networks.distributions import Categorical
 from rl_jax.networks.squashed import TanhGaussian
 from rl_jax.types import Context, Key
 
 
-class RandomAtFirst(Memoryless):
+class RandomAtFirst(AgentBase):
     """What actor-critics do alike whose first ``random_steps`` environment steps are uniformly random, and that remember nothing."""
 
     random_steps: Any

@@ -6,6 +6,7 @@ import jax
 import optax
 from flax import struct
 
+from rl_jax.agents.base import AgentBase
 from rl_jax.agents.optimizers import Optimizer, bind_optimizer, optimizer, step_size
 from rl_jax.agents.policy_gradient.minibatches import check_minibatches, sweep_minibatches
 from rl_jax.errors import RLJaxError
@@ -27,7 +28,7 @@ class Learner:
 
 
 @struct.dataclass(kw_only=True)
-class PolicyGradient:
+class PolicyGradient(AgentBase):
     """Acts with an actor-critic network and learns by a weighted sum of loss terms over shuffled minibatches.
 
     A feed-forward network's minibatches are drawn from all ``T * N`` steps; a recurrent one's from the ``N`` environments,
@@ -94,10 +95,6 @@ class PolicyGradient:
         """The memory before an episode, leading axis ``[N]``."""
         return self.network.initial_carry(num_envs)  # type: ignore[union-attr]
 
-    def prepare(self, state: Learner, context: Context) -> Learner:
-        """Acting depends on the parameters alone."""
-        return state
-
     def _apply(self, params: PyTree, carry: PyTree, obs: jax.Array, first: jax.Array) -> tuple[PyTree, Any]:
         return batch_parallel(self.network.apply, params, (carry, obs, first), (0, 1, 1), (0, 1))  # type: ignore[union-attr]
 
@@ -138,11 +135,3 @@ class PolicyGradient:
         pieces = (self.epochs, self.minibatches, self.recurrent)
         state, metrics = sweep_minibatches(step, state, sample.batch, context.key, *pieces)
         return state, metrics, None
-
-    def refresh(self, state: Learner, carry: PyTree) -> PyTree:
-        """Memories are kept as they are: recomputing them would need the whole episode."""
-        return carry
-
-    def params(self, state: Learner) -> PyTree:
-        """The network's parameters."""
-        return state.params

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.agents.base import AgentBase
 from rl_jax.losses import ExpectedValue
 from rl_jax.networks.own import Maker, first_params, made_remembering
 from rl_jax.ops import batch_parallel, linear
@@ -99,7 +100,7 @@ class QPolicy:
         return jnp.max(self.head.values(self.apply(params, carry, obs[None], first[None], None)[1][0]), axis=-1)
 
 
-class ActsByValue:
+class ActsByValue(AgentBase):
     """What agents do alike whose ``policy`` is a :class:`QPolicy` and whose state has ``params`` and ``epsilon``."""
 
     policy: QPolicy
@@ -121,11 +122,3 @@ class ActsByValue:
     def value(self, state: Any, carry: PyTree, obs: jax.Array, first: jax.Array) -> jax.Array:
         """``max_a Q`` of ``obs`` ``[N, ...]``; ``[N]``."""
         return self.policy.value(state.params, carry, obs, first)
-
-    def refresh(self, state: Any, carry: PyTree) -> PyTree:
-        """Memories are kept as they are."""
-        return carry
-
-    def params(self, state: Any) -> PyTree:
-        """The network's parameters."""
-        return state.params

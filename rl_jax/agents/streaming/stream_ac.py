@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.agents.base import AgentBase
 from rl_jax.agents.configs.base import numbers_of, usual
 from rl_jax.agents.configs.streaming import StreamACConfig
-from rl_jax.agents.memoryless import Memoryless
 from rl_jax.agents.optimizers import Optimizer, bind_optimizer
 from rl_jax.agents.streaming.update import StepRule, Traced, TraceStep, check_stream, one_step, td_lambda_update
 from rl_jax.given import check_numbers
@@ -31,7 +31,7 @@ class StreamACState:
 
 
 @struct.dataclass(kw_only=True)
-class StreamAC(Memoryless):
+class StreamAC(AgentBase):
     """Actor and critic on traces of their own, with bounded steps and one TD error ``delta`` for both.
 
     Elsayed et al. 2024, "Streaming Deep Reinforcement Learning Finally Works" (arXiv 2410.14606), stream AC(lambda). The actor's trace

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.agents.base import AgentBase
 from rl_jax.agents.continuous import check_bounded
-from rl_jax.agents.memoryless import Memoryless
 from rl_jax.agents.optimizers import Optimizer, bind_optimizer
 from rl_jax.agents.streaming.update import StepRule, Traced, TraceStep, check_stream, one_step, td_lambda_update
 from rl_jax.given import check_numbers
@@ -36,7 +36,7 @@ class StreamTDState:
 
 
 @struct.dataclass
-class StreamTD(Memoryless):
+class StreamTD(AgentBase):
     """Predicts ``V(s)`` of a policy that does not learn: ``Trainer.create(num_envs=1, rollout_length=1)``.
 
     Elsayed et al. 2024, "Streaming Deep Reinforcement Learning Finally Works" (arXiv 2410.14606), stream TD(lambda). With the

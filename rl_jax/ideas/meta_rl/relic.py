@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.agents.base import AgentBase
 from rl_jax.agents.optimizers import Schedule
 from rl_jax.agents.policy_gradient.ppo import ppo
 from rl_jax.agents.policy_gradient.update import Learner, PolicyGradient
@@ -26,7 +27,7 @@ class ReLICState(NamedTuple):
 
 
 @struct.dataclass
-class ReLIC:
+class ReLIC(AgentBase):
     """An on-policy learner that learns in the middle of trials (Elawady et al. 2024, "ReLIC", arXiv:2410.02751, ICLR 2025).
 
     A trial is one episode of :class:`rl_jax.envs.Trial`. One train step is one segment of it, ``rollout_length`` steps: a
@@ -88,10 +89,6 @@ class ReLIC:
 
     def initial_carry(self, num_envs: int) -> History:
         return self.learner.initial_carry(num_envs)
-
-    def prepare(self, state: ReLICState, context: Context) -> ReLICState:
-        """Acting depends on the parameters alone."""
-        return state
 
     def act(
         self, state: ReLICState, carry: History, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.agents.memoryless import Memoryless
+from rl_jax.agents.base import AgentBase
 from rl_jax.errors import RLJaxError
 from rl_jax.given import check_numbers
 from rl_jax.ideas.meta_rl._lpg_networks import Experienced, LPGRule, Readout
@@ -25,7 +25,7 @@ class LPGState:
 
 
 @struct.dataclass
-class LPG(Memoryless):
+class LPG(AgentBase):
     """Acts with a policy ``pi`` and predicts a categorical ``y(s)`` of no fixed meaning; ``rule`` says where both should go.
 
     Oh et al. 2020, "Discovering Reinforcement Learning Algorithms" (arXiv 2007.08794), eq. 2: a step up the gradient of

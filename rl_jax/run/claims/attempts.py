@@ -31,8 +31,10 @@ def values_of(result: dict[str, Any]) -> dict[str, Any]:
     return {name: arm["values"] for name, arm in result["arms"].items()}
 
 
-def _asked(result: dict[str, Any]) -> tuple[Any, ...]:
-    return result["seeds"], [row["prediction"] for row in result["predictions"]]
+def asked(result: dict[str, Any]) -> tuple[Any, ...]:
+    """What a result answers: seeds, predictions, gates and pairing."""
+    gates = [row["gate"] for row in result.get("gates", ())]
+    return result["seeds"], [row["prediction"] for row in result["predictions"]], gates, result.get("paired", False)
 
 
 def numbered(result: dict[str, Any], before: dict[str, Any] | None, recorded: bool) -> dict[str, Any]:
@@ -47,7 +49,7 @@ def numbered(result: dict[str, Any], before: dict[str, Any] | None, recorded: bo
     if before is None:
         return {**result, "attempt": 1, "earlier": []}
     number, earlier = before.get("attempt", 1), before.get("earlier", [])
-    if _asked(result) != _asked(before) or (recorded and values_of(result) != values_of(before)):
+    if asked(result) != asked(before) or (recorded and values_of(result) != values_of(before)):
         about = {"attempt": number, "verdict": before["verdict"], "seeds": before["seeds"], "date": before["date"]}
         number, earlier = number + 1, [*earlier, {**about, "file": f"attempts/{result['slug']}-{number}.json"}]
     return {**result, "attempt": number, "earlier": earlier}

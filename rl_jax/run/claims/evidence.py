@@ -7,6 +7,7 @@ import numpy as np
 from rl_jax.run.claims.recipe import Array
 from rl_jax.run.report import binomial, stats
 from rl_jax.run.report.intervals import has_no_spread, no_spread
+from rl_jax.run.report.paired import least_paired_difference, paired_samples
 
 Verdict = Literal["holds", "does not hold", "undecided"]
 
@@ -44,6 +45,7 @@ def weigh(
     margin: float,
     predictions: int = 1,
     rates: bool = False,
+    paired: bool = False,
     samples: int = 100_000,
     seed: int = 0,
 ) -> Evidence:
@@ -67,16 +69,18 @@ def weigh(
         margin: in their unit.
         predictions: of the same claim.
         rates: whether all values are 0 or 1 and stand for failure or success.
+        paired: whether run ``i`` of either side is of the same seed, and they have something in common.
         samples, seed: of the bootstrap.
     """
+    paired = paired and len(better) > 1 and len(worse) > 1
     if rates:
-        return _rates(better, worse, margin, TAIL / predictions)
+        return _rates(better, worse, margin, TAIL / predictions, paired)
     difference = float(stats.iqm(better) - stats.iqm(worse))
-    drawn = stats.difference_samples(better, worse, samples=samples, seed=seed)
+    drawn = (paired_samples if paired else stats.difference_samples)(better, worse, samples=samples, seed=seed)
     low, high = binomial.edge(drawn, TAIL), binomial.edge(drawn, 1 - TAIL)
     if has_no_spread(low.value, high.value):
-        return _alike(better, worse, difference, margin, TAIL / predictions)
-    resampled = [len(side) for side in (better, worse) if len(side) > 1]
+        return _alike(_differences(better, worse) if paired else [better, worse], difference, margin, TAIL / predictions)
+    resampled = [len(side) for side in ((better,) if paired else (better, worse)) if len(side) > 1]
     tail = binomial.expanded_tail(TAIL / predictions, sum(resampled) - len(resampled), min(resampled))
     ceiling = binomial.edge(drawn, 1 - tail)
     verdict, note = _compare(low.least, ceiling.most, margin), ""
@@ -92,10 +96,12 @@ def _compare(floor: float, ceiling: float, margin: float) -> Verdict:
     return "holds" if floor > margin else "does not hold" if ceiling < margin else "undecided"
 
 
-def _rates(better: Array, worse: Array, margin: float, tail: float) -> Evidence:
+def _rates(better: Array, worse: Array, margin: float, tail: float, paired: bool) -> Evidence:
     """Exact bounds of a success rate, or of the difference of two."""
 
     def floor(x: Array, y: Array, tail: float) -> float:
+        if paired:
+            return least_paired_difference(int((x > y).sum()), int((x < y).sum()), len(x), tail)
         if len(x) > 1 and len(y) > 1:
             return binomial.least_difference(int(x.sum()), len(x), int(y.sum()), len(y), tail)
         if len(x) > 1:
@@ -109,9 +115,16 @@ def _rates(better: Array, worse: Array, margin: float, tail: float) -> Evidence:
     return Evidence("success rates", difference, (low, high), ceiling, (0.0, 0.0), _compare(low, ceiling, margin), note)
 
 
-def _alike(better: Array, worse: Array, difference: float, margin: float, tail: float) -> Evidence:
+def _differences(better: Array, worse: Array) -> list[Array]:
+    """The differences of the seeds ``[runs]``, those that differ by rounding alone made equal."""
+    apart = better - worse
+    middle, rounding = np.median(apart), 1e-12 * max(np.abs(better).max(), np.abs(worse).max())
+    return [np.where(np.abs(apart - middle) <= rounding, middle, apart)]
+
+
+def _alike(sides: list[Array], difference: float, margin: float, tail: float) -> Evidence:
     """Whether so many runs alike say anything about those that were not made."""
-    arms = [side for side in (better, worse) if len(side) > 1]
+    arms = [side for side in sides if len(side) > 1]
     chance = max(binomial.at_most(int((~np.isclose(x, np.median(x), rtol=1e-12, atol=0)).sum()), len(x), UNSEEN) for x in arms)
     needed = TAIL if difference > margin else tail
     verdict: Verdict = "undecided"

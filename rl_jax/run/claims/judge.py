@@ -1,28 +1,47 @@
 """The verdict on a recipe, by a rule that is the same for all: see :mod:`rl_jax.run.claims.evidence`."""
 
 import math
-from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from rl_jax.errors import RLJaxError
-from rl_jax.run.claims.evidence import Verdict, weigh
+from rl_jax.run.claims.evidence import Evidence, Verdict, weigh
+from rl_jax.run.claims.gates import Gate
 from rl_jax.run.claims.recipe import Array, Outcome, Prediction, Recipe
 from rl_jax.run.report import stats
 
 Values = dict[str, dict[str, Array]]
 
 
-def judge(recipe: Recipe, outcomes: dict[str, Outcome]) -> tuple[Verdict, list[dict[str, Any]]]:
-    """The verdict on the claim, and on each prediction with its figures.
+class Judgement(NamedTuple):
+    """The verdict on a claim, and on each prediction and gate with its figures."""
 
-    The claim holds if every prediction holds, does not hold if one does not, and is undecided otherwise.
+    verdict: Verdict
+    predictions: list[dict[str, Any]]
+    gates: list[dict[str, Any]]
+
+
+class _Question(NamedTuple):
+    """What is asked of the values."""
+
+    slug: str
+    predictions: tuple[Prediction, ...]
+    gates: tuple[Gate, ...]
+    seeds: int
+    paired: bool
+
+
+def judge(recipe: Recipe, outcomes: dict[str, Outcome]) -> Judgement:
+    """The verdict on the claim, and on each prediction and gate with its figures.
+
+    The claim holds if every prediction holds, does not hold if one does not, and is undecided otherwise, or if a gate fails.
 
     Raises:
         RLJaxError: an arm lacks a measure, a run has no finite value of it, or an arm does not have one run for each seed.
     """
-    return _judge(recipe.slug, recipe.predictions, {name: outcome.values for name, outcome in outcomes.items()}, recipe.seeds)
+    question = _Question(recipe.slug, tuple(recipe.predictions), tuple(recipe.gates), len(recipe.seeds), recipe.paired)
+    return _judge(question, {name: outcome.values for name, outcome in outcomes.items()})
 
 
 def judge_again(result: dict[str, Any]) -> dict[str, Any]:
@@ -33,43 +52,69 @@ def judge_again(result: dict[str, Any]) -> dict[str, Any]:
     """
     values = {name: {m: np.asarray(x, np.float64) for m, x in arm["values"].items()} for name, arm in result["arms"].items()}
     names = ("measure", "better", "worse", "margin", "why")
-    predictions = [Prediction(**{name: row[name] for name in names}) for row in result["predictions"]]
-    verdict, rows = _judge(result["slug"], predictions, values, result["seeds"])
+    predictions = tuple(Prediction(**{name: row[name] for name in names}) for row in result["predictions"])
+    gates = tuple(_gate_of(row) for row in result.get("gates", ()))
+    found = _judge(_Question(result["slug"], predictions, gates, len(result["seeds"]), result.get("paired", False)), values)
     arms = {name: {**arm, "summary": summaries(values, name, arm.get("failed"))} for name, arm in result["arms"].items()}
-    return {**result, "verdict": verdict, "predictions": rows, "arms": arms}
+    judged = {**result, "verdict": found.verdict, "predictions": found.predictions, "arms": arms}
+    return {**judged, "gates": found.gates} if "gates" in result else judged
 
 
-def _judge(
-    slug: str, predictions: Iterable[Prediction], values: Values, seeds: Iterable[int]
-) -> tuple[Verdict, list[dict[str, Any]]]:
-    asked, count = list(predictions), len(list(seeds))
-    rows = [_one(slug, prediction, values, count, len(asked)) for prediction in asked]
+def _judge(asked: _Question, values: Values) -> Judgement:
+    rows = [_one(asked, prediction, values) for prediction in asked.predictions]
+    gates = [_gate(asked, gate, values) for gate in asked.gates]
     verdicts = {row["verdict"] for row in rows}
-    if "does not hold" in verdicts:
-        return "does not hold", rows
-    return ("undecided" if "undecided" in verdicts else "holds"), rows
+    if not all(row["passed"] for row in gates):
+        verdict: Verdict = "undecided"
+    elif "does not hold" in verdicts:
+        verdict = "does not hold"
+    else:
+        verdict = "undecided" if "undecided" in verdicts else "holds"
+    return Judgement(verdict, rows, gates)
 
 
-def _one(slug: str, prediction: Prediction, values: Values, seeds: int, predictions: int) -> dict[str, Any]:
-    better, worse = (_values(slug, prediction.measure, side, values, seeds) for side in (prediction.better, prediction.worse))
-    found = weigh(better, worse, prediction.margin, predictions, all_or_nothing(values, prediction.measure))
-    both = len(better) > 1 and len(worse) > 1
-    return {
+def _one(asked: _Question, prediction: Prediction, values: Values) -> dict[str, Any]:
+    better, worse = (
+        _values(asked.slug, prediction.measure, side, values, asked.seeds) for side in (prediction.better, prediction.worse)
+    )
+    rates, both = all_or_nothing(values, prediction.measure), len(better) > 1 and len(worse) > 1
+
+    def found(paired: bool) -> Evidence:
+        return weigh(better, worse, prediction.margin, len(asked.predictions), rates, paired)
+
+    evidence = found(asked.paired)
+    row = {
         "prediction": prediction.text(),
         "why": prediction.why,
         "measure": prediction.measure,
         "better": prediction.better,
         "worse": prediction.worse,
         "margin": prediction.margin,
-        "method": found.method,
-        "difference": found.difference,
-        "ci95": list(found.ci95),
-        "ceiling": found.ceiling,
-        "edge_errors": [error if math.isfinite(error) else None for error in found.errors],
+        "method": evidence.method,
+        "difference": evidence.difference,
+        "ci95": list(evidence.ci95),
+        "ceiling": evidence.ceiling,
+        "edge_errors": [error if math.isfinite(error) else None for error in evidence.errors],
         "probability_of_improvement": stats.probability_of_improvement(better, worse) if both else None,
-        "verdict": found.verdict,
-        "note": found.note,
+        "verdict": evidence.verdict,
+        "note": evidence.note,
     }
+    return {**row, "ci95_unpaired": list(found(False).ci95)} if asked.paired and both else row
+
+
+def _gate(asked: _Question, gate: Gate, values: Values) -> dict[str, Any]:
+    centre = np.mean if all_or_nothing(values, gate.measure) else stats.iqm
+    first, *rest = (float(centre(_values(asked.slug, gate.measure, arm, values, asked.seeds))) for arm in gate.arms)
+    value = first - sum(rest)
+    about = {"gate": gate.text(), "name": gate.name, "measure": gate.measure, "arm": gate.arm, "baseline": gate.baseline}
+    bounds = {name: bound if math.isfinite(bound) else None for name, bound in (("low", gate.low), ("high", gate.high))}
+    return {**about, **bounds, "value": value, "passed": gate.low <= value <= gate.high}
+
+
+def _gate_of(row: dict[str, Any]) -> Gate:
+    """The gate of a row of a result; JSON has no infinite bounds."""
+    low, high = (-math.inf if row["low"] is None else row["low"]), (math.inf if row["high"] is None else row["high"])
+    return Gate(row["name"], row["measure"], row["arm"], low, high, row["baseline"])
 
 
 def _values(slug: str, measure: str, side: str | float, values: Values, seeds: int) -> Array:

@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from rl_jax.run.claims.attempts import history
-from rl_jax.run.claims.table import silent_arms
+from rl_jax.run.claims.table import beside_verdict, silent_arms
 from rl_jax.run.report.plots import COLOURS, DASHES, STYLE
 from rl_jax.run.report.progress import human_count
 
@@ -41,8 +40,7 @@ def draw(result: dict[str, Any], path: Path) -> Path:
                 _measure(axes, result, name, look)
         for axes in list(grid.flat)[len(panels) :]:
             axes.set_visible(False)
-        before = history(result)
-        title = f"{result['title']}: {result['verdict']}" + (f" ({before})" if before else "")
+        title = f"{result['title']}: {result['verdict']}{beside_verdict(result)}"
         figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold")
         handles = [Line2D([], [], color=c, linestyle=d, lw=2.2, label=name) for name, (c, d) in look.items()]
         if any("summary" in arm for arm in result["arms"].values()):

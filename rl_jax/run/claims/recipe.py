@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl_jax.errors import RLJaxError
+from rl_jax.run.claims.gates import Gate
 
 Array = NDArray[np.float64]
 
@@ -33,6 +34,9 @@ class Outcome:
         steps: environment steps of each run: its budget.
         seconds_compile: of which nothing was learned.
         diverged: whether a run met NaN or infinity ``[runs]``; empty if none did.
+        updates: learning steps of each run, their mean over runs; 0 if nothing is learned, ``None`` if they were not counted.
+        data: recorded transitions that each run was given; 0 or ``None`` as for ``updates``.
+        calls: network calls of a planner or sampler in each run; 0 or ``None`` as for ``updates``.
     """
 
     values: dict[str, Array]
@@ -40,6 +44,14 @@ class Outcome:
     steps: int = 0
     seconds_compile: float = 0.0
     diverged: tuple[bool, ...] = ()
+    updates: int | None = None
+    data: int | None = None
+    calls: int | None = None
+
+    @property
+    def budget(self) -> dict[str, int | None]:
+        """What each run has spent, besides time."""
+        return {"steps": self.steps, "updates": self.updates, "data": self.data, "calls": self.calls}
 
     def to_json(self) -> dict[str, Any]:
         """As JSON has it, numbers to the bit."""
@@ -51,7 +63,7 @@ class Outcome:
         return {
             "values": values,
             "curves": curves,
-            "steps": self.steps,
+            **self.budget,
             "seconds_compile": self.seconds_compile,
             "diverged": list(self.diverged),
         }
@@ -63,7 +75,8 @@ class Outcome:
         curves = {
             name: Curve(np.asarray(x, np.float64), np.asarray(y, np.float64)) for name, (x, y) in content["curves"].items()
         }
-        return cls(values, curves, content["steps"], content["seconds_compile"], tuple(content["diverged"]))
+        budget = {name: content[name] for name in ("steps", "updates", "data", "calls")}
+        return cls(values, curves, seconds_compile=content["seconds_compile"], diverged=tuple(content["diverged"]), **budget)
 
 
 @dataclass(frozen=True)
@@ -74,11 +87,13 @@ class Work:
         seeds: one run for each.
         quick: a small slice, to see that everything works; what it finds means nothing.
         progress: to be called now and then, with the share of the arm that is done, in ``[0, 1]``, and a few words.
+        shared: what arms of one process have in common, such as compiled programs and phases; each arm may read and add.
     """
 
     seeds: tuple[int, ...]
     quick: bool
     progress: Callable[[float, str], None]
+    shared: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 class Arm(Protocol):
@@ -140,6 +155,11 @@ class Recipe:
         tuning_seeds: on which settings were chosen.
         departures: what differs from the paper, and what was tried.
         minutes: what it takes on two cores, about.
+        gates: all must pass for the claim to hold or not to hold.
+        paired: the arms of a seed have something in common (an expert, data, a pre-trained network), and seeds are resampled
+            jointly: see :func:`rl_jax.run.claims.evidence.weigh`. Fixed in advance, as all else.
+        study: the name of the :class:`~rl_jax.run.claims.study.Study` whose arms these are; empty: none.
+        own: names of the arms that are not the study's.
     """
 
     slug: str
@@ -155,6 +175,10 @@ class Recipe:
     tuning_seeds: tuple[int, ...] = tuple(range(10))
     departures: str = ""
     minutes: float = 10.0
+    gates: tuple[Gate, ...] = ()
+    paired: bool = False
+    study: str = ""
+    own: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Refuse a recipe that could not be judged, before anything is run.
@@ -176,3 +200,8 @@ class Recipe:
                 raise RLJaxError(f"{self.slug}: there is no arm '{missing[0]}': {', '.join(self.arms)}")
             if not sides:
                 raise RLJaxError(f"{self.slug}: '{prediction.text()}' compares two numbers")
+        for gate in self.gates:
+            gate.check(self.arms, self.measures)
+        names = [gate.name for gate in self.gates]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise RLJaxError(f"{self.slug}: two gates are called '{twice[0]}'")

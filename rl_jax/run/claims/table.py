@@ -28,7 +28,31 @@ def prediction_text(row: dict[str, Any]) -> str:
     chance = row["probability_of_improvement"]
     more = "" if chance is None else f", P(improvement) {chance:.2f}"
     note = f"; {row['note']}" if row["note"] else ""
-    return f"  {row['verdict']:>13s}: {row['prediction']}: {row['difference']:.4g}{interval}{kind}{more}{note}"
+    beside = f", unpaired [{row['ci95_unpaired'][0]:.4g}, {row['ci95_unpaired'][1]:.4g}]" if "ci95_unpaired" in row else ""
+    return f"  {row['verdict']:>13s}: {row['prediction']}: {row['difference']:.4g}{interval}{beside}{kind}{more}{note}"
+
+
+def gate_text(row: dict[str, Any]) -> str:
+    """A gate with what was measured."""
+    return f"  {'passes' if row['passed'] else 'fails':>13s}: gate {row['gate']}: {row['value']:.4g}"
+
+
+def failed_gates(result: dict[str, Any]) -> list[str]:
+    """The names of the gates that failed."""
+    return [row["name"] for row in result.get("gates", ()) if not row["passed"]]
+
+
+def beside_verdict(result: dict[str, Any]) -> str:
+    """What stands in brackets behind a verdict: gates that failed, and the attempts before it; or nothing."""
+    gates = [f"gate '{name}' failed" for name in failed_gates(result)]
+    text = "; ".join(filter(None, (*gates, history(result))))
+    return f" ({text})" if text else ""
+
+
+def budget_text(arm: dict[str, Any]) -> str:
+    """What each run of an arm has spent, of what was counted."""
+    units = {"steps": "steps", "updates": "updates", "data": "transitions given", "calls": "calls"}
+    return ", ".join(f"{human_count(arm[name])} {unit}" for name, unit in units.items() if name == "steps" or arm.get(name))
 
 
 def table(result: dict[str, Any]) -> str:
@@ -43,10 +67,10 @@ def table(result: dict[str, Any]) -> str:
             values = arm["values"][measure]
             shown = " ".join(f"{v:.4g}" for v in values)
             text = summary_text(arm["summary"][measure], values) if "summary" in arm else shown
-            lines.append(f"    {name:{width}s} {text}   {human_count(arm['steps'])} steps, {human_time(arm['seconds'])}")
+            lines.append(f"    {name:{width}s} {text}   {budget_text(arm)}, {human_time(arm['seconds'])}")
     lines += map(prediction_text, result["predictions"])
-    attempts = history(result)
-    verdict = result["verdict"].upper() + (f" ({attempts})" if attempts else "")
+    lines += map(gate_text, result.get("gates", ()))
+    verdict = result["verdict"].upper() + beside_verdict(result)
     lines += ["", f"  {result['slug']}: {verdict}   ({len(result['seeds'])} seeds, {human_time(result['seconds'])})"]
     return "\n".join(lines)
 

@@ -3,8 +3,6 @@
 import json
 from typing import Any
 
-from rl_jax.agents import CONFIGS
-from rl_jax.agents.configs import sweepable
 from rl_jax.errors import RLJaxError
 from rl_jax.run.failures import writing
 from rl_jax.run.options import IDENTITY
@@ -57,11 +55,7 @@ def _groups(folders: list[RunFolder]) -> dict[str, list[Row]]:
     duplicates: dict[tuple[str, str], list[Any]] = {}
     for folder in folders:
         identity = {name: config.plain(getattr(folder.options, name)) for name in IDENTITY if name not in ("seed", "seeds")}
-        varied = sweepable(CONFIGS[folder.agent]) if folder.command == "sweep" else []
-        settings = {
-            name: value[0] if name in varied and isinstance(value, list) else value
-            for name, value in folder.hyperparameters.items()
-        }
+        varied, settings = list(folder.grid() or ()), folder.settings()
         runs: dict[tuple[str, Any], list[Row]] = {}
         for row in folder.rows():
             label = json.dumps([folder.agent, identity, {**settings, **settings_of(row, varied)}])

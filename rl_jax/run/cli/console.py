@@ -13,6 +13,7 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from rl_jax.agents.configs import CONFIGS
+from rl_jax.agents.configs.by_name import is_own, spelled
 from rl_jax.errors import RLJaxError
 from rl_jax.run import failures, stopping
 from rl_jax.run.cli import hints
@@ -40,11 +41,12 @@ def _train_or_sweep(command: str, argv: Sequence[str]) -> None:
     if not argv or argv[0] in ("-h", "--help"):
         print(f"usage: rl-jax {command} {{{','.join(CONFIGS)}}} [options]\n\n{SUMMARIES[command]}")
         print(f"\nAll options: rl-jax {command} ppo --help")
+        print(f"An agent of your own: rl-jax {command} my_module:Config, or my_file.py:Config; its options: add --help")
         return
-    agent, rest = argv[0], list(argv[1:])
+    agent, rest = spelled(argv[0]), list(argv[1:])
     if agent.startswith("-"):
         raise RLJaxError(f"name the agent first: rl-jax {command} {next(iter(CONFIGS))} {' '.join(argv)}")
-    if agent not in CONFIGS:
+    if agent not in CONFIGS and not is_own(agent):
         raise RLJaxError(hints.unknown_agent(agent))
     option_list = run_options(command, agent)
     values = parse(option_list, rest, f"{command} {agent}")
@@ -57,12 +59,11 @@ def _train_or_sweep(command: str, argv: Sequence[str]) -> None:
             raise RLJaxError(f"cannot resume: there is no run folder {resume}; name the one given as --out")
         source = source / "config.json" if source.is_dir() else source
         from rl_jax.run.storage.config import load, restore_values
+        from rl_jax.run.storage.run_config import made_by
 
         saved = load(source)
         if (saved_command := (saved.get("command", "train"), saved["agent"])) != (command, agent):
-            raise RLJaxError(
-                f"{source} is of 'rl-jax {saved_command[0]} {saved_command[1]}', not of '{command} {agent}': use that"
-            )
+            raise RLJaxError(f"{source} is of {made_by(*saved_command, source.parent)}, not of '{command} {agent}': use that")
         saved_values = {**saved["run"], **saved["hyperparameters"]}
         saved_values |= {"out": None, "resume": None, "config": None, "overwrite": False, "quiet": False}
         values = parse(

@@ -60,7 +60,10 @@ def documentation(options_class: type) -> dict[str, str]:
     """The string under each field of a dataclass."""
     docs = {}
     for cls in reversed([cls for cls in options_class.__mro__ if dataclasses.is_dataclass(cls)]):
-        body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body  # type: ignore[attr-defined]
+        try:
+            body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body  # type: ignore[attr-defined]
+        except (OSError, TypeError):  # a class of one's own whose source is in no file
+            continue
         for node, next_node in itertools.pairwise(body):
             if (
                 isinstance(node, ast.AnnAssign)

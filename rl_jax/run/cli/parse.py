@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING
 from typing import Any
 
-from rl_jax.agents.configs import CONFIGS, sweepable
+from rl_jax.agents.configs import sweepable
+from rl_jax.agents.configs.by_name import config_class
 from rl_jax.errors import RLJaxError
 from rl_jax.run.cli import hints
 from rl_jax.run.cli.help import SUMMARIES, Option, default_text, documentation, help_text
@@ -26,10 +27,16 @@ def options_of(options_class: type, group: str = "options") -> list[Option]:
 
 
 def run_options(command: str, agent: str) -> list[Option]:
-    """The options of ``train`` or ``sweep`` with one agent: those of every run, then those of the agent."""
-    options = options_of(RunOptions, "options of every run") + options_of(CONFIGS[agent], f"options of {agent}")
+    """The options of ``train`` or ``sweep`` with one agent: those of every run, then those of the agent.
+
+    Raises:
+        RLJaxError: the agent is a class of one's own, which cannot be imported, or whose fields cannot be options.
+    """
+    of_runs = options_of(RunOptions, "options of every run")
+    kind = config_class(agent, {*(opt.name for opt in of_runs), "help"})
+    options = of_runs + options_of(kind, f"options of {agent}")
     if command == "sweep":
-        varied = sweepable(CONFIGS[agent])
+        varied = sweepable(kind)
         options = [_with_many_values(opt) if opt.name in varied else opt for opt in options]
         options = [dataclasses.replace(opt, default=4) if opt.name == "seeds" else opt for opt in options]
     return [dataclasses.replace(opt, group="options to begin with") if opt.name in FIRST else opt for opt in options]

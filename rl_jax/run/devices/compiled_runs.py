@@ -2,8 +2,9 @@
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rl_jax.errors import RLJaxError
-from rl_jax.loop import Trainer
+from rl_jax.loop import Trainer, counter
 from rl_jax.loop.evaluate import longest, play_episodes, start_episodes
 from rl_jax.run.devices.compiling import compiler_options
 from rl_jax.run.devices.device_memory import INT32_MAX, check_compiled
@@ -47,6 +48,7 @@ class CompiledRuns:
         rows: rows of metrics over a whole run, one for each chunk.
         prng: the random number generator, an ``impl`` of :func:`jax.random.key`.
         devices: the mesh over which environments or runs are sharded.
+        phase: the number of these runs among those of the same seeds that follow one another; each draws its own random numbers.
         seconds_compile: seconds spent on tracing and compiling so far.
     """
 
@@ -58,6 +60,7 @@ class CompiledRuns:
     rows: int = 200
     prng: str = "threefry2x32"
     devices: Devices = field(default_factory=Devices)
+    phase: int = 0
     seconds_compile: float = field(default=0.0, init=False)
     _programs: dict[str, Any] = field(default_factory=dict, init=False)
     _compiling: dict[str, Future[Any]] = field(default_factory=dict, init=False)
@@ -70,6 +73,14 @@ class CompiledRuns:
     def single(self) -> bool:
         """Whether there is one run, without an axis of runs: products that are not batched are faster than a batch of one."""
         return len(self.seeds) == 1 and not self.batched
+
+    def trainer_of(self, run: int) -> Trainer:
+        """The trainer of one run, by its number."""
+        return jax.tree.map(itemgetter(run), self.trainer) if self.batched else self.trainer
+
+    def state_of(self, states: PyTree, run: int) -> PyTree:
+        """The training state of one run, of those of all."""
+        return states if self.single else jax.tree.map(itemgetter(run), states)
 
     @property
     def updates(self) -> int:
@@ -84,8 +95,8 @@ class CompiledRuns:
     def keys(self, stream: int | None = None) -> jax.Array:
         """One typed key per run ``[B]``, made from its seed; with ``stream`` that number is folded in."""
         keys = jax.vmap(partial(jax.random.key, impl=self.prng))(jnp.asarray(self.seeds, jnp.uint32))
-        if stream is not None:
-            keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, stream)
+        for number in [counter.PHASES + self.phase] * (self.phase > 0) + ([] if stream is None else [stream]):
+            keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, number)
         return self.devices.put(keys[0] if self.single else keys, self._sharding(PER_RUN))
 
     def _vmap(self, function: Any, axes: tuple[int | None, ...], in_place: bool = False) -> Any:
@@ -98,8 +109,13 @@ class CompiledRuns:
         """The sharding of a layout; ``None`` on a single device."""
         if self.devices.mesh is None:
             return None
-        trainer = jax.tree.map(lambda leaf: leaf[0], self.trainer) if self.batched else self.trainer
-        return self.devices.sharding(layout, trainer, self.batched, not self.single)
+        return self.devices.sharding(layout, self.trainer_of(0), self.batched, not self.single)
+
+    def with_trainer(self, trainer: Trainer, seeds: list[int], steps: int, rows: int, phase: int) -> "CompiledRuns":
+        """As many runs of a trainer that differs from this one in numbers alone, by the same programs."""
+        runs = replace(self, trainer=trainer, seeds=seeds, steps=steps, rows=rows, phase=phase)
+        runs._programs, runs._jitted, runs._shape = self._programs, self._jitted, self._shape
+        return runs
 
     def _jit(self, spec: ProgramSpec) -> Any:
         """The function under ``jax.jit``. The same object is returned for the same name, so that jax traces it once."""
@@ -276,14 +292,16 @@ class CompiledRuns:
         playing = start(self._placed_trainer(), state, self.keys(stream))
         return play_out(playing, play_until, longest(self.trainer, steps), len(self.seeds), watch)
 
-    def ask(self, question: Any, state: PyTree, stream: int = 2**31 - 2) -> dict[str, np.ndarray]:
-        """Compile ``question(trainer, state, key)`` and call it for every run: arrays ``[B, ...]`` on the host."""
-        name = f"ask {question}"
-        self._compile(ProgramSpec(name, question, (STATE, PER_RUN), REPLICATED, (self.state_shape(), self.keys())))
+    def call(self, function: Any, state: PyTree, stream: int) -> PyTree:
+        """Compile ``function(trainer, state, key)`` and call it for every run; leaves ``[B, ...]``."""
+        name = f"ask {function} {id(function)}"  # the program keeps the function, so that no other has its number
+        self._compile(ProgramSpec(name, function, (STATE, PER_RUN), REPLICATED, (self.state_shape(), self.keys())))
         answers = self._programs[name](self._placed_trainer(), state, self.keys(stream))
-        return {
-            name: np.asarray(x, np.float64).reshape(len(self.seeds), *x.shape[not self.single :]) for name, x in answers.items()
-        }
+        return jax.tree.map(lambda x: x[None], answers) if self.single else answers
+
+    def ask(self, question: Any, state: PyTree, stream: int = 2**31 - 2) -> dict[str, np.ndarray]:
+        """The answers to ``question(trainer, state, key)`` of every run: arrays ``[B, ...]`` on the host."""
+        return {name: np.asarray(x, np.float64) for name, x in self.call(question, state, stream).items()}
 
     def params(self, state: PyTree) -> PyTree:
         """All runs' parameters, on the host."""

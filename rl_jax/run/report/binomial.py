@@ -11,7 +11,7 @@ Array = NDArray[np.float64]
 #: Halvings of an interval of length 2: far below what is printed.
 _HALVINGS = 50
 #: Points at which the rate that two rates have in common is tried.
-_RATES = 501
+RATES = 501
 
 
 def probabilities(runs: int, rate: ArrayLike) -> Array:
@@ -47,7 +47,7 @@ def rate_bounds(successes: int, runs: int, tail: float) -> tuple[float, float]:
     """
 
     def low(count: int) -> float:
-        return _largest(lambda p: 1 - at_most(count - 1, runs, p) <= tail, 0.0, 1.0) if count else 0.0
+        return largest(lambda p: 1 - at_most(count - 1, runs, p) <= tail, 0.0, 1.0) if count else 0.0
 
     return low(successes), 1 - low(runs - successes)
 
@@ -67,11 +67,11 @@ def least_difference(x: int, runs_x: int, y: int, runs_y: int, tail: float) -> f
     as_large = (counted >= observed - 1e-12).astype(np.float64)
 
     def unlikely(difference: float) -> bool:
-        rate = np.linspace(max(0.0, -difference), min(1.0, 1.0 - difference), _RATES)
+        rate = np.linspace(max(0.0, -difference), min(1.0, 1.0 - difference), RATES)
         first = probabilities(runs_x, np.clip(rate + difference, 0.0, 1.0))
         return bool(((first @ as_large) * probabilities(runs_y, rate)).sum(axis=-1).max() <= tail)
 
-    return _largest(unlikely, -1.0, 1.0)
+    return largest(unlikely, -1.0, 1.0)
 
 
 class Edge(NamedTuple):
@@ -128,7 +128,7 @@ def expanded_tail(tail: float, freedom: int, runs: int) -> float:
     return 0.5 * math.erfc(-t / math.sqrt(2))
 
 
-def _largest(holds: Callable[[float], bool], low: float, high: float) -> float:
+def largest(holds: Callable[[float], bool], low: float, high: float) -> float:
     """The largest number between ``low`` and ``high`` of which ``holds`` is true, where it is true up to some number; by halving."""
     if holds(high):
         return high

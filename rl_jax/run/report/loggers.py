@@ -9,12 +9,24 @@ from pathlib import Path
 from typing import Any
 
 from rl_jax.errors import import_extra
+from rl_jax.run.options import RunOptions
 from rl_jax.run.storage.identity import COORDINATES, run_name, settings_of, settings_text
 from rl_jax.run.storage.metrics import Row, plain
 
 #: What the loggers import: the module, what errors call it, and the extra that brings it.
 TENSORBOARD = ("tensorboardX", "TensorBoard logging (--tensorboard)", "tensorboard")
 WANDB = ("wandb", "Weights & Biases logging (--wandb)", "wandb")
+
+
+def check_extras(options: RunOptions) -> None:
+    """Look for the packages of the loggers that a run asks for.
+
+    Raises:
+        RLJaxError: one is missing or broken.
+    """
+    for requested, extra in ((options.tensorboard, TENSORBOARD), (options.wandb, WANDB)):
+        if requested:
+            import_extra(*extra)
 
 
 class TensorBoardLogger:

@@ -2,13 +2,12 @@
 
 A checkpoint is the folder ``checkpoints/<steps>`` (orbax's own format, with the largest arrays beside it in ``large/``) and
 ``manifests/<steps>.json``, which is written last and atomically. It holds the checksum of every file and names the run. A folder
-without a manifest was cut off by a kill and does not count; a file that does not match is noticed before anything is read from it. Where
-the newest or best checkpoint is asked for, damaged ones are skipped with a warning.
+without a manifest was cut off by a kill and does not count; a file that does not match is noticed before anything is read from it.
+Where the newest or best checkpoint is asked for, damaged ones are skipped with a warning.
 """
 
 import math
 import os
-import shutil
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
@@ -62,9 +61,8 @@ class Checkpoints:
 
     def by_score(self) -> list[int]:
         """Steps of all checkpoints that have a score, the best first. Those with a damaged manifest are left out."""
-        scores = {
-            step: manifest["score"] for step, manifest in self._manifests.readable().items() if manifest["score"] is not None
-        }
+        manifests = self._manifests.readable().items()
+        scores = {step: manifest["score"] for step, manifest in manifests if manifest["score"] is not None}
         return sorted(scores, key=lambda step: (scores[step], step), reverse=True)
 
     def save(self, step: int, state: PyTree, score: float | None = None, scheduled: bool = True) -> None:
@@ -81,16 +79,12 @@ class Checkpoints:
         full = {name: leaf for name, leaf in flat.items() if leaf.size}  # orbax refuses empty ones
         if jax.process_index() == 0:
             self._manifests.folder.mkdir(exist_ok=True)
-            _remove(self.path(step))
+            files.remove(self.path(step))
         files.write(self.path(step), full)
         if jax.process_index():
             return
-        manifest = {
-            "score": score,
-            "scheduled": scheduled,
-            "files": files.file_digests(self.path(step)),
-            "arrays": describe(flat),
-        }
+        digests = files.file_digests(self.path(step))
+        manifest = {"score": score, "scheduled": scheduled, "files": digests, "arrays": describe(flat)}
         manifest |= {"versions": {name: version(name) for name in ("rl_jax", "jax")}}  # for readers; they are not compared
         manifest |= {"large": files.largest(full)} | (self._provenance.seal(step) if self._provenance else {})
         self._manifests.write(step, manifest)
@@ -108,7 +102,7 @@ class Checkpoints:
         for path in self._folder.iterdir():
             own = step_of(path.name.partition(".orbax-checkpoint-tmp")[0]) is not None  # files of others stay
             if own and path.name not in map(str, keep):
-                _remove(path)
+                files.remove(path)
 
     def discard_after(self, step: int) -> None:
         """Delete all checkpoints after ``step``: the run will write them again."""
@@ -117,7 +111,7 @@ class Checkpoints:
                 self._manifests.forget(later)
         for path in self._folder.glob("*"):
             if (step_of(path.name) or 0) > step:
-                _remove(path)
+                files.remove(path)
 
     def check(self, step: int) -> dict[str, Any]:
         """The manifest of a checkpoint, after checking it and all files against their checksums, and the run against its own.
@@ -132,9 +126,8 @@ class Checkpoints:
             digests = files.file_digests(self.path(step))
         except OSError as error:
             raise self._damaged(step, f"its files cannot be read: {error.strerror}") from None
-        extra = [
-            name for name in digests if name not in manifest["files"] and name.startswith("large/")
-        ]  # pieces that were zeros
+        # A piece that was all zeros has no file.
+        extra = [name for name in digests if name not in manifest["files"] and name.startswith("large/")]
         if extra or any(digests.get(name) != digest for name, digest in manifest["files"].items()):
             raise self._damaged(step, "its files do not match their checksums")
         return manifest
@@ -251,11 +244,3 @@ def _finite_or_none(score: Any) -> float | None:
     except (TypeError, ValueError):
         raise RLJaxError(f"a checkpoint's score must be a number or None, not {short(score)}") from None
     return None if math.isnan(number) else number
-
-
-def _remove(path: Path) -> None:
-    """Delete a file or a folder, if it exists."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

@@ -102,3 +102,11 @@ def write(path: Path, flat: dict[str, Any]) -> None:
         threading.excepthook, sys.excepthook = hooks
         for logger in loggers:
             logger.disabled = False
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder, if it exists."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

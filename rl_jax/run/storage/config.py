@@ -7,7 +7,6 @@ import json
 import math
 import os
 import sys
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,15 @@ import jax
 
 import rl_jax as rl
 from rl_jax.agents import CONFIGS
+from rl_jax.agents.configs.by_name import PASSED, is_own
 from rl_jax.curricula import FixedTask, PooledStarts
 from rl_jax.errors import RLJaxError
 from rl_jax.loop import Trainer
 from rl_jax.loop.updates import PerStep
 from rl_jax.run.failures import writing
-from rl_jax.run.options import RunOptions
+from rl_jax.run.options import PYTHON, RunOptions
 from rl_jax.types import Environment
-from rl_jax.values import INT32, Count, Takes, fields, option, short
+from rl_jax.values import INT32, Count, Takes, check_fields, fields, option, short
 
 
 def env_arguments(texts: Sequence[str]) -> dict[str, Any]:
@@ -90,10 +90,33 @@ def _check_limit(name: str, limit: Any) -> None:
 
 
 def make_trainer(configuration: Any, options: RunOptions, env: Environment) -> Trainer:
-    """The run of an agent's ``configuration``, as the options say."""
+    """The run of an agent's ``configuration``, as the options say.
+
+    Raises:
+        RLJaxError: a configuration of one's own returns no trainer.
+    """
     curriculum = FixedTask(env, env.default_params)
     pool = None if options.reset_pool is None else PooledStarts(curriculum, options.reset_pool)
-    return configuration.trainer(env, time_limit=options.time_limit, curriculum=pool, episode_info=options.episode_info)
+    values = (options.time_limit, pool, options.episode_info)
+    trainer = configuration.trainer(env, **dict(zip(PASSED, values, strict=True)))
+    if not isinstance(trainer, Trainer):
+        name = type(configuration).__name__
+        raise RLJaxError(
+            f"{name}.trainer returned a {type(trainer).__name__}: let it return rl_jax.Trainer.create(env=env, ..., **options)"
+        )
+    return trainer
+
+
+def configured(kind: type, values: dict[str, Any]) -> Any:
+    """An agent's configuration with these values.
+
+    Raises:
+        RLJaxError: with the option that cannot be.
+    """
+    configuration = kind(**values)
+    check = getattr(configuration, "check", None)
+    check() if callable(check) else check_fields(configuration)
+    return configuration
 
 
 def check_learns(trainer: Trainer, options: RunOptions) -> None:
@@ -129,19 +152,6 @@ def plain_values(values: dict[str, Any]) -> dict[str, Any]:
     return {name: plain(value) for name, value in values.items()}
 
 
-def save(path: str | os.PathLike[str], command: str, agent: str, options: RunOptions, hyperparameters: dict[str, Any]) -> None:
-    """Write ``config.json``: everything needed to run this again."""
-    content = {
-        "rl_jax": rl.__version__,
-        "id": uuid.uuid4().hex,
-        "command": command,
-        "agent": agent,
-        "run": plain(options),
-        "hyperparameters": plain_values(hyperparameters),
-    }
-    write_json(path, content)
-
-
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
     """Write a JSON file whole or not at all."""
     path = Path(path)
@@ -171,7 +181,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     kinds = {"agent": str, "run": dict, "hyperparameters": dict}
     if wrong := [n for n, kind in kinds.items() if not isinstance(content, dict) or not isinstance(content.get(n), kind)]:
         raise RLJaxError(f"{path} is not a configuration of rl_jax (it lacks {', '.join(wrong)}); {use}")
-    if content["agent"] not in CONFIGS:
+    if content["agent"] not in CONFIGS and not is_own(content["agent"]) and content.get("command") != PYTHON:
         raise RLJaxError(f"{path} is of an unknown agent {short(content['agent'])}; known: {', '.join(CONFIGS)}")
     return content
 

@@ -39,6 +39,7 @@ class Provenance:
         """From the content of a ``config.json``."""
         run = {name: content["run"][name] for name in (*IDENTITY, *RECORD) if name in content["run"]}
         what = {"command": content.get("command", "train"), "agent": content["agent"]}
+        what |= {"trainer": content["trainer"]} if "trainer" in content else {}
         extended = content.get("extended", [])
         known = isinstance(extended, list) and all(
             isinstance(one, dict) and set(one) == {"at", "steps"} and all(type(value) is int for value in one.values())

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rl_jax.agents import CONFIGS
 from rl_jax.agents.configs import sweepable
+from rl_jax.agents.configs.by_name import config_class
 from rl_jax.errors import RLJaxError
+from rl_jax.loop import Trainer
 from rl_jax.run.devices.compiled_runs import CompiledRuns
-from rl_jax.run.options import RunOptions
+from rl_jax.run.options import PYTHON, RunOptions
+from rl_jax.run.stopping import say
 from rl_jax.run.storage import config, results
 from rl_jax.run.storage.checkpoint import Checkpoints
 from rl_jax.run.storage.identity import run_labels
@@ -18,11 +20,16 @@ from rl_jax.run.storage.manifests import Damaged, step_of
 from rl_jax.run.storage.metrics import MetricsFile, Row
 from rl_jax.run.storage.ownership import identity, unreplaced
 from rl_jax.run.storage.provenance import Provenance
+from rl_jax.run.storage.run_config import made_by
+from rl_jax.run.storage.trainer_digest import trainer_digest
 from rl_jax.run.training.budget import evaluation_budget
 from rl_jax.run.training.outcome import Failures
 from rl_jax.run.training.setup import set_precision
 from rl_jax.types import PyTree
 from rl_jax.values import short
+
+#: Hyperparameters of a run from Python: the values of leaves that are varied, and seeds that do not follow one another.
+SWEEP, SEEDS = "sweep", "seed_numbers"
 
 
 @dataclass(frozen=True)
@@ -31,10 +38,10 @@ class RunFolder:
 
     Attributes:
         path: as the user wrote it.
-        command: ``train`` or ``sweep``.
-        agent: its name on the command line.
+        command, agent: see :class:`rl_jax.run.storage.RunConfig`.
         options: of the run.
         hyperparameters: of the agent, as ``config.json`` has them.
+        trainer: the digest of a trainer with parts of one's own; empty for others.
         identity: see :func:`rl_jax.run.storage.ownership.identity`.
     """
 
@@ -43,6 +50,7 @@ class RunFolder:
     agent: str
     options: RunOptions
     hyperparameters: Any
+    trainer: str = ""
     identity: tuple[int, int] | None = None
 
     @classmethod
@@ -58,9 +66,8 @@ class RunFolder:
         folder_identity = identity(path)
         content = config.load(path / "config.json")
         options = config.restore(RunOptions, content["run"], path / "config.json")
-        return cls(
-            path, content.get("command", "train"), content["agent"], options, content["hyperparameters"], folder_identity
-        )
+        command, trainer = content.get("command", "train"), content.get("trainer", "")
+        return cls(path, command, content["agent"], options, content["hyperparameters"], trainer, folder_identity)
 
     def config(self) -> Any:
         """The agent's configuration.
@@ -68,22 +75,42 @@ class RunFolder:
         Raises:
             RLJaxError: the folder is of a sweep, which has many.
         """
+        if self.command == PYTHON:
+            raise RLJaxError(
+                f"{self.path} is of {made_by(self.command, self.agent, self.path)}: only Python can make that again, "
+                f"rl_jax.load('{self.path}', trainer=...), which has evaluate and render"
+            )
         if self.command != "train":
             raise RLJaxError(f"{self.path} is a {self.command}, which has no single policy: name the folder of a 'train' run")
-        return config.restore(CONFIGS[self.agent], self.hyperparameters, self.path / "config.json")
+        return config.restore(config_class(self.agent), self.hyperparameters, self.path / "config.json")
 
-    def compiled_runs(self, eval_episodes: int | None = None) -> CompiledRuns:
-        """The folder's runs, with the trainer, seeds and random number generator that they were started with."""
+    def compiled_runs(self, eval_episodes: int | None = None, trainer: Trainer | None = None) -> CompiledRuns:
+        """The folder's runs, with the trainer, seeds and random number generator that they were started with.
+
+        Args:
+            eval_episodes: episodes of an evaluation; default: as during training.
+            trainer: of a run from Python; that of a run of the command line is made.
+
+        Raises:
+            RLJaxError: the trainer cannot be made.
+        """
         options = self.options
-        trainer = config.make_trainer(self.config(), options, config.make_env(options))
+        if trainer is None:
+            trainer = config.make_trainer(self.config(), options, config.make_env(options))
+        self.warn_of_changes(trainer)
         set_precision(options)
         return CompiledRuns(
             trainer,
-            list(range(options.seed, options.seed + options.seeds)),
+            self.seeds(),
             options.steps,
             eval_episodes or evaluation_budget(trainer, options).episodes,
             prng=options.prng,
         )
+
+    def warn_of_changes(self, trainer: Trainer) -> None:
+        """Say so where parts of one's own are others than those that were trained."""
+        if self.trainer and trainer_digest(trainer) != self.trainer:
+            say(f"rl-jax: warning: the parts of {self.path}, their numbers or static fields have changed since it was trained")
 
     def rows(self) -> list[Row]:
         """The rows of ``metrics.jsonl``.
@@ -94,15 +121,32 @@ class RunFolder:
         with unreplaced(self.path, self.identity):
             return MetricsFile(self.path / "metrics.jsonl", self.labels()).read()
 
+    def seeds(self) -> list[int]:
+        """The seeds, in order."""
+        first = self.options.seed
+        in_a_row = list(range(first, first + self.options.seeds))
+        return self.hyperparameters.get(SEEDS, in_a_row) if self.command == PYTHON else in_a_row
+
+    def grid(self) -> dict[str, list[float]] | None:
+        """The values of what is varied, by name; ``None`` where the runs differ in their seeds alone."""
+        if self.command == PYTHON:
+            return self.hyperparameters.get(SWEEP)
+        if self.command != "sweep":
+            return None
+        varied = [name for name in sweepable(config_class(self.agent)) if name in self.hyperparameters]
+        values = {name: self.hyperparameters[name] for name in varied}
+        return {name: value if isinstance(value, list) else [value] for name, value in values.items()}
+
+    def settings(self) -> Row:
+        """What the runs have in common besides the options: hyperparameters with one value, and the trainer's digest."""
+        of_python = {SWEEP, SEEDS} if self.command == PYTHON else set()
+        values = {name: value for name, value in self.hyperparameters.items() if name not in of_python}
+        values |= {name: value[0] for name, value in (self.grid() or {}).items()}
+        return values | ({"trainer": self.trainer} if self.trainer else {})
+
     def labels(self) -> list[Row]:
         """The labels of the folder's runs, see :func:`rl_jax.run.storage.identity.run_labels`."""
-        options, grid = self.options, None
-        if self.command == "sweep":
-            swept = {
-                name: self.hyperparameters[name] for name in sweepable(CONFIGS[self.agent]) if name in self.hyperparameters
-            }
-            grid = {name: values if isinstance(values, list) else [values] for name, values in swept.items()}
-        return run_labels(range(options.seed, options.seed + options.seeds), grid)
+        return run_labels(self.seeds(), self.grid())
 
     def failures(self, step: int) -> Failures:
         """The runs that had failed before the checkpoint of ``step`` environment steps, from the rows and the result."""

@@ -13,32 +13,36 @@ from rl_jax.run.storage.checkpoint import Checkpoints
 from rl_jax.run.storage.manifests import step_of
 from rl_jax.run.storage.ownership import Owned, check_writable
 from rl_jax.run.storage.provenance import Provenance
+from rl_jax.run.storage.run_config import RunConfig, made_by
 
 
-def check_resumed(owned: Owned, command: str, agent: str, options: RunOptions, hyperparameters: dict[str, Any]) -> None:
-    """Refuse to resume a run with other options than it was started with. With more ``--steps`` it is extended.
+def check_resumed(owned: Owned, run: RunConfig) -> None:
+    """Refuse to resume a run with other options or parts than it was started with. With more ``--steps`` it is extended.
 
     Raises:
         RLJaxError: with the options that differ from ``config.json``, or the fields of it that differ from the checkpoint.
     """
-    folder = owned.path
+    folder, options = owned.path, run.options
     if options.out and options.out.resolve() != owned.real_path:
         raise RLJaxError(f"a resumed run stays in its folder {folder}: leave out --out")
     check_writable(folder)
     saved = config.load(owned.real_path / "config.json")
-    if (saved_command := (saved.get("command", "train"), saved["agent"])) != (
-        command,
-        agent,
-    ):  # replaced since it was first read
-        raise RLJaxError(f"{folder} is of 'rl-jax {saved_command[0]} {saved_command[1]}', not of '{command} {agent}': use that")
+    saved_command = saved.get("command", "train"), saved["agent"]
+    if saved_command != (run.command, run.agent):  # replaced since it was first read
+        raise RLJaxError(f"{folder} is of {made_by(*saved_command, folder)}, not of '{run.command} {run.agent}': use that")
     checkpoints = Checkpoints(owned.real_path, options.keep, Provenance.of(saved))
     checkpoints.check_newest()
     fixed_options = (*IDENTITY, *RECORD)
     saved_options = config.plain(RunOptions()) | saved["run"]  # an option that is newer than the run had its default
     old = {name: saved_options[name] for name in fixed_options} | saved["hyperparameters"]
-    new = {name: config.plain(getattr(options, name)) for name in fixed_options} | config.plain_values(hyperparameters)
+    new = {name: config.plain(getattr(options, name)) for name in fixed_options} | config.plain_values(run.hyperparameters)
     if changed := config.differences(old, {name: value for name, value in new.items() if name != "steps"}):
         raise RLJaxError(f"cannot resume {folder} with other options: {', '.join(changed)}; leave them out, or start a new run")
+    if saved.get("trainer", "") != run.trainer:
+        raise RLJaxError(
+            f"cannot resume {folder} with another trainer: its parts, their numbers or their static fields are not those that it "
+            f"was started with; put these back, or start a new run"
+        )
     if options.steps != old["steps"]:
         _extend(owned, saved, old["steps"], options.steps, checkpoints)
 

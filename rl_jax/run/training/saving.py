@@ -23,6 +23,7 @@ class Saver:
         timer: says when a checkpoint is due by time.
         stop: holds the signal that came, if one did.
         per_update: environment steps of a train step.
+        keeps: whether states are written at all.
     """
 
     owned: Owned
@@ -30,6 +31,7 @@ class Saver:
     timer: Timer
     stop: Stop
     per_update: int
+    keeps: bool = True
 
     def save(self, update: int, state: PyTree, score: float | None = None, scheduled: bool = True) -> None:
         """Write the checkpoint of train step ``update``.
@@ -38,6 +40,8 @@ class Saver:
             RLJaxError: the folder was removed, renamed or replaced.
         """
         self.owned.check()
+        if not self.keeps:
+            return
         start = time.monotonic()
         self.checkpoints.save(update * self.per_update, state, score, scheduled)
         self.timer.saved(time.monotonic() - start)
@@ -66,5 +70,5 @@ class Saver:
             text = f"stopped by {signal.Signals(stop_signal).name}"
             if update == 0:
                 raise Stopped(f"{text} before the first row: there is nothing to save", stop_signal)
-            steps = human_count(update * self.per_update)
-            raise Stopped(f"{text} after {steps} steps; saved: continue with --resume {self.owned.path}", stop_signal)
+            saved = f"saved: continue with --resume {self.owned.path}" if self.keeps else "not saved, as there is no folder"
+            raise Stopped(f"{text} after {human_count(update * self.per_update)} steps; {saved}", stop_signal)

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import jax
 
@@ -20,6 +19,7 @@ from rl_jax.run.stopping import Stopped, before_leaving
 from rl_jax.run.storage import config
 from rl_jax.run.storage.metadata import metadata
 from rl_jax.run.storage.ownership import Busy, Owned, leave, make, own
+from rl_jax.run.storage.run_config import RunConfig
 from rl_jax.run.training.resuming import check_resumed
 
 
@@ -73,7 +73,7 @@ def choose_devices(options: RunOptions, num_envs: int, num_runs: int) -> Devices
 
 
 @contextmanager
-def run_folder(command: str, agent: str, options: RunOptions, hyperparameters: dict[str, Any]) -> Iterator[Owned]:
+def run_folder(run: RunConfig) -> Iterator[Owned]:
     """The run's folder, which the first process owns and creates. The others get its path."""
     if not distributed.is_first():
         if not (path := distributed.broadcast_text("")):
@@ -83,7 +83,7 @@ def run_folder(command: str, agent: str, options: RunOptions, hyperparameters: d
         return
     with contextlib.ExitStack() as locks:
         try:
-            owned = locks.enter_context(_first_folder(command, agent, options, hyperparameters))
+            owned = locks.enter_context(_first_folder(run))
         except BaseException:
             distributed.broadcast_text("")
             raise
@@ -100,17 +100,17 @@ def run_folder(command: str, agent: str, options: RunOptions, hyperparameters: d
 
 
 @contextmanager
-def _first_folder(command: str, agent: str, options: RunOptions, hyperparameters: dict[str, Any]) -> Iterator[Owned]:
+def _first_folder(run: RunConfig) -> Iterator[Owned]:
     """The new run folder, created with its configuration; or the resumed one, checked to be the same run."""
+    options = run.options
     if options.resume:
         with own(options.resume) as owned:
-            check_resumed(owned, command, agent, options, hyperparameters)
+            check_resumed(owned, run)
             yield owned
         return
-    with _own_new_folder(options, agent) as owned:
+    with _own_new_folder(options, run.agent) as owned:
         make(owned, options.overwrite)
-        options = dataclasses.replace(options, out=owned.path)
-        config.save(owned.real_path / "config.json", command, agent, options, hyperparameters)
+        run.save(owned.real_path / "config.json", dataclasses.replace(options, out=owned.path))
         config.write_json(owned.real_path / "metadata.json", metadata())
         yield owned
 

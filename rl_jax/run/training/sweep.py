@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from rl_jax.agents.configs import sweepable
 from rl_jax.errors import RLJaxError
+from rl_jax.loop import Trainer
 from rl_jax.run.devices.compiled_runs import CompiledRuns
 from rl_jax.run.devices.device_memory import check_memory
 from rl_jax.run.options import RunOptions
@@ -41,8 +42,32 @@ def first_repeated(values: Sequence[float]) -> list[float]:
     return [value for i, value in enumerate(as_float32) if value in as_float32[:i]][:1]
 
 
+def check_grid(grid: Mapping[str, Sequence[float]], num_seeds: int, shown: Callable[[str], str] = option) -> None:
+    """Refuse a grid that has a value twice, or more runs than one program takes.
+
+    Args:
+        grid: the values of what is varied, by name.
+        num_seeds: seeds of each setting.
+        shown: how a name is shown in an error.
+
+    Raises:
+        RLJaxError: with what to leave out.
+    """
+    for name, values in grid.items():
+        if repeated := first_repeated(values):
+            raise RLJaxError(
+                f"{shown(name)} has {repeated[0]:g} twice: it would count the same seeds twice; leave out one of them"
+            )
+    num_settings = math.prod(map(len, grid.values()))
+    if num_settings * num_seeds > MOST_RUNS:
+        raise RLJaxError(
+            f"a sweep of {num_settings} settings times --seeds {num_seeds} is {num_settings * num_seeds} runs, and one program takes "
+            f"{MOST_RUNS}: use fewer values or --seeds"
+        )
+
+
 def sweep_runs(base: Any, grid: dict[str, tuple[float, ...]], options: RunOptions) -> tuple[CompiledRuns, list[dict[str, Any]]]:
-    """The runs of a sweep, and a label for each of them.
+    """The runs of a sweep over options of an agent, and a label for each of them.
 
     Raises:
         RLJaxError: no option has several values, one has a value twice, or the runs are too many or do not fit into memory.
@@ -50,36 +75,50 @@ def sweep_runs(base: Any, grid: dict[str, tuple[float, ...]], options: RunOption
     if not any(len(values) > 1 for values in grid.values()):
         names = ", ".join(option(name) for name in sweepable(type(base)))
         raise RLJaxError(f"give at least one option several values, such as --learning-rate 3e-4 1e-3; these can vary: {names}")
-    for name, values in grid.items():
-        if repeated := first_repeated(values):
-            raise RLJaxError(
-                f"{option(name)} has {repeated[0]:g} twice: it would count the same seeds twice; leave out one of them"
-            )
-    num_runs = math.prod(map(len, grid.values())) * options.seeds
-    if num_runs > MOST_RUNS:
-        raise RLJaxError(
-            f"a sweep of {num_runs // options.seeds} settings times --seeds {options.seeds} is {num_runs} runs, and one program takes "
-            f"{MOST_RUNS}: use fewer values or --seeds"
-        )
+    check_grid(grid, options.seeds)
     env = make_env(options)
     first_trainer = make_trainer(base, options, env)
     check_learns(first_trainer, options)
+    trainers = (make_trainer(configuration, options, env) for _, configuration in settings(base, grid))
+    seeds = list(range(options.seed, options.seed + options.seeds))
+    return batched_runs(first_trainer, trainers, math.prod(map(len, grid.values())), seeds, options), run_labels(seeds, grid)
+
+
+def batched_runs(
+    first_trainer: Trainer, trainers: Iterable[Trainer], num_settings: int, seeds: list[int], options: RunOptions
+) -> CompiledRuns:
+    """The runs of several settings, each on all seeds, as one program.
+
+    Args:
+        first_trainer: that of the first setting, or one like it.
+        trainers: those of all settings, made once the runs are known to fit into memory.
+        num_settings: their number.
+        seeds: of each setting.
+        options: of the run.
+
+    Raises:
+        RLJaxError: the runs do not fit into memory, or the settings differ in more than numbers.
+    """
+    num_runs = num_settings * len(seeds)
     episodes = evaluation_budget(first_trainer, options).episodes
     check_memory(first_trainer, num_runs, episodes)
-    trainers = [make_trainer(configuration, options, env) for _, configuration in settings(base, grid)]
-    labels = run_labels(range(options.seed, options.seed + options.seeds), grid)
 
     def stack(*leaves: Any) -> jax.Array:
         """One leaf of each setting, repeated for its seeds ``[B, ...]``. A weak type stays weak."""
         if all(leaf is leaves[0] or (isinstance(leaf, float | int) and leaf == leaves[0]) for leaf in leaves):
             array = jnp.asarray(leaves[0])
             return jnp.broadcast_to(array, (num_runs, *array.shape))
-        return jnp.repeat(jnp.stack([jnp.asarray(leaf) for leaf in leaves]), options.seeds, axis=0)
+        return jnp.repeat(jnp.stack([jnp.asarray(leaf) for leaf in leaves]), len(seeds), axis=0)
 
-    # Settings differ in numbers only: another shape or branch would be another program, and another tree structure.
-    stacked = jax.tree.map(stack, *trainers)
-    seeds = [label["seed"] for label in labels]
-    return CompiledRuns(stacked, seeds, options.steps, episodes, batched=True, prng=options.prng), labels
+    all_trainers = list(trainers)
+    kinds = [(jax.tree.structure(trainer), *map(jnp.shape, jax.tree.leaves(trainer))) for trainer in all_trainers]
+    if any(kind != kinds[0] for kind in kinds):
+        raise RLJaxError(
+            "the settings of this sweep are several programs: a value that is varied sets a static field or a shape; let it be a "
+            "number of a part (a leaf), or start one sweep for each"
+        )
+    stacked = jax.tree.map(stack, *all_trainers)
+    return CompiledRuns(stacked, seeds * num_settings, options.steps, episodes, batched=True, prng=options.prng)
 
 
 def report(

@@ -1,10 +1,8 @@
 """Training in a run folder: rows of metrics, evaluations, checkpoints, a curve, and a summary."""
 
 import errno
-import os
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -16,13 +14,11 @@ from rl_jax.run.devices.compiled_runs import CompiledRuns
 from rl_jax.run.devices.device_memory import replay_text
 from rl_jax.run.devices.tree_io import digest
 from rl_jax.run.options import RunOptions
-from rl_jax.run.report.curves import curve_from_rows, empty_curve
 from rl_jax.run.report.loggers import TensorBoardLogger, WandbLogger
-from rl_jax.run.report.progress import Progress, human_count, human_time
+from rl_jax.run.report.progress import Progress
 from rl_jax.run.stopping import graceful, say
-from rl_jax.run.storage import results
 from rl_jax.run.storage.checkpoint import Checkpoints
-from rl_jax.run.storage.config import load, write_json
+from rl_jax.run.storage.config import load
 from rl_jax.run.storage.identity import settings_of
 from rl_jax.run.storage.metadata import device_text
 from rl_jax.run.storage.metrics import Logger, MetricsFile
@@ -30,9 +26,9 @@ from rl_jax.run.storage.ownership import Owned
 from rl_jax.run.storage.provenance import Provenance
 from rl_jax.run.training.budget import evaluation_budget
 from rl_jax.run.training.cause import environment_faults
+from rl_jax.run.training.chunks import Chunk, OnChunk, wants_stop
 from rl_jax.run.training.evaluating import Evaluator
-from rl_jax.run.training.folder import RunFolder
-from rl_jax.run.training.outcome import Failures, add_scores, evaluation_text, failure_text, rows_of, summarise
+from rl_jax.run.training.outcome import Failures, add_scores, failure_text, rows_of, summarise
 from rl_jax.run.training.plan import Plan, Timer, with_length
 from rl_jax.run.training.resuming import newest
 from rl_jax.run.training.saving import Saver
@@ -40,8 +36,15 @@ from rl_jax.types import PyTree
 
 
 def train(
-    runs: CompiledRuns, owned: Owned, options: RunOptions, title: str, labels: list[dict[str, Any]], resume: bool
-) -> dict[str, Any]:
+    runs: CompiledRuns,
+    owned: Owned,
+    options: RunOptions,
+    title: str,
+    labels: list[dict[str, Any]],
+    resume: bool,
+    hooks: Sequence[OnChunk] = (),
+    keeps: bool = True,
+) -> tuple[dict[str, Any], PyTree]:
     """Train compiled runs to their end in a prepared folder, from the start or from the newest whole checkpoint.
 
     Args:
@@ -51,9 +54,11 @@ def train(
         title: of plots.
         labels: of the ``B`` runs in rows of metrics, such as ``{"seed": 3}``.
         resume: continue from the newest whole checkpoint.
+        hooks: called after each chunk; any of them may end the run early.
+        keeps: whether training states are saved.
 
     Returns:
-        The summary that is printed as the last line.
+        The summary that is printed as the last line, and the last training states.
 
     Raises:
         NonFinite: all runs met NaN or infinity. The last good checkpoint is kept.
@@ -80,12 +85,12 @@ def train(
     if first_update < edges[-1]:
         with progress.busy("compiling the training program"):
             runs.compile(fresh=state is None)
-    progress.note(f"compiled in {runs.seconds_compile:.1f} s; run folder {folder}")
+    progress.note(f"compiled in {runs.seconds_compile:.1f} s; {f'run folder {folder}' if keeps else 'nothing is kept on disk'}")
     failures = Failures(labels, MetricsFile(owned.real_path / "metrics.jsonl", labels).rows() if state is not None else ())
     start = time.perf_counter()
     with graceful() as stop, progress, _disk_errors(folder, checkpoints):
         evaluator = Evaluator(runs, budget, failures, progress, stop, edges[-1])
-        saver = Saver(owned, checkpoints, Timer(options.checkpoint_minutes), stop, per_update)
+        saver = Saver(owned, checkpoints, Timer(options.checkpoint_minutes), stop, per_update, keeps)
         if state is None:
             state = runs.init()
             saver.save(0, state)
@@ -95,21 +100,24 @@ def train(
         ):
             saver.save(first_update, state, evaluator.score())
         saver.raise_if_stopped(first_update, saver.stop_signal())
-        state, learned, seconds_train = _train_chunks(
-            runs, state, first_update, plan, saver, evaluator, loggers, progress, labels
+        state, last_update, learned, seconds_train = _train_chunks(
+            runs, state, first_update, plan, saver, evaluator, loggers, progress, labels, hooks
         )
-        if evaluator.scores is None:  # resumed after the last chunk
-            evaluator.evaluate(state, edges[-1])
-        saver.raise_if_stopped(edges[-1], stop.signal)
+        if evaluator.scores is None:  # resumed after the last chunk, or ended by a hook
+            evaluator.last_update = last_update
+            evaluator.evaluate(state, last_update)
+        saver.raise_if_stopped(last_update, stop.signal)
     owned.check()
     for logger in loggers:
         logger.close()
     assert evaluator.scores is not None
-    steps_this_start = (edges[-1] - first_update) * per_update * num_runs
+    steps_this_start = (last_update - first_update) * per_update * num_runs
     if first_update == 0 and learned == 0:
-        say(f"rl-jax: warning: nothing was learned: no update was due within {edges[-1] * per_update} steps; use more --steps")
-    return {
-        "steps": edges[-1] * per_update,
+        say(
+            f"rl-jax: warning: nothing was learned: no update was due within {last_update * per_update} steps; use more --steps"
+        )
+    summary = {
+        "steps": last_update * per_update,
         "seeds": len({label["seed"] for label in labels}),
         "runs": num_runs,
         "device": device_text(),
@@ -122,6 +130,7 @@ def train(
         "params_sha256": digest(runs.params(state)),
         "out": str(folder),
     }
+    return summary | ({"stopped_early": True} if last_update < edges[-1] else {}), state
 
 
 def _train_chunks(
@@ -134,14 +143,15 @@ def _train_chunks(
     loggers: list[Logger],
     progress: Progress,
     labels: list[dict[str, Any]],
-) -> tuple[PyTree, float, float]:
-    """Train all chunks after train step ``first_update``.
+    hooks: Sequence[OnChunk],
+) -> tuple[PyTree, int, float, float]:
+    """Train all chunks after train step ``first_update``, until a hook ends the run.
 
     Returns:
-        The last state, the number of learning steps, and the seconds of training without evaluations.
+        The last state and its train step, the number of learning steps, and the seconds of training without evaluations.
     """
     per_update, num_runs, failures = saver.per_update, len(runs.seeds), evaluator.failures
-    start, seconds_train, learned = time.perf_counter(), 0.0, 0.0
+    start, seconds_train, learned, last_update = time.perf_counter(), 0.0, 0.0, first_update
 
     def find_faults(failed_at: dict[int, int]) -> dict[int, str]:
         with progress.busy("a run has failed: looking for the reason"):
@@ -179,8 +189,23 @@ def _train_chunks(
         extra: dict[str, Any] = {"eval": evaluator.means()} if evaluator.means() else {}
         progress.update(chunk_end * per_update, rate, metrics["episode/return"][~failures.frozen].tolist(), extra)
         saver.raise_if_stopped(chunk_end, stopped_by)
+        last_update = chunk_end
+        if hooks:
+            where = saver.owned.real_path if saver.keeps else None
+            chunk = Chunk(chunk_start * per_update, chunk_end * per_update, progress.total_steps, rows, where, runs, state)
+            if _end(hooks, chunk) and chunk_end < plan.edges[-1]:
+                if not saving:
+                    saver.save(chunk_end, state, scheduled=False)
+                evaluator.scores = None  # the last evaluation is another one
+                break
         runs.start_evaluation()  # after the first chunk, which should not wait for it
-    return state, learned, seconds_train
+    return state, last_update, learned, seconds_train
+
+
+def _end(hooks: Sequence[OnChunk], chunk: Chunk) -> bool:
+    """Call all hooks, and tell whether one of them, in any process, ends the run."""
+    answers = [wants_stop(hook(chunk)) for hook in hooks]
+    return bool(distributed.max_over_processes(int(any(answers))))
 
 
 def _loggers(
@@ -212,18 +237,6 @@ def _loggers(
     return loggers
 
 
-def plot_run(folder: str | os.PathLike[str], title: str) -> Path:
-    """Draw ``curve.png`` of a run folder from its metrics."""
-    from rl_jax.run.report.plots import learning_curve  # imported late: matplotlib takes as long as jax
-
-    folder = Path(folder)
-    rows = MetricsFile(folder / "metrics.jsonl", RunFolder.open(folder).labels()).rows()
-    evaluation = curve_from_rows(rows, "eval/return") if any("eval/return" in row for row in rows) else None
-    training = curve_from_rows(rows) if any("episode/return" in row for row in rows) else empty_curve(rows)
-    plot = learning_curve(folder / ".curve.png", training, title, evaluation)
-    return plot.replace(folder / "curve.png")  # the file is complete or missing: a resumed run draws it if it is missing
-
-
 @contextmanager
 def _disk_errors(folder: Path, checkpoints: Checkpoints) -> Iterator[None]:
     try:
@@ -236,15 +249,3 @@ def _disk_errors(folder: Path, checkpoints: Checkpoints) -> Iterator[None]:
         raise RLJaxError(
             f"cannot write to {folder} ({error.strerror}); {checkpoint_text}: make room, then continue with --resume {folder}"
         ) from error
-
-
-def finish(folder: Path, summary: dict[str, Any], title: str, quiet: bool) -> None:
-    """Write ``result.json`` and ``curve.png``, and print where they are."""
-    write_json(folder / results.NAME, summary)
-    plot_run(folder, title)
-    if not quiet:
-        print(
-            f"{title}: {human_count(summary['steps'])} steps in {human_time(summary['seconds_run'])}, "
-            f"evaluation {evaluation_text(summary)}; {folder / 'curve.png'}",
-            file=sys.stderr,
-        )
