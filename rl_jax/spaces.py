@@ -3,9 +3,11 @@
 Agents act in *unit coordinates*: ``[-1, 1]`` stands for the bounds of an element that has two, and all numbers for one that has
 one or none; :func:`to_env_action` maps them to the environment's own. So the stored action, and its log-probability, are the
 policy's own (never the mapped or clipped one), and no agent knows about bounds.
+
+An observation is one array, or, of a :class:`Dict`, a Python dictionary of arrays.
 """
 
-import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,179 +15,143 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rl_jax.action_map import from_unit, is_integer, limits, to_unit
+from rl_jax.action_map import from_unit, to_unit
+from rl_jax.array_spaces import Box, Discrete, MultiDiscrete, Space, describe
 from rl_jax.errors import UnsupportedSpace
+from rl_jax.masks import MASK, among, by_part, usable
 
-#: Bounds from here on count as none: the widest float32 is how many libraries write "unbounded".
-_INFINITE = float(np.finfo(np.float32).max)
+__all__ = ["Box", "Dict", "Discrete", "MultiDiscrete", "ObsSpace", "Space", "describe"]
 
-
-def _choices(space: str, n: Any) -> int:
-    """``n`` if there can be as many choices.
-
-    Raises:
-        UnsupportedSpace: fewer than one, no whole number, or more than ``int32`` counts.
-    """
-    number = np.asarray(n)
-    if number.shape != () or number.dtype.kind not in "iu" or not 1 <= int(number) < 2**31:
-        raise UnsupportedSpace(f"{space} needs a whole number of choices from 1 to {2**31 - 1}, not {n!r}")
-    return int(number)
+#: The key of a dictionary observation that critics read and actors do not.
+PRIVILEGED = "privileged"
 
 
-@dataclass(frozen=True)
-class Discrete:
-    """One of ``n`` choices, an ``int32`` scalar in ``[0, n)``.
+@dataclass(frozen=True, repr=False)
+class Dict:
+    """Named parts: an observation is a Python dictionary of arrays, each of its part's space, which may be a ``Dict`` again.
+
+    At the top, two names have a meaning of their own. ``"action_mask"`` says which choices are allowed (see :mod:`rl_jax.masks`; its
+    space is :func:`mask_space`): it is obeyed, and no network reads it as a feature. ``"privileged"`` is read by critics alone.
+
+    Attributes:
+        parts: names and spaces, from a mapping; sorted by name, as JAX orders dictionaries.
 
     Raises:
-        UnsupportedSpace: ``n`` is not a whole number from 1 on.
+        UnsupportedSpace: no part, a name that is no text, a part that is no space, or a mask that is no vector of booleans.
     """
 
-    n: int
+    parts: Any
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "n", _choices("Discrete", self.n))
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return ()
-
-    @property
-    def dtype(self) -> Any:
-        return jnp.int32
-
-
-@dataclass(frozen=True)
-class MultiDiscrete:
-    """``len(nvec)`` independent choices, an ``int32`` vector whose entry ``i`` lies in ``[0, nvec[i])``.
-
-    Raises:
-        UnsupportedSpace: there is no part, or one of them has no choice.
-    """
-
-    nvec: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        if np.ndim(self.nvec) != 1:
+        pairs = dict(self.parts) if isinstance(self.parts, Mapping | tuple) else {}
+        if not pairs:
             raise UnsupportedSpace(
-                f"MultiDiscrete needs a list with a number of choices for each part, such as (3, 2), not {self.nvec!r}"
+                f"a Dict is made of a mapping of names to spaces, such as {{'x': Box(...)}}, not of {self.parts!r}"
             )
-        if len(self.nvec) == 0:
-            raise UnsupportedSpace("MultiDiscrete needs at least one part; nvec is empty")
-        object.__setattr__(self, "nvec", tuple(_choices("each part of MultiDiscrete", n) for n in self.nvec))
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (len(self.nvec),)
-
-    @property
-    def dtype(self) -> Any:
-        return jnp.int32
-
-
-def _shape(shape: Any) -> tuple[int, ...]:
-    if not isinstance(shape, list | tuple) or not all(isinstance(n, int | np.integer) and n >= 0 for n in shape):
-        raise UnsupportedSpace(f"a Box's shape is a tuple of sizes, such as (3,), or () for a number, not {shape!r}")
-    return tuple(int(n) for n in shape)
-
-
-def _check_dtype(dtype: Any) -> None:
-    try:
-        found = None if dtype is None else jnp.dtype(dtype)
-    except TypeError:
-        found = None
-    if found is None or not (is_integer(found) or jnp.issubdtype(found, jnp.floating)):
-        raise UnsupportedSpace(
-            f"a Box's dtype is one of real numbers or booleans, such as jnp.float32 or jnp.uint8, not {dtype!r}"
-        )
-
-
-def _floats(bound: Any, shape: tuple[int, ...] | None) -> tuple[float, ...]:
-    """Bounds in C order; broadcast, if there is a shape."""
-    try:
-        array = np.asarray(bound, np.float64)
-        array = array if shape is None else np.broadcast_to(array, shape)
-    except (TypeError, ValueError):
-        into = "numbers" if shape is None else f"one number, or numbers of shape {shape}"
-        raise UnsupportedSpace(f"the bounds of a Box must be {into}, not {str(bound)[:60]!r}") from None
-    return tuple(float(x) for x in array.reshape(-1))
-
-
-@dataclass(frozen=True)
-class Box:
-    """An array of the given shape within per-element bounds (infinite where unbounded).
-
-    ``low`` and ``high`` are tuples of ``prod(shape)`` floats in C order: a space is hashable, so static under jit.
-
-    Raises:
-        UnsupportedSpace: no elements, bounds that are NaN, reversed, of another number or beyond what ``dtype`` holds, whole
-            numbers or infinities of which none lies within the bounds, or a shape or dtype that arrays of numbers do not have.
-    """
-
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    shape: tuple[int, ...]
-    dtype: Any = jnp.float32
-
-    def __post_init__(self) -> None:
-        shape = _shape(self.shape)
-        number = math.prod(shape)
-        if number == 0:
-            raise UnsupportedSpace(f"a Box needs at least one element, but its shape is {shape}")
-        _check_dtype(self.dtype)
-        for side in ("low", "high"):  # from arrays too, which could not be hashed
-            object.__setattr__(self, side, _floats(getattr(self, side), None))
-        object.__setattr__(self, "shape", shape)
-        object.__setattr__(self, "dtype", jnp.dtype(self.dtype))  # equal ones have equal hashes
-        if not len(self.low) == len(self.high) == number:
-            raise UnsupportedSpace(
-                f"a Box of shape {shape} needs {number} bounds on each side, not {len(self.low)} and {len(self.high)}: "
-                f"Box.of(low, high, shape) takes one number for all"
-            )
-        low, high = self.bounds()
-        if np.isnan(low).any() or np.isnan(high).any():
-            raise UnsupportedSpace("the bounds of a Box must be numbers (or infinite), not NaN")
-        if (low > high).any():
-            i = int(np.argmax(low > high))
-            raise UnsupportedSpace(
-                f"a Box needs low <= high, but element {i} has low {low[i]:g} and high {high[i]:g}: swap them"
-            )
-        if ((low == np.inf) | (high == -np.inf)).any():
-            raise UnsupportedSpace(
-                "a Box has no number between bounds that are both infinite on one side: give it another bound"
-            )
-        least, most = limits(self.dtype)
-        for bound in (low, high):
-            if (beyond := np.isfinite(bound) & ((bound < least) | (bound > most))).any():
+        for name, space in pairs.items():
+            if not isinstance(name, str) or not name:
+                raise UnsupportedSpace(f"the names of a Dict are texts, not {name!r}")
+            if not isinstance(space, ObsSpace):
                 raise UnsupportedSpace(
-                    f"{jnp.dtype(self.dtype).name} holds numbers from {least:g} to {most:g}, so a Box of it has no bound "
-                    f"{bound[beyond][0]:g}: choose another dtype, or other bounds"
+                    f"the part '{name}' of a Dict is {str(space)[:80]}, and has to be a space of rl_jax.spaces"
                 )
-        if is_integer(self.dtype) and (np.ceil(low) > np.floor(high)).any():
-            raise UnsupportedSpace("a Box of whole numbers has none between its bounds: widen them, or make it a float")
+        mask = pairs.get(MASK)
+        if mask is not None and not (isinstance(mask, Box) and len(mask.shape) == 1 and mask.dtype == np.bool_):
+            raise UnsupportedSpace(
+                f"'{MASK}' is {mask}, and has to be one row of booleans: rl_jax.spaces.mask_space(action_space)"
+            )
+        object.__setattr__(self, "parts", tuple(sorted(pairs.items())))
 
-    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """``low`` and ``high`` ``[prod(shape)]`` as ``float64``, infinite where there is none."""
-        low, high = np.asarray(self.low, np.float64), np.asarray(self.high, np.float64)
-        return np.where(low <= -_INFINITE, -np.inf, low), np.where(high >= _INFINITE, np.inf, high)
+    def __getitem__(self, name: str) -> "ObsSpace":
+        return dict(self.parts)[name]
 
-    @classmethod
-    def of(cls, low: Any, high: Any, shape: tuple[int, ...], dtype: Any = jnp.float32) -> "Box":
-        """A box from scalar or array bounds, broadcast to ``shape``.
+    def __contains__(self, name: object) -> bool:
+        return name in dict(self.parts)
 
-        Raises:
-            UnsupportedSpace: the bounds cannot be, see :class:`Box`, or do not fit the shape.
-        """
-        shape = _shape(shape)
-        _check_dtype(dtype)
-        return cls(_floats(low, shape), _floats(high, shape), shape, jnp.dtype(dtype))
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict(self.parts))
 
-    @property
-    def bounded(self) -> bool:
-        """Whether every element has two finite bounds (float32's extremes count as infinite)."""
-        return bool(np.isfinite(self.bounds()).all())
+    def items(self) -> tuple[tuple[str, "ObsSpace"], ...]:
+        """Names and spaces, in order."""
+        return self.parts
+
+    def __repr__(self) -> str:
+        return f"Dict({', '.join(f'{name}: {describe(space)}' for name, space in self.parts)})"
 
 
-Space = Discrete | MultiDiscrete | Box
+#: What an observation may be of; an action is of a ``Space``.
+ObsSpace = Space | Dict
+
+
+def mask_space(action_space: Space) -> Box:
+    """The space of the action masks of an action space.
+
+    Raises:
+        UnsupportedSpace: its actions are no choices.
+    """
+    if not isinstance(action_space, Discrete | MultiDiscrete):
+        raise UnsupportedSpace(
+            f"an action mask says which choices are allowed, and {describe(action_space)} has none: leave it out"
+        )
+    return Box.of(0, 1, (action_space.n if isinstance(action_space, Discrete) else sum(action_space.nvec),), jnp.bool_)
+
+
+def example(space: ObsSpace, *lead: int) -> Any:
+    """Zeros of a space, ``[*lead, ...]``; of a :class:`Dict` a dictionary of them."""
+    if isinstance(space, Dict):
+        return {name: example(part, *lead) for name, part in space.items()}
+    return jnp.zeros((*lead, *space.shape), space.dtype)
+
+
+def leaves(space: ObsSpace, value: Any, name: str = "") -> list[tuple[str, Any, Any]]:
+    """The single arrays of ``value``, each with its name (``"a/b"`` of nested parts, ``""`` of no part) and space, in order."""
+    if not isinstance(space, Dict):
+        return [(name, space, value)]
+    return [leaf for key, part in space.items() for leaf in leaves(part, value[key], f"{name}/{key}".lstrip("/"))]
+
+
+def seen_by_actor(space: ObsSpace) -> ObsSpace:
+    """The part of an observation space that actors read: all but the mask and what is privileged."""
+    return _without(space, MASK, PRIVILEGED)
+
+
+def seen_by_critic(space: ObsSpace) -> ObsSpace:
+    """The part of an observation space that critics read: all but the mask."""
+    return _without(space, MASK)
+
+
+def _without(space: ObsSpace, *names: str) -> ObsSpace:
+    if not isinstance(space, Dict) or not any(name in space for name in names):
+        return space
+    rest = {name: part for name, part in space.items() if name not in names}
+    if not rest:
+        raise UnsupportedSpace(f"networks read nothing of {describe(space)}: give the observation another part")
+    return Dict(rest)
+
+
+def read_by_actor(obs: Any) -> Any:
+    """Observations without what actors do not read as features."""
+    return {name: x for name, x in obs.items() if name not in (MASK, PRIVILEGED)} if isinstance(obs, dict) else obs
+
+
+def without_privileged(obs: Any) -> Any:
+    """Observations as actors are shown them."""
+    return {name: x for name, x in obs.items() if name != PRIVILEGED} if isinstance(obs, dict) else obs
+
+
+def check_mask(obs_space: ObsSpace, action_space: Space) -> None:
+    """Refuse an observation whose mask does not fit the actions.
+
+    Raises:
+        UnsupportedSpace: the actions are no choices, or of another number.
+    """
+    if not isinstance(obs_space, Dict) or MASK not in obs_space:
+        return
+    found, expected = obs_space[MASK], mask_space(action_space)
+    if found.shape != expected.shape:  # type: ignore[union-attr]
+        raise UnsupportedSpace(
+            f"'{MASK}' is {found}, and for {describe(action_space)} it has to be {expected}: give one entry per choice"
+        )
 
 
 def to_env_action(space: Space, action: jax.Array) -> jax.Array:
@@ -209,35 +175,44 @@ def to_unit_action(space: Space, action: jax.Array) -> jax.Array:
     return to_unit(jnp.asarray(action, space.dtype), low, high)
 
 
-def random_action(space: Space, key: jax.Array, *lead: int) -> jax.Array:
-    """Policy's actions ``[*lead, ...]``, each with equal probability (in unit coordinates, of a box)."""
+def random_action(space: Space, key: jax.Array, *lead: int, mask: jax.Array | None = None) -> jax.Array:
+    """Policy's actions ``[*lead, ...]``, each (that ``mask`` allows) with equal probability (in unit coordinates, of a box)."""
     shape = *lead, *space.shape
     if isinstance(space, Box):
         return jax.random.uniform(key, shape, jnp.float32, -1.0, 1.0)
+    if mask is not None:
+        u = jax.random.uniform(key, shape, jnp.float32)
+        if isinstance(space, Discrete):
+            return among(usable(mask), u)
+        return among(by_part(usable(mask, space.nvec), space.nvec, False), u)
     count = space.n if isinstance(space, Discrete) else jnp.asarray(space.nvec, jnp.int32)
     return jax.random.randint(key, shape, 0, count, jnp.int32)
 
 
-def describe(space: Space) -> str:
-    """A short text such as ``Discrete(2)`` or ``Box(-2..2, (1,), float32)``."""
+def allows(space: Space, mask: jax.Array, action: jax.Array) -> jax.Array:
+    """Whether ``mask`` allows each action ``[...]``, all parts of it; of discrete actions ``bool [...]``."""
     if isinstance(space, Discrete):
-        return f"Discrete({space.n})"
-    if isinstance(space, MultiDiscrete):
-        return f"MultiDiscrete({list(space.nvec)})"
-
-    def bound(values: tuple[float, ...]) -> str:
-        shown = [("-inf" if x < 0 else "inf") if abs(x) >= _INFINITE else f"{x:g}" for x in values]
-        return shown[0] if len(set(shown)) == 1 else "[..]"
-
-    return f"Box({bound(space.low)}..{bound(space.high)}, {space.shape}, {jnp.dtype(space.dtype).name})"
+        return jnp.take_along_axis(usable(mask), action[..., None], axis=-1)[..., 0]
+    nvec = space.nvec  # type: ignore[union-attr]
+    parts = jnp.take_along_axis(by_part(usable(mask, nvec), nvec, False), action[..., None], axis=-1)
+    return jnp.all(parts[..., 0], axis=-1)
 
 
 def check_supported(agent: str, space: Any, kinds: tuple[type, ...]) -> None:
     """Raise :class:`UnsupportedSpace` unless ``space`` is of one of ``kinds``."""
     if not isinstance(space, kinds):
         names = " or ".join(kind.__name__ for kind in kinds)
-        shown = describe(space) if isinstance(space, Discrete | MultiDiscrete | Box) else repr(space)
+        shown = describe(space) if isinstance(space, ObsSpace) else repr(space)
         raise UnsupportedSpace(
             f"{agent} acts in {names} action spaces, but this environment's is {shown}; "
             f"choose another agent (see 'rl-jax list') or another environment"
+        )
+
+
+def check_array(agent: str, obs_space: ObsSpace) -> None:
+    """Raise :class:`UnsupportedSpace` if observations are dictionaries, for an agent that reads one array."""
+    if isinstance(obs_space, Dict):
+        raise UnsupportedSpace(
+            f"{agent} reads observations of one array, but this environment's are {describe(obs_space)}; "
+            f"choose another agent (see 'rl-jax list'), or join their parts to one array"
         )

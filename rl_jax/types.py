@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.spaces import Space
+from rl_jax.spaces import ObsSpace, Space
 
 PyTree = Any
 Key = jax.Array
@@ -26,7 +26,7 @@ class Step(NamedTuple):
     """
 
     state: PyTree
-    obs: jax.Array
+    obs: Any
     reward: jax.Array
     terminated: jax.Array
     truncated: jax.Array
@@ -38,7 +38,7 @@ class Environment(Protocol):
     """One environment; the loop vmaps it. ``params`` is a pytree, so a batch of tasks is a vmapped ``params``.
 
     ``time_limit`` is the number of steps after which the loop truncates an episode (``None``: only the environment's own
-    rules end it).
+    rules end it). An observation is one array, or a dictionary of arrays where the space is a :class:`~rl_jax.spaces.Dict`.
     """
 
     @property
@@ -50,11 +50,11 @@ class Environment(Protocol):
     @property
     def time_limit(self) -> int | None: ...
 
-    def reset(self, key: Key, params: PyTree) -> tuple[PyTree, jax.Array]: ...
+    def reset(self, key: Key, params: PyTree) -> tuple[PyTree, Any]: ...
 
     def step(self, key: Key, state: PyTree, action: jax.Array, params: PyTree) -> Step: ...
 
-    def observation_space(self, params: PyTree) -> Space: ...
+    def observation_space(self, params: PyTree) -> ObsSpace: ...
 
     def action_space(self, params: PyTree) -> Space: ...
 
@@ -72,7 +72,7 @@ class Boundary:
         index: the number of each environment, ``0..N-1``.
     """
 
-    obs: jax.Array
+    obs: Any
     first: jax.Array
     carry: PyTree
     env_state: PyTree
@@ -83,6 +83,8 @@ class Boundary:
 @struct.dataclass
 class Rollout:
     """``T`` steps of ``N`` environments, all leaves ``[T, N, ...]`` but those of ``start`` and ``last``.
+
+    Observations are arrays, or dictionaries of arrays where the environment's are.
 
     A field that nobody reads costs nothing: the compiler removes it from the program (there is a test).
 
@@ -105,13 +107,13 @@ class Rollout:
         last: what follows the last step.
     """
 
-    obs: jax.Array
+    obs: Any
     action: jax.Array
     reward: jax.Array
     terminated: jax.Array
     truncated: jax.Array
     first: jax.Array
-    next_obs: jax.Array
+    next_obs: Any
     carry: PyTree
     env_state: PyTree
     level: PyTree
@@ -141,7 +143,7 @@ class Spec:
             since these decide what a rollout looks like.
     """
 
-    obs_space: Space
+    obs_space: ObsSpace
     action_space: Space
     num_envs: int
     rollout_length: int
@@ -190,7 +192,7 @@ class ExperienceTransform(Protocol):
 
     def init(self, key: Key, spec: Spec) -> PyTree: ...
 
-    def observe(self, state: PyTree, obs: jax.Array) -> jax.Array: ...
+    def observe(self, state: PyTree, obs: Any) -> Any: ...
 
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]: ...
 
@@ -254,12 +256,12 @@ class Agent(Protocol):
         ...
 
     def act(
-        self, state: PyTree, carry: PyTree, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False
+        self, state: PyTree, carry: PyTree, obs: Any, first: jax.Array, key: Key, greedy: bool = False
     ) -> tuple[PyTree, jax.Array, dict[str, jax.Array]]:
         """Choose actions for ``obs`` ``[N, ...]``; ``first`` ``[N]`` says where the memory must start afresh."""
         ...
 
-    def value(self, state: PyTree, carry: PyTree, obs: jax.Array, first: jax.Array) -> jax.Array:
+    def value(self, state: PyTree, carry: PyTree, obs: Any, first: jax.Array) -> jax.Array:
         """State values ``[N]`` of ``obs`` ``[N, ...]`` given the memory before it."""
         ...
 
@@ -281,7 +283,7 @@ class Start(NamedTuple):
 
     level: PyTree
     env_state: PyTree
-    obs: jax.Array
+    obs: Any
 
 
 @runtime_checkable

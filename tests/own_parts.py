@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -15,15 +14,19 @@ from rl_jax.types import Step
 from rl_jax.values import Range
 
 
-class Net(nn.Module):
-    """Logits and a value from one hidden layer."""
+@dataclass(frozen=True)
+class Net:
+    """Logits and a value from one hidden layer; without flax, which takes long to trace."""
 
     width: int = 4
 
-    @nn.compact
-    def __call__(self, obs):
-        hidden = nn.tanh(nn.Dense(self.width)(obs))
-        return nn.Dense(2)(hidden), nn.Dense(1)(hidden)[..., 0]
+    def init(self, key, obs):
+        keys = jax.random.split(key)
+        return {"in": jax.random.normal(keys[0], (*obs.shape, self.width)), "out": jax.random.normal(keys[1], (self.width, 3))}
+
+    def apply(self, params, obs):
+        outputs = jnp.tanh(obs @ params["in"]) @ params["out"]
+        return outputs[..., :2], outputs[..., 2]
 
 
 @struct.dataclass

@@ -11,8 +11,9 @@ import numpy as np
 import rl_jax as rl
 from rl_jax.agents import CONFIGS
 from rl_jax.experience import chain
-from rl_jax.run.devices.compiled_runs import CompiledRuns, ProgramSpec
+from rl_jax.run.devices.compiled_runs import CompiledRuns
 from rl_jax.run.devices.placement import Devices, Layout, on_host
+from rl_jax.run.devices.run_programs import ProgramSpec
 from rl_jax.run.devices.tree_io import key_to_words
 
 PPO = {"num_envs": 16, "rollout_length": 8, "epochs": 2, "minibatches": 2, "hidden": (8,)}

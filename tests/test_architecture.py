@@ -58,7 +58,7 @@ RUN = (
     "claims",
     "cli",
 )
-GROUND = ("_lazy", "errors", "imports", "values", "given", "types", "spaces", "action_map", "tracing")
+GROUND = ("_lazy", "errors", "imports", "values", "given", "types", "masks", "array_spaces", "spaces", "action_map", "tracing")
 SIBLINGS, NAMES = 14, 30
 #: Rooms that list more names than they should.
 MANY_NAMES = {"agents": 44, "networks": 37, "experience": 37}

@@ -71,6 +71,10 @@ class Block(NamedTuple):
     file: str
     code: str
 
+    def write(self, folder, code):
+        (folder / self.file).parent.mkdir(exist_ok=True)
+        (folder / self.file).write_text(code)
+
     @property
     def small(self):
         """With at most 2000 steps."""
@@ -111,7 +115,7 @@ def test_code_runs(page, folder, capsys):
             if not block.run:
                 continue
             if block.file:
-                (folder / block.file).write_text(block.small)
+                block.write(folder, block.small)
                 found = runpy.run_path(block.file, run_name="__main__")
                 tests = [value for key, value in found.items() if key.startswith("test_")]
                 assert bool(tests) == block.file.startswith("test_")
@@ -131,7 +135,7 @@ def test_a_block_with_a_file_s_name_is_a_whole_file(page, folder, monkeypatch):
     monkeypatch.setattr(rl_jax.Trainer, "init", refuse)
     named = [block for block in blocks(page) if block.file]
     for block in named:
-        (folder / block.file).write_text(block.code)
+        block.write(folder, block.code)
     for block in named:
         assert any(key[0] != "_" for key in runpy.run_path(block.file, run_name="imported"))
         # But a test imports what it tests, and a recipe what it measures.

@@ -37,7 +37,7 @@ class Archive(NamedTuple):
     """
 
     env_state: PyTree
-    obs: jax.Array
+    obs: PyTree
     score: jax.Array
     error: jax.Array
     length: jax.Array

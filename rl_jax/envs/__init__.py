@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rl_jax.envs.suites.brax import BraxEnv
     from rl_jax.envs.suites.gymnax import GymnaxEnv
     from rl_jax.envs.trial import Trial
-    from rl_jax.spaces import Box, Discrete, MultiDiscrete, Space, describe, to_env_action, to_unit_action
+    from rl_jax.spaces import Box, Dict, Discrete, MultiDiscrete, Space, describe, to_env_action, to_unit_action
 
 lazy(__name__)
 
@@ -26,6 +26,7 @@ __all__ = [
     "BraxEnv",
     "DarkKeyDoor",
     "Darkroom",
+    "Dict",
     "Discrete",
     "GymnaxEnv",
     "KeyCorridor",

@@ -13,9 +13,10 @@ from rl_jax.envs.limits import check_time_limit, own_limit
 from rl_jax.envs.stateful import check_pure
 from rl_jax.envs.suites import extras
 from rl_jax.envs.suites.brax import BraxEnv
-from rl_jax.envs.suites.gymnax import GymnaxEnv, beginning, convert_space, shifted
+from rl_jax.envs.suites.gymnax import GymnaxEnv, beginning, convert_action_space, convert_space, observation, shifted
 from rl_jax.errors import ProtocolError
-from rl_jax.spaces import Box, Space
+from rl_jax.masks import MASK
+from rl_jax.spaces import Box, Dict, ObsSpace, Space
 from rl_jax.types import Environment, Key, PyTree, Step
 
 MEMBERS = ("name", "default_params", "time_limit", "reset", "step", "observation_space", "action_space")
@@ -96,13 +97,13 @@ class Override:
         """The inner one's, with these parameters."""
         return own_limit(self.default_params, self.inner)
 
-    def reset(self, key: Key, params: PyTree) -> tuple[PyTree, jax.Array]:
+    def reset(self, key: Key, params: PyTree) -> tuple[PyTree, PyTree]:
         return self.inner.reset(key, params)
 
     def step(self, key: Key, state: PyTree, action: jax.Array, params: PyTree) -> Step:
         return self.inner.step(key, state, action, params)
 
-    def observation_space(self, params: PyTree) -> Space:
+    def observation_space(self, params: PyTree) -> ObsSpace:
         return self.inner.observation_space(params)
 
     def action_space(self, params: PyTree) -> Space:
@@ -171,7 +172,7 @@ class TupleEnv:
     def default_params(self) -> PyTree:
         return _params_of(self.env)
 
-    def observation_space(self, params: PyTree) -> Space:
+    def observation_space(self, params: PyTree) -> ObsSpace:
         """The space for the parameters of one task (concrete numbers, not a batch)."""
         _beginnings(self.env)  # asked for here, before anything is traced, and remembered
         with single_width(), jax.ensure_compile_time_eval():
@@ -180,9 +181,9 @@ class TupleEnv:
     def action_space(self, params: PyTree) -> Space:
         """The space for the parameters of one task (concrete numbers, not a batch)."""
         with single_width(), jax.ensure_compile_time_eval():
-            return self._narrowed(convert_space(self.name, self.env.action_space(concrete(params))))
+            return self._narrowed(convert_action_space(self.name, self.env.action_space(concrete(params))))
 
-    def reset(self, key: Key, params: PyTree) -> tuple[PyTree, jax.Array]:
+    def reset(self, key: Key, params: PyTree) -> tuple[PyTree, PyTree]:
         """Begin an episode: the state and the first observation."""
         reset_fn = self.env.reset_env if self._pure else self.env.reset
         with single_width():
@@ -230,15 +231,14 @@ class TupleEnv:
                 strong(info),
             )
 
-    def _obs(self, obs: Any) -> jax.Array:
-        if not hasattr(obs, "dtype"):
-            raise ProtocolError(f"{self.name}: the observation must be one array, but is {_shown(obs)}")
-        integer = jnp.issubdtype(obs.dtype, jnp.integer)
-        return shifted(strong(obs), -_beginnings(self.env)[0]) if integer else jnp.asarray(obs, jnp.float32)
+    def _obs(self, obs: Any) -> PyTree:
+        return observation(self.name, obs, None, _beginnings(self.env)[0])
 
-    def _narrowed(self, space: Space) -> Space:
+    def _narrowed(self, space: Any) -> Any:
         """``space`` with the dtype that observations and actions are given here."""
-        if not isinstance(space, Box) or np.issubdtype(np.dtype(space.dtype), np.integer):
+        if isinstance(space, Dict):
+            return Dict({name: part if name == MASK else self._narrowed(part) for name, part in space.items()})
+        if not isinstance(space, Box) or np.issubdtype(space.dtype, np.integer):
             return space
         return Box(space.low, space.high, space.shape, np.dtype(np.float32))
 

@@ -10,7 +10,7 @@ from rl_jax.envs.adapt import MEMBERS
 from rl_jax.envs.played import played
 from rl_jax.errors import ProtocolError, RLJaxError
 from rl_jax.given import check_given
-from rl_jax.spaces import Box, Discrete, MultiDiscrete, Space
+from rl_jax.spaces import Dict, ObsSpace, Space, check_mask
 from rl_jax.types import PyTree, Step
 from rl_jax.values import Count, CountOrZero
 
@@ -61,8 +61,8 @@ def _about(name: str, env: Any) -> list[str]:
 
 
 def _spaces(name: str, env: Any, params: PyTree) -> list[str]:
-    problems = []
-    for field in ("observation_space", "action_space"):
+    problems, spaces = [], []
+    for field, kinds in (("observation_space", ObsSpace), ("action_space", Space)):
         try:
             space = getattr(env, field)(params)
         except RLJaxError:
@@ -71,10 +71,16 @@ def _spaces(name: str, env: Any, params: PyTree) -> list[str]:
             first = (str(error).strip() or "no message").splitlines()[0]
             problems.append(f"{name}: {field}(params) raised {type(error).__name__}: {first}; correct it, or the params")
             continue
-        if not isinstance(space, Discrete | MultiDiscrete | Box):
-            problems.append(
-                f"{name}: {field} is {space!r}, expected a Discrete, MultiDiscrete or Box; build one from rl_jax.envs"
-            )
+        spaces.append(space)
+        if not isinstance(space, kinds):
+            served = "Discrete, MultiDiscrete, Box or Dict" if kinds is ObsSpace else "Discrete, MultiDiscrete or Box"
+            problems.append(f"{name}: {field} is {space!r}, expected a {served}; build one from rl_jax.envs")
+    if problems:
+        return problems
+    try:
+        check_mask(*spaces)
+    except RLJaxError as error:
+        problems.append(f"{name}: {error}")
     return problems
 
 
@@ -98,8 +104,8 @@ def _reset(name: str, env: Any, params: PyTree) -> list[str]:
         return [f"{name}: reset must return the pair (state, obs); return exactly these two"]
     state, obs = result
     space = env.observation_space(params)
-    problems = _array(f"{name}: obs after reset", obs, space.shape, space.dtype)
-    if problems and not _array("", state, space.shape, space.dtype):
+    problems = _observation(f"{name}: obs", "after reset", obs, space)
+    if problems and not _observation("", "", state, space):
         return [f"{name}: reset returned (obs, state), expected (state, obs); swap them"]
     return problems
 
@@ -132,7 +138,7 @@ def _step(name: str, env: Any, params: PyTree) -> list[str]:
         ]
     state, step = result
     space = env.observation_space(params)
-    problems = _array(f"{name}: obs after step", step.obs, space.shape, space.dtype)
+    problems = _observation(f"{name}: obs", "after step", step.obs, space)
     problems += _array(f"{name}: reward", step.reward, (), jnp.float32)
     for flag in ("terminated", "truncated"):
         problems += _array(f"{name}: {flag}", getattr(step, flag), (), jnp.bool_)
@@ -143,6 +149,19 @@ def _step(name: str, env: Any, params: PyTree) -> list[str]:
 
 def _action(space: Space) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(space.shape, space.dtype)
+
+
+def _observation(what: str, when: str, value: Any, space: ObsSpace) -> list[str]:
+    """Problems with an observation, part by part."""
+    if not isinstance(space, Dict):
+        return _array(f"{what} {when}", value, space.shape, space.dtype)
+    if not isinstance(value, dict):
+        return [f"{what} {when} is a {type(value).__name__}, expected a dict with {', '.join(space)}; return {{name: array}}"]
+    if set(value) != set(space):
+        return [
+            f"{what} {when} has the parts {', '.join(map(str, value))}, expected {', '.join(space)}; give both the same names"
+        ]
+    return [line for name, part in space.items() for line in _observation(f"{what}['{name}']", when, value[name], part)]
 
 
 def _array(what: str, value: Any, shape: tuple[int, ...], dtype: Any) -> list[str]:

@@ -20,6 +20,8 @@ name                        what happens                                    the 
 ``probe/multi-discrete``    one step, obs c, two choices; the reward is     (2, 0) for c = 1, (0, 1) for c = -1;
                             the share of them that is right                 V = 1
 =========================== =============================================== =======================================
+
+Those of dictionary observations stand in :mod:`rl_jax.envs.structured_probes`.
 """
 
 from collections.abc import Callable
@@ -30,9 +32,10 @@ from typing import Annotated, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rl_jax.envs.structured_probes import STRUCTURED_PROBES
 from rl_jax.given import check_given
 from rl_jax.spaces import Box, Discrete, MultiDiscrete, Space
-from rl_jax.types import Key, PyTree, Step
+from rl_jax.types import Environment, Key, PyTree, Step
 from rl_jax.values import Range
 
 
@@ -152,7 +155,7 @@ def _memory(delay: int = 4) -> Probe:
     return Probe("probe/memory", space, _TWO, _see_cue_once, _pay_match, steps=delay + 2)
 
 
-PROBES: dict[str, Callable[..., Probe]] = {
+PROBES: dict[str, Callable[..., Environment]] = {
     "probe/constant-reward": partial(Probe, "probe/constant-reward", _UNIT, _TWO, _see_nothing, _pay_always),
     "probe/observed-reward": partial(Probe, "probe/observed-reward", _UNIT, _TWO, _see_cue, _pay_cue),
     "probe/discount": partial(Probe, "probe/discount", Box.of(0.0, 2.0, (1,)), _TWO, _see_time, _pay_at_end, steps=2),
@@ -164,5 +167,6 @@ PROBES: dict[str, Callable[..., Probe]] = {
     ),
     "probe/truncation": partial(Probe, "probe/truncation", _UNIT, _TWO, _see_nothing, _pay_always, steps=4, endless=True),
     "probe/multi-discrete": partial(Probe, "probe/multi-discrete", _UNIT, MultiDiscrete((3, 2)), _see_cue, _pay_components),
+    **STRUCTURED_PROBES,
 }
 """Factories of all probes, by name. Equal arguments make equal (and equally hashed) probes."""

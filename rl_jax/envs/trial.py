@@ -10,7 +10,7 @@ from flax import struct
 from rl_jax.errors import RLJaxError
 from rl_jax.given import check_numbers
 from rl_jax.networks.torsos import to_vector
-from rl_jax.spaces import Box, Discrete, Space
+from rl_jax.spaces import Box, Dict, Discrete, ObsSpace, Space
 from rl_jax.types import Environment, Key, PyTree, Step
 from rl_jax.values import Count, Share
 
@@ -19,7 +19,7 @@ class TrialState(NamedTuple):
     """Where a trial stands: the inner environment's state and hidden task, steps and episodes done, and the last feedback."""
 
     inner: PyTree
-    obs: jax.Array
+    obs: PyTree
     task: PyTree
     time: jax.Array
     episode: jax.Array
@@ -34,7 +34,8 @@ class Trial:
     The task is drawn by ``inner.sample_task(key)`` when a trial begins and stays until its end. Inner ends do not end the
     trial: the inner environment is reset, and the observation says so. Observations are the inner ones, flat, followed by the
     feedback of the step before: action (one-hot, or the numbers), reward, and whether an inner episode ended. So ``first`` marks
-    the beginning of a *trial*, which is where memories start afresh.
+    the beginning of a *trial*, which is where memories start afresh. A dictionary stays one, with the feedback as the part
+    ``"feedback"``.
 
     ``params`` is the probability with which an inner end replaces the task by a fresh one: 0 is the usual trial, 1 leaves
     nothing that could be learned from one episode for the next. It is a leaf, so both can be runs of one program.
@@ -79,11 +80,17 @@ class Trial:
     def _inner_params(self) -> PyTree:
         return self.inner.default_params
 
-    def observation_space(self, params: PyTree) -> Space:
+    def observation_space(self, params: PyTree) -> ObsSpace:
         inner, action = self.inner.observation_space(self._inner_params()), self.action_space(params)
         extra = 0
         if self.feedback:
             extra = 2 + (action.n if isinstance(action, Discrete) else int(np.prod(action.shape)))
+        if isinstance(inner, Dict):
+            if "feedback" in inner:
+                raise RLJaxError(
+                    f"{self.inner.name} has a part 'feedback' in its observation, as trials have: call it otherwise"
+                )
+            return Dict({**dict(inner.items()), "feedback": Box.of(-np.inf, np.inf, (extra,))}) if extra else inner
         if isinstance(inner, Box):
             return Box(inner.low + (-np.inf,) * extra, inner.high + (np.inf,) * extra, (len(inner.low) + extra,))
         width = inner.n if isinstance(inner, Discrete) else int(sum(inner.nvec))
@@ -92,8 +99,10 @@ class Trial:
     def action_space(self, params: PyTree) -> Space:
         return self.inner.action_space(self._inner_params())
 
-    def _look(self, obs: jax.Array, feedback: jax.Array) -> jax.Array:
+    def _look(self, obs: PyTree, feedback: jax.Array) -> PyTree:
         space = self.inner.observation_space(self._inner_params())
+        if isinstance(space, Dict):
+            return {**obs, "feedback": feedback} if self.feedback else obs
         flat = obs.astype(jnp.float32).reshape(-1) if isinstance(space, Box) else to_vector(obs, space)
         return jnp.concatenate([flat, feedback])
 
@@ -109,7 +118,7 @@ class Trial:
         reward_and_done = jnp.stack([jnp.asarray(reward, jnp.float32), jnp.asarray(done, jnp.float32)])
         return jnp.concatenate([action_features.reshape(-1).astype(jnp.float32), reward_and_done])
 
-    def reset(self, key: Key, params: PyTree) -> tuple[TrialState, jax.Array]:
+    def reset(self, key: Key, params: PyTree) -> tuple[TrialState, PyTree]:
         """Draw a task and begin its first episode."""
         key_task, key_reset = jax.random.split(key)
         task = self.inner.sample_task(key_task)  # type: ignore[attr-defined]
@@ -133,7 +142,7 @@ class Trial:
         task = jax.tree.map(lambda new, old: jnp.where(redraw, new, old), fresh_task, state.task)
         reset, reset_obs = self.inner.reset(key_reset, task)
         inner = jax.tree.map(lambda new, old: jnp.where(done, new, old), reset, out.state)
-        obs = jnp.where(done, reset_obs, out.obs)
+        obs = jax.tree.map(lambda new, old: jnp.where(done, new, old), reset_obs, out.obs)
 
         feedback = self._feedback(action, out.reward, done)
         episode = state.episode + done.astype(jnp.int32)

@@ -18,7 +18,7 @@ class Transform:
         del key, spec
         return ()
 
-    def observe(self, state: PyTree, obs: jax.Array) -> jax.Array:
+    def observe(self, state: PyTree, obs: PyTree) -> PyTree:
         """What the policy is shown instead of ``obs``, of the same shape; any leading axes."""
         del state
         return obs
@@ -39,7 +39,7 @@ class Chain(Transform):
         keys = jax.random.split(key, max(1, len(self.transforms)))
         return tuple(t.init(keys[i], spec) for i, t in enumerate(self.transforms))
 
-    def observe(self, state: PyTree, obs: jax.Array) -> jax.Array:
+    def observe(self, state: PyTree, obs: PyTree) -> PyTree:
         for transform, own in zip(self.transforms, state, strict=True):
             obs = transform.observe(own, obs)
         return obs

@@ -111,7 +111,7 @@ def collect(
         )
 
         # In the loop, since the memories of all steps may be too large to be kept.
-        def bootstrap(truncated: jax.Array, memory: PyTree, obs: jax.Array) -> jax.Array:
+        def bootstrap(truncated: jax.Array, memory: PyTree, obs: PyTree) -> jax.Array:
             def some() -> jax.Array:
                 return jnp.where(truncated, value(memory, obs), 0.0)
 
@@ -144,7 +144,12 @@ def collect(
     return collector, Rollout(**rows, start=start, last=collector.here), jax.tree.map(jnp.sum, means)
 
 
-def usable_end(obs: jax.Array, done: jax.Array) -> jax.Array:
+def not_first(obs: PyTree) -> jax.Array:
+    """The ``first`` of observations ``[N, ...]`` within episodes: ``[N]``, all false."""
+    return jnp.zeros(jax.tree.leaves(obs)[0].shape[:1], bool)
+
+
+def usable_end(obs: PyTree, done: jax.Array) -> PyTree:
     """Observations ``[N, ...]`` with zeros for what is not finite where an episode is ``done`` ``[N]``.
 
     A simulator that blows up often ends the episode and shows NaN. After a termination nobody needs that observation, but networks
@@ -155,9 +160,13 @@ def usable_end(obs: jax.Array, done: jax.Array) -> jax.Array:
     stays as it is, for the policy acts on it, when it is learned from; a reward at once, by the metric ``reward/mean``;
     parameters and metrics at once.
     """
-    if not jnp.issubdtype(obs.dtype, jnp.floating):
-        return obs
-    return jnp.where(along(done, obs) & ~jnp.isfinite(obs), 0.0, obs)
+
+    def usable(x: jax.Array) -> jax.Array:
+        if not jnp.issubdtype(x.dtype, jnp.floating):
+            return x
+        return jnp.where(along(done, x) & ~jnp.isfinite(x), 0.0, x)
+
+    return jax.tree.map(usable, obs)
 
 
 def _costs(

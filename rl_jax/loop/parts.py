@@ -15,7 +15,7 @@ from rl_jax.experience.transform import ONE
 from rl_jax.given import check_given
 from rl_jax.loop.metrics import RESERVED, Means
 from rl_jax.ops.tree_difference import difference, kind_of
-from rl_jax.spaces import Box, Discrete, MultiDiscrete
+from rl_jax.spaces import ObsSpace, Space, check_mask, seen_by_actor
 from rl_jax.types import Agent, Curriculum, Environment, ExperienceTransform, Metrics, PyTree, Replay, Rollout, Updates
 from rl_jax.values import Count, Range, short
 
@@ -155,14 +155,14 @@ def check_spaces(obs: Any, action: Any) -> None:
         UnsupportedSpace: with those that are served.
     """
     fixes = {
-        "observation": "give observations as one array, such as their parts concatenated",
-        "action": "give actions as one of these",
+        "observation": (ObsSpace, "Discrete, MultiDiscrete, Box and Dict", "give one array, or a dictionary of arrays"),
+        "action": (Space, "Discrete, MultiDiscrete and Box", "give actions as one of these"),
     }
-    for (what, fix), space in zip(fixes.items(), (obs, action), strict=True):
-        if not isinstance(space, Discrete | MultiDiscrete | Box):
-            raise UnsupportedSpace(
-                f"the {what} space is {str(space)[:80]}, and Discrete, MultiDiscrete and Box are served: {fix}"
-            )
+    for (what, (kinds, served, fix)), space in zip(fixes.items(), (obs, action), strict=True):
+        if not isinstance(space, kinds):
+            raise UnsupportedSpace(f"the {what} space is {str(space)[:80]}, and {served} are served: {fix}")
+    check_mask(obs, action)
+    seen_by_actor(obs)  # refuses what has nothing to read
 
 
 @contextmanager

@@ -1,11 +1,10 @@
 """Playing with an agent as it is, and keeping every step: for questions that returns do not answer."""
 
 import jax
-import jax.numpy as jnp
 
 from rl_jax.given import check_given
 from rl_jax.loop import counter as streams
-from rl_jax.loop.collect import collect, reset_envs
+from rl_jax.loop.collect import collect, not_first, reset_envs
 from rl_jax.loop.trainer import Trainer, TrainState
 from rl_jax.ops import unrolled_threefry
 from rl_jax.types import Key, PyTree, Rollout
@@ -33,12 +32,12 @@ def play(trainer: Trainer, state: TrainState, key: Key, num_envs: int, steps: in
     key_start, key_steps = jax.random.split(jax.random.fold_in(unrolled_threefry(key), streams.EVALUATE))
     collector = reset_envs(trainer.curriculum, state.curriculum, trainer.agent.initial_carry(num_envs), key_start, num_envs)
 
-    def policy(carry: PyTree, obs: jax.Array, first: jax.Array, key: Key) -> PyTree:
+    def policy(carry: PyTree, obs: PyTree, first: jax.Array, key: Key) -> PyTree:
         return trainer.agent.act(state.agent, carry, trainer.experience.observe(state.experience, obs), first, key, greedy)
 
-    def value(carry: PyTree, obs: jax.Array) -> jax.Array:
+    def value(carry: PyTree, obs: PyTree) -> jax.Array:
         obs = trainer.experience.observe(state.experience, obs)
-        return trainer.agent.value(state.agent, carry, obs, jnp.zeros(obs.shape[:1], bool))
+        return trainer.agent.value(state.agent, carry, obs, not_first(obs))
 
     spaces = (trainer.env, trainer.base.action_space)
     where = (trainer.curriculum, state.curriculum)

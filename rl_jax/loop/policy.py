@@ -1,5 +1,6 @@
 """The policy of a trained agent, for code outside of the loop."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -9,7 +10,7 @@ from flax import struct
 from rl_jax.errors import RLJaxError
 from rl_jax.loop.state import TrainState
 from rl_jax.loop.trainer import Trainer
-from rl_jax.spaces import to_env_action
+from rl_jax.spaces import PRIVILEGED, Dict, ObsSpace, example, to_env_action
 from rl_jax.types import Key, PyTree
 
 
@@ -60,17 +61,34 @@ class Policy:
         Raises:
             RLJaxError: ``obs`` has another shape than observations of the environment.
         """
-        space = self.trainer.base.obs_space
-        obs = jnp.asarray(obs, space.dtype)
-        axes = obs.ndim - len(space.shape)
-        if axes not in (0, 1) or obs.shape[axes:] != space.shape:
-            raise RLJaxError(
-                f"obs is of the shape {list(obs.shape)}: give one observation {list(space.shape)}, or several [N, ...] of these"
-            )
-        obs = obs if axes else obs[None]
-        begins = (
-            jnp.full(obs.shape[:1], carry is None) if first is None else jnp.broadcast_to(jnp.asarray(first), obs.shape[:1])
-        )
-        carry = self.initial_carry(obs.shape[0]) if carry is None else carry
+        obs, single = _batch(self.trainer.base.obs_space, obs)
+        num_envs = jax.tree.leaves(obs)[0].shape[0]
+        begins = jnp.broadcast_to(jnp.asarray(carry is None if first is None else first), (num_envs,))
+        carry = self.initial_carry(num_envs) if carry is None else carry
         carry, action = self.act(carry, obs, begins, jax.random.key(0) if key is None else key, key is None)
-        return action if axes else action[0], carry
+        return action[0] if single else action, carry
+
+
+def _batch(space: ObsSpace, obs: Any) -> tuple[PyTree, bool]:
+    """Observations ``[N, ...]``, and whether they were a single one. What is privileged may be left out."""
+    if isinstance(space, Dict):
+        if not isinstance(obs, Mapping) or (missing := [name for name in space if name not in (*obs, PRIVILEGED)]):
+            lacks = f"without '{missing[0]}'" if isinstance(obs, Mapping) else "no dictionary"
+            raise RLJaxError(
+                f"obs is {lacks}: give a dictionary with {', '.join(name for name in space if name != PRIVILEGED)}"
+            )
+        parts = {name: _batch(part, obs[name]) for name, part in space.items() if name in obs}
+        if len({single for _, single in parts.values()}) > 1:
+            raise RLJaxError(
+                "some parts of obs are of one observation, others of several: give all of them an axis [N, ...], or none"
+            )
+        single = next(iter(parts.values()))[1]
+        num_envs = jax.tree.leaves(next(iter(parts.values()))[0])[0].shape[0]
+        return {name: parts[name][0] if name in parts else example(part, num_envs) for name, part in space.items()}, single
+    array = jnp.asarray(obs, space.dtype)
+    axes = array.ndim - len(space.shape)
+    if axes not in (0, 1) or array.shape[axes:] != space.shape:
+        raise RLJaxError(
+            f"obs is of the shape {list(array.shape)}: give one observation {list(space.shape)}, or several [N, ...] of these"
+        )
+    return (array, False) if axes else (array[None], True)

@@ -15,7 +15,7 @@ from rl_jax.experience import chain
 from rl_jax.experience.transform import updated
 from rl_jax.loop import counter as streams
 from rl_jax.loop import parts
-from rl_jax.loop.collect import Collector, collect, reset_envs
+from rl_jax.loop.collect import Collector, collect, not_first, reset_envs
 from rl_jax.loop.counter import Counter
 from rl_jax.loop.metrics import Means
 from rl_jax.loop.parts import distinct, naming_environment, reported
@@ -138,11 +138,11 @@ class Trainer:
         curriculum = self.curriculum.init(keys[1], self.base)
         collector = reset_envs(self.curriculum, curriculum, self.agent.initial_carry(self.num_envs), keys[2], self.num_envs)
 
-        def policy(carry: PyTree, obs: jax.Array, first: jax.Array, key: Key) -> Any:
+        def policy(carry: PyTree, obs: Any, first: jax.Array, key: Key) -> Any:
             return self.agent.act(agent, carry, obs, first, key)
 
-        def value(carry: PyTree, obs: jax.Array) -> jax.Array:
-            return self.agent.value(agent, carry, obs, jnp.zeros(obs.shape[:1], bool))
+        def value(carry: PyTree, obs: Any) -> jax.Array:
+            return self.agent.value(agent, carry, obs, not_first(obs))
 
         return agent, collector, self._rollout(curriculum, policy, value, collector, keys[3])[1]
 
@@ -209,12 +209,12 @@ class Trainer:
         agent = self.agent.prepare(state.agent, self._context(state, streams.PREPARE))
         state = state.replace(agent=agent)  # type: ignore[attr-defined]
 
-        def policy(carry: PyTree, obs: jax.Array, first: jax.Array, key: Key) -> Any:
+        def policy(carry: PyTree, obs: Any, first: jax.Array, key: Key) -> Any:
             return self.agent.act(state.agent, carry, self.experience.observe(state.experience, obs), first, key)
 
-        def value(carry: PyTree, obs: jax.Array) -> jax.Array:
+        def value(carry: PyTree, obs: Any) -> jax.Array:
             obs = self.experience.observe(state.experience, obs)
-            return self.agent.value(state.agent, carry, obs, jnp.zeros(obs.shape[:1], bool))
+            return self.agent.value(state.agent, carry, obs, not_first(obs))
 
         key = self._key(state, streams.COLLECT)
         collector, collected, means = self._rollout(state.curriculum, policy, value, state.collector, key)
@@ -226,12 +226,8 @@ class Trainer:
         result = self.curriculum.update(state.curriculum, rollout, for_curriculum)
         curriculum, from_curriculum = returned("the curriculum's update", result, ("state", "metrics"))
         state = state.replace(collector=collector, experience=experience, curriculum=curriculum)  # type: ignore[attr-defined]
-        return (
-            state,
-            rollout,
-            context,
-            means | reported("experience", from_experience) | reported("curriculum", from_curriculum),
-        )
+        means |= reported("experience", from_experience) | reported("curriculum", from_curriculum)
+        return state, rollout, context, means
 
     def _learn(self, state: TrainState, rollout: Rollout, context: Context) -> tuple[TrainState, Means, jax.Array]:
         def at(stream: int) -> Context:
@@ -246,14 +242,14 @@ class Trainer:
             sample_context = context.replace(key=key_sample, agent_state=agent)  # type: ignore[attr-defined]
             sample: Sample = self.replay.sample(replay, sample_context)
             sample = sample._replace(batch=with_sharding(sample.batch, axis=1))
-            learn_context = context.replace(key=key_learn, agent_state=agent)  # type: ignore[attr-defined]
+            learn_context = sample_context.replace(key=key_learn)
             with naming_what_lacks(self.agent, sample.batch.extras):
                 result = self.agent.learn(agent, sample, learn_context)
             next_agent, metrics, priorities = returned("the agent's learn", result, ("state", "metrics", "priorities"))
             if (usable := sample.usable) is not None:
                 next_agent = jax.tree.map(lambda new, old: jnp.where(usable, new, old), next_agent, agent)
-            replay = self.replay.update(replay, sample.indices, priorities)
-            return next_agent, replay, reported(f"{type(self.agent).__name__}.learn", metrics)
+            metrics = reported(f"{type(self.agent).__name__}.learn", metrics)
+            return next_agent, self.replay.update(replay, sample.indices, priorities), metrics
 
         ready = self.replay.ready(replay)
         if ready is not True:
@@ -312,9 +308,7 @@ class Trainer:
         means, learned = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
         none = jnp.full((), -1, jnp.int32)
 
-        def body(
-            i: jax.Array, carry: tuple[TrainState, Means, jax.Array, jax.Array]
-        ) -> tuple[TrainState, Means, jax.Array, jax.Array]:
+        def body(i: jax.Array, carry: Any) -> tuple[TrainState, Means, jax.Array, jax.Array]:
             state, means, learned, bad = carry
             state, new, count = train_step(state)
             bad = jnp.where((bad < 0) & ~new.finite(), jnp.asarray(i, jnp.int32), bad)

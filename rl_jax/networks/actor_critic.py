@@ -11,9 +11,9 @@ from rl_jax.errors import chosen
 from rl_jax.networks.distributions import LOG_STD, Categorical, DiagonalGaussian, Distribution, MultiCategorical
 from rl_jax.networks.memory.recurrent import GRU, NoMemory
 from rl_jax.networks.memory.transformer import Transformer
-from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Dense, Identity, is_image
+from rl_jax.networks.torsos import ACTIVATIONS, MLP, Dense, is_image, torso
 from rl_jax.ops import within
-from rl_jax.spaces import Discrete, MultiDiscrete, Space
+from rl_jax.spaces import PRIVILEGED, Dict, Discrete, MultiDiscrete, Space, seen_by_actor
 from rl_jax.types import Spec
 
 
@@ -61,6 +61,7 @@ class ActorCritic(nn.Module):
             :class:`~rl_jax.networks.memory.transformer.Transformer`, or any module of their kind.
         actor, critic: separate layers on top (an ``MLP(())`` has none).
         action_space: what the policy head must serve.
+        privileged: ``obs["privileged"]`` to features that the critic alone reads, beside those of torso and memory; ``None``: none.
     """
 
     torso: nn.Module
@@ -68,12 +69,16 @@ class ActorCritic(nn.Module):
     actor: nn.Module
     critic: nn.Module
     action_space: Space
+    privileged: nn.Module | None = None
 
     @nn.compact
-    def __call__(self, carry: Any, obs: jax.Array, first: jax.Array) -> tuple[Any, Outputs]:
+    def __call__(self, carry: Any, obs: Any, first: jax.Array) -> tuple[Any, Outputs]:
         carry, hidden = self.memory(carry, self.torso(obs), first)
         policy = PolicyHead(self.action_space)(self.actor(hidden))
-        value = Dense(1, 1.0)(self.critic(hidden))[..., 0]
+        for_critic = hidden
+        if self.privileged is not None:
+            for_critic = jnp.concatenate([hidden, self.privileged(obs[PRIVILEGED])], axis=-1)
+        value = Dense(1, 1.0)(self.critic(for_critic))[..., 0]
         return carry, Outputs(policy, value, hidden)
 
     @nn.nowrap
@@ -96,19 +101,27 @@ def actor_critic(
     multi-layer perceptrons for actor and critic. ``memory="gru"`` or ``"transformer"`` (or a module) puts a memory after the
     torso, and one embedding layer of ``hidden[0]`` before it where the torso itself learns nothing. ``dtype`` is that of the
     hidden layers' arithmetic (not of the memory's, the heads' or the parameters').
+
+    The parts of a dictionary are joined, images through a CNN of their own, and are a vector from there on. What is ``"privileged"``
+    goes past torso and memory to the critic alone (Pinto et al. 2018, "Asymmetric Actor Critic"); the actor has no path from it.
     """
-    image = is_image(spec.obs_space)
+    space = seen_by_actor(spec.obs_space)
+    image = is_image(space)
     function = chosen("activation", activation, ACTIVATIONS)
     heads = () if image else hidden
-    torso: nn.Module = CNN(spec.obs_space, dtype=dtype) if image else Identity(spec.obs_space)
+    features = torso(space, dtype=dtype)
     if memory != "none" and not image:
-        torso = nn.Sequential([torso, MLP(hidden[:1], function, dtype=dtype)])
+        features = nn.Sequential([features, MLP(hidden[:1], function, dtype=dtype)])
         heads = hidden[1:]
+    privileged = None
+    if isinstance(spec.obs_space, Dict) and PRIVILEGED in spec.obs_space:
+        privileged = torso(spec.obs_space[PRIVILEGED], dtype=dtype)
     named: dict[str, nn.Module] = {"none": NoMemory(), "gru": GRU(memory_width), "transformer": Transformer(memory_width)}
     return ActorCritic(
-        torso=torso,
+        torso=features,
         memory=chosen("memory", memory, named) if isinstance(memory, str) else memory,
         actor=MLP(heads, function, dtype=dtype),
         critic=MLP(heads, function, dtype=dtype),
         action_space=spec.action_space,
+        privileged=privileged,
     )

@@ -1,7 +1,7 @@
 """Networks of off-policy actor-critics: feed-forward actors, and ensembles of action-value critics.
 
 All take observations ``[B, ...]`` of their space: vectors pass as they are, image-like ones (three axes) through a CNN of
-each network's own.
+each network's own, and the parts of a dictionary likewise, joined. Critics read what is ``"privileged"``, actors do not.
 """
 
 import math
@@ -14,24 +14,23 @@ import jax.numpy as jnp
 from rl_jax.errors import chosen
 from rl_jax.networks.distributions import LOG_STD, Categorical
 from rl_jax.networks.squashed import TanhGaussian
-from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Dense, Identity, is_image
+from rl_jax.networks.torsos import ACTIVATIONS, MLP, Dense, torso
 from rl_jax.ops import within
-from rl_jax.spaces import Discrete, Space
+from rl_jax.spaces import Discrete, ObsSpace, Space, seen_by_actor, seen_by_critic
 from rl_jax.types import Spec
 
 
 class Body(nn.Module):
     """Observations ``[B, ...]``, and actions ``[B, D]`` next to them if there are any, to features ``[B, hidden[-1]]``."""
 
-    space: Space
+    space: ObsSpace
     hidden: tuple[int, ...] = (256, 256)
     activation: str = "relu"
     dtype: str = "float32"
 
     @nn.compact
-    def __call__(self, obs: jax.Array, action: jax.Array | None = None) -> jax.Array:
-        image = is_image(self.space)
-        x = (CNN(self.space, dtype=self.dtype) if image else Identity(self.space))(obs)
+    def __call__(self, obs: Any, action: jax.Array | None = None) -> jax.Array:
+        x = torso(self.space, dtype=self.dtype)(obs)
         if action is not None:
             x = jnp.concatenate([x, action], axis=-1)
         return MLP(self.hidden, chosen("activation", self.activation, ACTIVATIONS), dtype=self.dtype)(x)
@@ -44,7 +43,7 @@ class StochasticActor(nn.Module):
     action_space: Space
 
     @nn.compact
-    def __call__(self, obs: jax.Array) -> Any:
+    def __call__(self, obs: Any) -> Any:
         x = self.body(obs)
         # A small last layer: the first policy is the same everywhere, wide or uniform (Andrychowicz et al. 2021).
         if isinstance(self.action_space, Discrete):
@@ -62,7 +61,7 @@ class DeterministicActor(nn.Module):
     action_space: Space
 
     @nn.compact
-    def __call__(self, obs: jax.Array) -> jax.Array:
+    def __call__(self, obs: Any) -> jax.Array:
         shape = self.action_space.shape
         return jnp.tanh(Dense(math.prod(shape), 0.01)(self.body(obs))).reshape(-1, *shape)
 
@@ -72,7 +71,7 @@ class _Critic(nn.Module):
     outputs: int
 
     @nn.compact
-    def __call__(self, obs: jax.Array, action: jax.Array | None) -> jax.Array:
+    def __call__(self, obs: Any, action: jax.Array | None) -> jax.Array:
         return Dense(self.outputs, 1.0)(self.body(obs, action))
 
 
@@ -88,7 +87,7 @@ class Critics(nn.Module):
     members: int = 2
 
     @nn.compact
-    def __call__(self, obs: jax.Array, action: jax.Array | None = None) -> jax.Array:
+    def __call__(self, obs: Any, action: jax.Array | None = None) -> jax.Array:
         ensemble = nn.vmap(_Critic, variable_axes={"params": 0}, split_rngs={"params": True}, in_axes=0, axis_size=self.members)
 
         def each(x: jax.Array) -> jax.Array:
@@ -96,27 +95,27 @@ class Critics(nn.Module):
             return jnp.broadcast_to(x, (self.members, *x.shape))
 
         if isinstance(self.action_space, Discrete):
-            return ensemble(self.body, self.action_space.n)(each(obs), None)
+            return ensemble(self.body, self.action_space.n)(jax.tree.map(each, obs), None)
         assert action is not None, "critics of continuous actions need actions"
-        return ensemble(self.body, 1)(each(obs), each(action.reshape(action.shape[0], -1)))[..., 0]
+        return ensemble(self.body, 1)(jax.tree.map(each, obs), each(action.reshape(action.shape[0], -1)))[..., 0]
 
 
 def stochastic_actor(
     spec: Spec, hidden: tuple[int, ...] = (256, 256), activation: str = "relu", dtype: str = "float32"
 ) -> StochasticActor:
     """The usual policy network of soft actor-critic."""
-    return StochasticActor(Body(spec.obs_space, hidden, activation, dtype), spec.action_space)
+    return StochasticActor(Body(seen_by_actor(spec.obs_space), hidden, activation, dtype), spec.action_space)
 
 
 def deterministic_actor(
     spec: Spec, hidden: tuple[int, ...] = (256, 256), activation: str = "relu", dtype: str = "float32"
 ) -> DeterministicActor:
     """The usual policy network of DDPG and TD3."""
-    return DeterministicActor(Body(spec.obs_space, hidden, activation, dtype), spec.action_space)
+    return DeterministicActor(Body(seen_by_actor(spec.obs_space), hidden, activation, dtype), spec.action_space)
 
 
 def critics(
     spec: Spec, hidden: tuple[int, ...] = (256, 256), activation: str = "relu", members: int = 2, dtype: str = "float32"
 ) -> Critics:
     """The usual critics: each ``Q(s, a)`` in a box, each ``Q(s, .)`` among discrete actions."""
-    return Critics(Body(spec.obs_space, hidden, activation, dtype), spec.action_space, members)
+    return Critics(Body(seen_by_critic(spec.obs_space), hidden, activation, dtype), spec.action_space, members)

@@ -4,11 +4,13 @@ Every distribution is a pytree whose arrays have leading batch axes ``[...]``; m
 """
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import struct
+
+from rl_jax.masks import by_part, mask_of, usable
 
 #: Bounds of a learned Gaussian's log standard deviation, in unit coordinates: those of the published code of SAC, which clips, where
 #: :func:`rl_jax.ops.within` lets it come back. A deviation that nothing depends on would otherwise grow under an entropy bonus until it
@@ -43,6 +45,10 @@ class Categorical:
     """
 
     logits: jax.Array
+
+    def masked(self, mask: jax.Array) -> "Categorical":
+        """The same among the choices that ``mask`` ``bool [..., A]`` allows."""
+        return Categorical(jnp.where(usable(mask), self.logits, -jnp.inf))
 
     def sample(self, key: jax.Array) -> jax.Array:
         """Draw actions ``int32 [...]``."""
@@ -84,12 +90,11 @@ class MultiCategorical:
     @property
     def parts(self) -> Categorical:
         """One categorical per part, ``[..., len(nvec)]``."""
-        sizes, most = np.asarray(self.nvec), max(self.nvec)
-        if min(self.nvec) == most:
-            return Categorical(self.logits.reshape(*self.logits.shape[:-1], len(sizes), most))
-        place = np.cumsum(sizes)[:, None] - sizes[:, None] + np.arange(most)
-        place = np.where(np.arange(most) < sizes[:, None], place, sum(self.nvec))
-        return Categorical(jnp.take(self.logits, place, axis=-1, mode="fill", fill_value=-jnp.inf))
+        return Categorical(by_part(self.logits, self.nvec, -jnp.inf))
+
+    def masked(self, mask: jax.Array) -> "MultiCategorical":
+        """The same among the choices that ``mask`` ``bool [..., sum(nvec)]`` allows."""
+        return MultiCategorical(jnp.where(usable(mask, self.nvec), self.logits, -jnp.inf), self.nvec)
 
     def sample(self, key: jax.Array) -> jax.Array:
         """Draw actions ``[..., len(nvec)]``."""
@@ -161,3 +166,9 @@ class DiagonalGaussian:
 
 
 Distribution = Categorical | MultiCategorical | DiagonalGaussian
+
+
+def masked(policy: Any, obs: Any) -> Any:
+    """A policy on ``obs`` without the choices that these forbid; what is no choice passes unchanged, for it has no mask."""
+    mask = mask_of(obs)
+    return policy if mask is None else policy.masked(mask)

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from rl_jax.errors import RLJaxError
-from rl_jax.spaces import Discrete, MultiDiscrete, Space, describe
+from rl_jax.masks import MASK
+from rl_jax.spaces import Dict, Discrete, MultiDiscrete, describe, example
 from rl_jax.types import PyTree, Spec
 
 #: A network: a module, or a function from :class:`~rl_jax.types.Spec`, and options that the agent names, to one.
@@ -76,7 +77,7 @@ def first_params(network: Any, key: Any, spec: Spec, needs: dict[str, tuple[int,
     Raises:
         RLJaxError: its outputs lack what the agent needs of them, or these or the memory are of another shape or type.
     """
-    obs, first = jnp.zeros((1, 1, *spec.obs_space.shape), spec.obs_space.dtype), jnp.ones((1, 1), bool)
+    obs, first = example(spec.obs_space, 1, 1), jnp.ones((1, 1), bool)
     carry = network.initial_carry(1)
     result, params = network.init_with_output(key, carry, obs, first)
     pair = isinstance(result, tuple) and len(result) == 2
@@ -100,15 +101,18 @@ def _output(outputs: Any, name: str, axes: tuple[int, ...], spec: Spec) -> str:
     """How an output differs from what an agent reads."""
     output = getattr(outputs, name)
     if name == "policy":
-        return _policy(output, spec.action_space)
+        return _policy(output, spec)
     expected = f"float32{[1, 1, *axes]}"
     if name == "hidden":
         return "" if jnp.shape(output)[:2] == (1, 1) else f"hidden is {_kind(output)}: let it be [T, N, features]"
     return "" if _kind(output) == expected else f"{name} is {_kind(output)}, expected {expected}: reshape or cast it"
 
 
-def _policy(policy: Any, space: Space) -> str:
-    """How a distribution differs from one over a space."""
+def _policy(policy: Any, spec: Spec) -> str:
+    """How a distribution differs from one over the action space, without what a mask forbids."""
+    space = spec.action_space
+    if isinstance(spec.obs_space, Dict) and MASK in spec.obs_space and not hasattr(policy, "masked"):
+        return f"its policy is a {type(policy).__name__}, which cannot obey an {MASK}: give it a method masked(mask) -> policy"
     choices = [space.n] if isinstance(space, Discrete) else [sum(space.nvec)] if isinstance(space, MultiDiscrete) else None
     if choices and hasattr(policy, "logits") and jnp.shape(policy.logits) != (1, 1, *choices):
         return f"its policy's logits are {_kind(policy.logits)}, expected float32{[1, 1, *choices]} for {describe(space)}"

@@ -10,7 +10,8 @@ from flax import struct
 from rl_jax.errors import chosen
 from rl_jax.networks.memory.recurrent import GRU, NoMemory
 from rl_jax.networks.noisy import NoisyDense
-from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Dense, Identity, LayerNorm, is_image
+from rl_jax.networks.torsos import ACTIVATIONS, MLP, Dense, LayerNorm, is_image, torso
+from rl_jax.spaces import seen_by_actor
 from rl_jax.types import Spec
 
 
@@ -66,7 +67,7 @@ class QNetwork(nn.Module):
         return NoisyDense(outputs)(x) if self.noisy else Dense(outputs, 0.01)(x)
 
     @nn.compact
-    def __call__(self, carry: Any, obs: jax.Array, first: jax.Array) -> tuple[Any, QOutputs]:
+    def __call__(self, carry: Any, obs: Any, first: jax.Array) -> tuple[Any, QOutputs]:
         carry, hidden = self.memory(carry, self.torso(obs), first)
         raw = self._head(hidden, self.actions * self.atoms)
         raw = raw.reshape(*raw.shape[:-1], self.actions, self.atoms)
@@ -100,14 +101,15 @@ def q_network(
     With ``memory="gru"``, vectors get one layer of ``hidden[0]`` before the memory. ``dtype`` is that of the hidden layers'
     arithmetic (not of noisy ones, the memory's, the outputs' or the parameters').
     """
-    image = is_image(spec.obs_space)
-    torso: nn.Module = CNN(spec.obs_space, width=None, normalize=normalize, dtype=dtype) if image else Identity(spec.obs_space)
+    space = seen_by_actor(spec.obs_space)  # it acts
+    image = is_image(space)
+    features = torso(space, width=None, normalize=normalize, dtype=dtype)
     widths = ((64,) if dueling else (128,)) if image else hidden
     if memory == "gru" and not image:
-        torso = nn.Sequential([torso, MLP(hidden[:1], chosen("activation", activation, ACTIVATIONS), normalize, dtype)])
+        features = nn.Sequential([features, MLP(hidden[:1], chosen("activation", activation, ACTIVATIONS), normalize, dtype)])
         widths = hidden[1:]
     return QNetwork(
-        torso=torso,
+        torso=features,
         memory=chosen("memory", memory, {"none": NoMemory(), "gru": GRU(memory_width)}),
         widths=widths,
         activation="relu" if image else activation,

@@ -16,7 +16,7 @@ from rl_jax.networks.initializers import sparse
 from rl_jax.networks.q_network import QOutputs
 from rl_jax.networks.torsos import Conv, Dense, LayerNorm, is_image, to_float, to_vector
 from rl_jax.ops import within
-from rl_jax.spaces import Discrete, MultiDiscrete, Space
+from rl_jax.spaces import Discrete, MultiDiscrete, ObsSpace, Space, leaves, seen_by_actor, seen_by_critic
 from rl_jax.types import Spec
 
 #: Where the number behind a standard deviation stops: far below, the deviation would be zero and its gradient infinite.
@@ -27,7 +27,8 @@ class StreamBody(nn.Module):
     """Observations ``[..., obs]`` to as many numbers as are asked for ``[..., outputs]``.
 
     Vectors pass through layers of the given widths. Image-like observations (three axes) pass through 16 filters of 3x3, normalised
-    over all places and filters together, and one layer of 128, as in the published code for MinAtar.
+    over all places and filters together, and one layer of 128, as in the published code for MinAtar. The parts of a dictionary are
+    joined, images after their filters, and pass through the layers.
 
     Attributes:
         space: of the observations.
@@ -36,25 +37,27 @@ class StreamBody(nn.Module):
         normalize: layer normalisation before each activation.
     """
 
-    space: Space
+    space: ObsSpace
     hidden: tuple[int, ...] = (128, 128)
     sparsity: float = 0.9
     normalize: bool = True
 
     @nn.compact
-    def __call__(self, obs: jax.Array, outputs: int) -> jax.Array:
+    def __call__(self, obs: Any, outputs: int) -> jax.Array:
         first = sparse(self.sparsity)
 
         def activated(x: jax.Array) -> jax.Array:
             return nn.leaky_relu(LayerNorm(1e-5, affine=False)(x) if self.normalize else x)
 
-        image = is_image(self.space)
-        if image:
-            x = Conv(16, kernel_init=first)(to_float(obs, self.space))
-            x = activated(x.reshape(*x.shape[:-3], -1))
-        else:
-            x = to_vector(obs, self.space)
-        for width in (128,) if image else self.hidden:
+        def features(space: Space, obs: jax.Array) -> jax.Array:
+            if not is_image(space):
+                return to_vector(obs, space)
+            x = Conv(16, kernel_init=first)(to_float(obs, space))
+            return activated(x.reshape(*x.shape[:-3], -1))
+
+        parts = [features(part, x) for _, part, x in leaves(self.space, obs)]
+        x = parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=-1)
+        for width in (128,) if is_image(self.space) else self.hidden:
             x = activated(Dense(width, kernel_init=first)(x))
         return Dense(outputs, kernel_init=first)(x)
 
@@ -65,7 +68,7 @@ class StreamValue(nn.Module):
     body: StreamBody
 
     @nn.compact
-    def __call__(self, obs: jax.Array) -> jax.Array:
+    def __call__(self, obs: Any) -> jax.Array:
         return self.body(obs, 1)[..., 0]
 
 
@@ -76,7 +79,7 @@ class StreamQNetwork(nn.Module):
     actions: int
 
     @nn.compact
-    def __call__(self, carry: Any, obs: jax.Array, first: jax.Array) -> tuple[Any, QOutputs]:
+    def __call__(self, carry: Any, obs: Any, first: jax.Array) -> tuple[Any, QOutputs]:
         q = self.body(obs, self.actions)
         return carry, QOutputs(q[..., None], q)
 
@@ -92,7 +95,7 @@ class StreamActor(nn.Module):
     action_space: Space
 
     @nn.compact
-    def __call__(self, obs: jax.Array) -> Distribution:
+    def __call__(self, obs: Any) -> Distribution:
         space = self.action_space
         if isinstance(space, Discrete):
             return Categorical(self.body(obs, space.n))
@@ -105,13 +108,13 @@ class StreamActor(nn.Module):
 
 
 def stream_body(spec: Spec, hidden: tuple[int, ...] = (128, 128), sparsity: float = 0.9, normalize: bool = True) -> StreamBody:
-    """The network that all streaming agents use, without its meaning."""
-    return StreamBody(spec.obs_space, hidden, sparsity, normalize)
+    """The network that all streaming agents use, without its meaning; as what acts reads observations."""
+    return StreamBody(seen_by_actor(spec.obs_space), hidden, sparsity, normalize)
 
 
 def stream_value(spec: Spec, **options: Any) -> StreamValue:
     """The usual critic; ``options`` are those of :func:`stream_body`."""
-    return StreamValue(stream_body(spec, **options))
+    return StreamValue(stream_body(spec, **options).clone(space=seen_by_critic(spec.obs_space)))
 
 
 def stream_q_network(spec: Spec, atoms: int = 1, **options: Any) -> StreamQNetwork:

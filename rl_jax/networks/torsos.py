@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -11,7 +12,7 @@ import numpy as np
 from rl_jax.errors import UnsupportedSpace
 from rl_jax.networks.initializers import orthogonal
 from rl_jax.ops.arrays.product import product
-from rl_jax.spaces import Box, Discrete, MultiDiscrete, Space
+from rl_jax.spaces import Box, Dict, Discrete, MultiDiscrete, ObsSpace, Space, leaves
 
 Activation = Callable[[jax.Array], jax.Array]
 ACTIVATIONS: dict[str, Activation] = {"tanh": nn.tanh, "relu": nn.relu, "silu": nn.silu, "gelu": nn.gelu}
@@ -35,7 +36,7 @@ def to_float(obs: jax.Array, space: Space) -> jax.Array:
     return (x - low) / width
 
 
-def is_image(space: Space) -> bool:
+def is_image(space: ObsSpace) -> bool:
     """Whether observations are images, for a convolution: three axes ``[H, W, C]``, no side below its kernel of 3.
 
     All others are flattened to vectors, of any rank.
@@ -43,8 +44,10 @@ def is_image(space: Space) -> bool:
     return isinstance(space, Box) and len(space.shape) == 3 and min(space.shape[:2]) >= 3
 
 
-def to_vector(obs: jax.Array, space: Space) -> jax.Array:
-    """Observations as float vectors ``[..., features]``."""
+def to_vector(obs: Any, space: ObsSpace) -> jax.Array:
+    """Observations as float vectors ``[..., features]``; of a dictionary the parts that ``space`` has, joined in its order."""
+    if isinstance(space, Dict):
+        return jnp.concatenate([to_vector(x, part) for _, part, x in leaves(space, obs)], axis=-1)
     x = to_float(obs, space)
     lead = obs.ndim - len(space.shape)
     return x.reshape(*x.shape[:lead], -1)
@@ -104,10 +107,10 @@ class LayerNorm(nn.Module):
 class Identity(nn.Module):
     """Observations as vectors, without parameters."""
 
-    space: Space
+    space: ObsSpace
 
     @nn.compact
-    def __call__(self, obs: jax.Array) -> jax.Array:
+    def __call__(self, obs: Any) -> jax.Array:
         return to_vector(obs, self.space)
 
 
@@ -202,3 +205,37 @@ class CNN(nn.Module):
             x = Dense(self.width, dtype=self.dtype)(x)
             x = nn.relu(LayerNorm()(x) if self.normalize else x)
         return x.astype(jnp.float32)
+
+
+class Encoder(nn.Module):
+    """A dictionary of observations to features ``[..., features]``: each part by :func:`torso`, joined in order of their names.
+
+    Attributes:
+        space: of the parts that are read; others of the observation are not.
+        width, normalize, dtype: of :class:`CNN`, for parts that are images.
+    """
+
+    space: Dict
+    width: int | None = 128
+    normalize: bool = False
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, obs: Any) -> jax.Array:
+        options = {"width": self.width, "normalize": self.normalize, "dtype": self.dtype}
+        return jnp.concatenate(
+            [torso(part, name.replace("/", "_"), **options)(x) for name, part, x in leaves(self.space, obs)], axis=-1
+        )
+
+
+def torso(space: ObsSpace, name: str | None = None, **options: Any) -> nn.Module:
+    """What makes features of observations: a :class:`CNN` of images, an :class:`Encoder` of dictionaries, vectors of all others.
+
+    Args:
+        space: of the observations.
+        name: of the module, within another.
+        options: of :class:`CNN`.
+    """
+    if isinstance(space, Dict):
+        return Encoder(space, name=name, **options)
+    return CNN(space, name=name, **options) if is_image(space) else Identity(space, name=name)

@@ -29,9 +29,9 @@ class Hindsight(Transform):
         k: relabelled steps per step that keeps its goal.
     """
 
-    reached: Callable[[jax.Array], jax.Array] = struct.field(pytree_node=False)
-    with_goal: Callable[[jax.Array, jax.Array], jax.Array] = struct.field(pytree_node=False)
-    reward: Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]] = struct.field(pytree_node=False)
+    reached: Callable[[PyTree], jax.Array] = struct.field(pytree_node=False)
+    with_goal: Callable[[PyTree, jax.Array], PyTree] = struct.field(pytree_node=False)
+    reward: Callable[[PyTree, jax.Array], tuple[jax.Array, jax.Array]] = struct.field(pytree_node=False)
     k: Any = 4.0
 
     def init(self, key: Key, spec: Spec) -> PyTree:
@@ -50,15 +50,15 @@ class Hindsight(Transform):
             return x[time, column]
 
         step_data = jax.tree.map(select, rollout.replace(carry=(), start=None, last=None))  # type: ignore[attr-defined]
-        goal = self.reached(rollout.next_obs[later, column])
+        goal = self.reached(jax.tree.map(lambda x: x[later, column], rollout.next_obs))
         reward, terminated = self.reward(step_data.next_obs, goal)
 
         def choose(new: jax.Array, old: jax.Array) -> jax.Array:
             return jnp.where(along(relabel, old), new, old).astype(old.dtype)
 
         batch = step_data.replace(
-            obs=choose(self.with_goal(step_data.obs, goal), step_data.obs),
-            next_obs=choose(self.with_goal(step_data.next_obs, goal), step_data.next_obs),
+            obs=jax.tree.map(choose, self.with_goal(step_data.obs, goal), step_data.obs),
+            next_obs=jax.tree.map(choose, self.with_goal(step_data.next_obs, goal), step_data.next_obs),
             reward=choose(reward, step_data.reward),
             # Whether the clock ran out does not depend on the goal; whether the task ended does.
             terminated=choose(terminated, step_data.terminated),

@@ -71,13 +71,13 @@ class NStep(Transform):
             return x[n - 1 :]
 
         rollout = rollout.replace(  # type: ignore[attr-defined]
-            obs=rollout.obs[:rows],
+            obs=jax.tree.map(lambda x: x[:rows], rollout.obs),
             action=rollout.action[:rows],
             reward=total[:rows],
             terminated=ahead(rollout.terminated),
             truncated=ahead(rollout.truncated),
             first=rollout.first[:rows],
-            next_obs=ahead(rollout.next_obs),
+            next_obs=jax.tree.map(ahead, rollout.next_obs),
             level=jax.tree.map(lambda x: x[:rows], rollout.level),
             extras={name: x[:rows] for name, x in rollout.extras.items()},
         )

@@ -28,7 +28,7 @@ class Ring:
     """The arrays of a ring.
 
     Attributes:
-        obs: ``[N, L + F, ...]``, the final observations last.
+        obs: ``[N, L + F, ...]``, the final observations last; of a dictionary each part so.
         action, reward: ``[L, N, ...]``.
         marks: ``[L, N]`` ``int32``: the step's ``flags``, and above them its ``episode``; one field, since both are read together.
         level: ``[L, N, ...]`` of the episode.
@@ -39,7 +39,7 @@ class Ring:
         size: complete rows before it.
     """
 
-    obs: jax.Array
+    obs: PyTree
     action: jax.Array
     reward: jax.Array
     marks: jax.Array
@@ -81,7 +81,9 @@ def empty(layout: Layout, rollout: Rollout, keep: tuple[str, ...] = ()) -> Ring:
 
     per_row = rows(layout.rows)
     return Ring(
-        obs=jnp.zeros((layout.num_envs, layout.rows + layout.final_rows, *rollout.obs.shape[2:]), rollout.obs.dtype),
+        obs=jax.tree.map(
+            lambda x: jnp.zeros((layout.num_envs, layout.rows + layout.final_rows, *x.shape[2:]), x.dtype), rollout.obs
+        ),
         action=per_row(rollout.action),
         reward=per_row(rollout.reward),
         marks=jnp.zeros((layout.rows, layout.num_envs), jnp.int32),
@@ -119,15 +121,16 @@ def add(ring: Ring, layout: Layout, rollout: Rollout) -> Ring:
     def renew_if_any(obs: jax.Array, begins: jax.Array, first: jax.Array) -> jax.Array:
         return jax.lax.cond(any_true(begins), renew, lambda obs, begins, first: obs, obs, begins, first)
 
-    obs = per_device(renew_if_any, ring.obs, begins, rollout.obs[0])
-    if length > 1:
-        obs = _write(obs, jnp.swapaxes(rollout.obs[1:], 0, 1), head + 1, axis=1)
-    # Rows beyond the array are dropped: those of steps that end no episode.
-    slot = jnp.where(rollout.done, layout.rows + episode % layout.final_rows, layout.rows + layout.final_rows)
-    obs = jax.vmap(lambda obs, slot, final: obs.at[slot].set(final.astype(obs.dtype), mode="drop"), in_axes=(0, 1, 1))(
-        obs, slot, rollout.next_obs
-    )
-    obs = _write(obs, rollout.last.obs[:, None], new_head, axis=1)
+    def observed(obs: jax.Array, new: jax.Array, final: jax.Array, last: jax.Array) -> jax.Array:
+        obs = per_device(renew_if_any, obs, begins, new[0])
+        if length > 1:
+            obs = _write(obs, jnp.swapaxes(new[1:], 0, 1), head + 1, axis=1)
+        # Rows beyond the array are dropped: those of steps that end no episode.
+        slot = jnp.where(rollout.done, layout.rows + episode % layout.final_rows, layout.rows + layout.final_rows)
+        put = jax.vmap(lambda obs, slot, final: obs.at[slot].set(final.astype(obs.dtype), mode="drop"), in_axes=(0, 1, 1))
+        return _write(put(obs, slot, final), last[:, None], new_head, axis=1)
+
+    obs = jax.tree.map(observed, ring.obs, rollout.obs, rollout.next_obs, rollout.last.obs)
 
     def memory(store: jax.Array, carry: jax.Array) -> jax.Array:
         at = head // layout.period
@@ -207,9 +210,9 @@ def read(ring: Ring, layout: Layout, index: jax.Array) -> Rollout:
     # Computed once, and not again in every gather that uses them.
     rows, next_rows = jax.lax.optimization_barrier((rows, next_rows))
 
-    def look(rows: jax.Array) -> jax.Array:
+    def look(rows: jax.Array) -> PyTree:
         # Trajectory after trajectory, as they lie in memory.
-        return jnp.swapaxes(_take(ring.obs, env[:, None], rows.T), 0, 1)
+        return jax.tree.map(lambda x: jnp.swapaxes(_take(x, env[:, None], rows.T), 0, 1), ring.obs)
 
     carry = jax.tree.map(lambda x: _take(x, row // layout.period, env)[None], ring.carry)
     return Rollout(

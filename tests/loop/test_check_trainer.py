@@ -149,19 +149,19 @@ WRONG = {
     "a missing extra": (lambda: built(gae=False), r"Reinforce needs 'value_target'.*rl\.experience\.gae\(\) into the experience"),
     "a state's structure": (
         lambda: built(Learns(change=lambda state: {"more": state})),
-        r"Learns: its state\['params'\].* is float32.* from init and missing after a train step",
+        r"Learns: its state\['in'\].* is float32.* from init and missing after a train step",
     ),
     "a state's container": (
-        lambda: built(Learns(change=lambda state: {"params": FrozenDict(state["params"])})),
-        r"Learns: its state\['params'\] is a dict from init and a FrozenDict after a train step; let both have one structure",
+        lambda: built(Learns(change=FrozenDict)),
+        r"Learns: its state is a dict from init and a FrozenDict after a train step; let both have one structure",
     ),
     "a state's dtype": (
         lambda: built(Learns(change=lambda state: jax.tree.map(lambda x: x.astype(jnp.bfloat16), state))),
-        r"Learns: its state\['params'\].* is float32\[.*\] from init and bfloat16\[.*one structure, shape and dtype",
+        r"Learns: its state\['in'\].* is float32\[.*\] from init and bfloat16\[.*one structure, shape and dtype",
     ),
     "the same in a loop": (
         lambda: built(Learns(change=lambda state: jax.tree.map(lambda x: x[None], state)), updates=rl.loop.Constant(2)),
-        r"Learns\.learn: its state\['params'\].* is float32\[4\] before and float32\[1, 4\] after it",
+        r"Learns\.learn: its state\['in'\].* is float32\[1, 4\] before and float32\[1, 1, 4\] after it",
     ),
     "a loss that is a vector": (
         lambda: built(Vector()),

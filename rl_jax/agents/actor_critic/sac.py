@@ -18,9 +18,10 @@ from rl_jax.losses.soft import Choice, choose, policy_cost, smallest, soft_value
 from rl_jax.losses.td import td_target
 from rl_jax.networks.critics import critics as twin_critics
 from rl_jax.networks.critics import stochastic_actor
+from rl_jax.networks.distributions import masked
 from rl_jax.networks.own import Maker, made
 from rl_jax.ops import Periodic, apply_updates, batch_parallel, polyak
-from rl_jax.spaces import Box, Discrete, Space, check_supported
+from rl_jax.spaces import Box, Discrete, Space, check_supported, example, without_privileged
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
 from rl_jax.values import Count, NotNegative, Share
 
@@ -55,8 +56,7 @@ class SoftActorCritic(RandomAtFirst):
     separate state value, and a temperature ``alpha`` that holds the entropy at a target. In a box the policy is a
     tanh-Gaussian and expectations are one reparameterised sample; among discrete actions they are exact (Christodoulou 2019,
     arXiv 1910.07207). With ``kappa``, the policy is also held to an older self: see :func:`rl_jax.agents.mdpo_off_policy`.
-    Critics learn first, then the policy from the new critics;
-    the temperature is learned through its logarithm, as in the published code.
+    Critics learn first, then the policy from the new critics; the temperature is learned through its logarithm, as published.
 
     Attributes:
         learning_rate: of policy, critics and temperature: a number, an array to sweep, or a schedule of optax, in environment steps.
@@ -107,10 +107,10 @@ class SoftActorCritic(RandomAtFirst):
 
     def init(self, key: Key, spec: Spec) -> SoftState:
         """Fresh parameters; target and reference are copies of them."""
-        keys = jax.random.split(key)
-        obs = jnp.zeros((1, *spec.obs_space.shape), spec.obs_space.dtype)
+        keys, obs = jax.random.split(key), example(spec.obs_space, 1)
         action = () if isinstance(self.space, Discrete) else (jnp.zeros((1, *spec.action_space.shape), jnp.float32),)
-        params = {"actor": self.actor.init(keys[0], obs), "critics": self.critics.init(keys[1], obs, *action)}  # type: ignore
+        actor = self.actor.init(keys[0], without_privileged(obs))  # type: ignore[union-attr]
+        params = {"actor": actor, "critics": self.critics.init(keys[1], obs, *action)}  # type: ignore[union-attr]
         if self.temperature is None:
             params["log_alpha"] = jnp.log(jnp.asarray(self.initial_temperature, jnp.float32))
         tx = optimizer(self.optimizer)
@@ -127,14 +127,14 @@ class SoftActorCritic(RandomAtFirst):
         )
 
     def act(
-        self, state: SoftState, carry: PyTree, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False
+        self, state: SoftState, carry: PyTree, obs: PyTree, first: jax.Array, key: Key, greedy: bool = False
     ) -> tuple[PyTree, jax.Array, dict[str, jax.Array]]:
         """Sample actions ``[N, ...]`` (the mode if ``greedy``), at first uniformly; extras: ``log_prob``."""
         policy = self._policy(state.params["actor"], obs)
         action, log_prob = mode(policy) if greedy else explore(policy, state.random, key)
         return carry, action, {"log_prob": log_prob}
 
-    def value(self, state: SoftState, carry: PyTree, obs: jax.Array, first: jax.Array) -> jax.Array:
+    def value(self, state: SoftState, carry: PyTree, obs: PyTree, first: jax.Array) -> jax.Array:
         """The soft value ``E[min Q - alpha log pi]`` of ``obs`` ``[N, ...]``; ``[N]``. In a box, of the mode alone."""
         choice = choose(self._policy(state.params["actor"], obs))
         return soft_value(self._min_q(state.params["critics"], obs, choice), choice, self._alpha(state.params))
@@ -142,15 +142,15 @@ class SoftActorCritic(RandomAtFirst):
     def _alpha(self, params: dict[str, PyTree]) -> Any:
         return jnp.exp(params["log_alpha"]) if self.temperature is None else self.temperature
 
-    def _policy(self, params: PyTree, obs: jax.Array) -> Any:
-        return batch_parallel(self.actor.apply, params, (obs,), (0,), 0)  # type: ignore[union-attr]
+    def _policy(self, params: PyTree, obs: PyTree) -> Any:
+        return masked(batch_parallel(self.actor.apply, params, (without_privileged(obs),), (0,), 0), obs)  # type: ignore[union-attr]
 
-    def _q(self, params: PyTree, obs: jax.Array, action: jax.Array | None) -> Any:
+    def _q(self, params: PyTree, obs: PyTree, action: jax.Array | None) -> Any:
         """``[members, B]``, or of all actions ``[members, B, A]``."""
         seen = (obs,) if action is None else (obs, action)
         return batch_parallel(self.critics.apply, params, seen, (0,) * len(seen), 1)  # type: ignore[union-attr]
 
-    def _min_q(self, params: PyTree, obs: jax.Array, choice: Choice) -> jax.Array:
+    def _min_q(self, params: PyTree, obs: PyTree, choice: Choice) -> jax.Array:
         return smallest(self._q(params, obs, choice.action))
 
     def critic_loss(self, params: PyTree, batch: Any, target: jax.Array, weights: Any) -> tuple[jax.Array, jax.Array]:
@@ -162,7 +162,7 @@ class SoftActorCritic(RandomAtFirst):
             q = self._q(params, batch.obs, batch.action)
         return 0.5 * jnp.mean(jnp.sum(weights * (q - target) ** 2, axis=0)), q
 
-    def actor_loss(self, params: PyTree, state: SoftState, obs: jax.Array, noise: Any, alpha: Any) -> tuple:
+    def actor_loss(self, params: PyTree, state: SoftState, obs: PyTree, noise: Any, alpha: Any) -> tuple:
         """The mean policy cost on ``obs`` ``[B, ...]`` under the critics of ``state``; with the policy's entropy."""
         prior = None if self.kappa is None else self._policy(state.reference, obs)
         choice = choose(self._policy(params, obs), noise, prior)

@@ -19,7 +19,7 @@ from rl_jax.networks.critics import deterministic_actor
 from rl_jax.networks.own import Maker, made
 from rl_jax.ops import apply_updates, batch_parallel, polyak
 from rl_jax.ops.branch import change_where
-from rl_jax.spaces import Box, check_supported
+from rl_jax.spaces import Box, check_supported, example, without_privileged
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
 from rl_jax.values import Count, NotNegative, Share
 
@@ -99,9 +99,9 @@ class DeterministicActorCritic(RandomAtFirst):
     def init(self, key: Key, spec: Spec) -> DeterministicState:
         """Fresh parameters; the slow ones are copies of them."""
         keys = jax.random.split(key)
-        obs = jnp.zeros((1, *spec.obs_space.shape), spec.obs_space.dtype)
+        obs = example(spec.obs_space, 1)
         action = jnp.zeros((1, *spec.action_space.shape), jnp.float32)
-        actor = self.actor.init(keys[0], obs)  # type: ignore[union-attr]
+        actor = self.actor.init(keys[0], without_privileged(obs))  # type: ignore[union-attr]
         params = {"actor": actor, "critics": self.critics.init(keys[1], obs, action)}  # type: ignore[union-attr]
         tx = optimizer(self.optimizer)
         return DeterministicState(
@@ -115,15 +115,15 @@ class DeterministicActorCritic(RandomAtFirst):
             random=jnp.zeros((), bool),
         )
 
-    def _action(self, params: dict[str, PyTree], obs: jax.Array) -> Any:
-        return batch_parallel(self.actor.apply, params["actor"], (obs,), (0,), 0)  # type: ignore[union-attr]
+    def _action(self, params: dict[str, PyTree], obs: PyTree) -> Any:
+        return batch_parallel(self.actor.apply, params["actor"], (without_privileged(obs),), (0,), 0)  # type: ignore[union-attr]
 
-    def _q(self, params: dict[str, PyTree], obs: jax.Array, action: jax.Array) -> Any:
+    def _q(self, params: dict[str, PyTree], obs: PyTree, action: jax.Array) -> Any:
         """``[members, B]``."""
         return batch_parallel(self.critics.apply, params["critics"], (obs, action), (0, 0), 1)  # type: ignore[union-attr]
 
     def act(
-        self, state: DeterministicState, carry: PyTree, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False
+        self, state: DeterministicState, carry: PyTree, obs: PyTree, first: jax.Array, key: Key, greedy: bool = False
     ) -> tuple[PyTree, jax.Array, dict[str, jax.Array]]:
         """The policy's actions ``[N, ...]``, with noise and within ``[-1, 1]`` unless ``greedy``; at first uniform ones."""
         action = self._action(state.params, obs)
@@ -131,11 +131,11 @@ class DeterministicActorCritic(RandomAtFirst):
             return carry, action, {}
         return carry, explore_around(action, self.exploration_noise, state.random, key), {}
 
-    def value(self, state: DeterministicState, carry: PyTree, obs: jax.Array, first: jax.Array) -> jax.Array:
+    def value(self, state: DeterministicState, carry: PyTree, obs: PyTree, first: jax.Array) -> jax.Array:
         """The smallest ``Q`` of the policy's action on ``obs`` ``[N, ...]``; ``[N]``."""
         return jnp.min(self._q(state.params, obs, self._action(state.params, obs)), axis=0)
 
-    def smoothed(self, params: dict[str, PyTree], obs: jax.Array, key: Key) -> jax.Array:
+    def smoothed(self, params: dict[str, PyTree], obs: PyTree, key: Key) -> jax.Array:
         """The policy's actions ``[B, ...]`` with clipped noise, within bounds."""
         action = self._action(params, obs)
         if self.target_noise is None:
@@ -149,7 +149,7 @@ class DeterministicActorCritic(RandomAtFirst):
         q = self._q({"critics": params}, batch.obs, batch.action)
         return 0.5 * jnp.mean(jnp.sum(weights * (q - target) ** 2, axis=0)), q
 
-    def actor_loss(self, params: PyTree, critics: PyTree, obs: jax.Array) -> jax.Array:
+    def actor_loss(self, params: PyTree, critics: PyTree, obs: PyTree) -> jax.Array:
         """Minus the first critic's mean value of the policy's actions."""
         return -jnp.mean(self._q({"critics": critics}, obs, self._action({"actor": params}, obs))[0])
 

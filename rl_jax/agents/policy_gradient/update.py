@@ -12,8 +12,11 @@ from rl_jax.agents.policy_gradient.minibatches import check_minibatches, sweep_m
 from rl_jax.errors import RLJaxError
 from rl_jax.given import Bound, check_numbers
 from rl_jax.losses import weighted_sum
+from rl_jax.masks import mask_of
+from rl_jax.networks.distributions import masked
 from rl_jax.networks.own import Maker, first_params, made_remembering
 from rl_jax.ops import apply_updates, batch_parallel, joined
+from rl_jax.ops.arrays.trees import replaced, with_time
 from rl_jax.spaces import Box, Discrete, MultiDiscrete, check_supported
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
 from rl_jax.values import Count, NotNegative
@@ -95,22 +98,24 @@ class PolicyGradient(AgentBase):
         """The memory before an episode, leading axis ``[N]``."""
         return self.network.initial_carry(num_envs)  # type: ignore[union-attr]
 
-    def _apply(self, params: PyTree, carry: PyTree, obs: jax.Array, first: jax.Array) -> tuple[PyTree, Any]:
-        return batch_parallel(self.network.apply, params, (carry, obs, first), (0, 1, 1), (0, 1))  # type: ignore[union-attr]
+    def _apply(self, params: PyTree, carry: PyTree, obs: PyTree, first: jax.Array) -> tuple[PyTree, Any]:
+        """Memory after, and outputs ``[T, N, ...]`` on, ``obs`` ``[T, N, ...]``; the policy has only what a mask in these allows."""
+        carry, out = batch_parallel(self.network.apply, params, (carry, obs, first), (0, 1, 1), (0, 1))  # type: ignore[union-attr]
+        return carry, out if mask_of(obs) is None else replaced(out, policy=masked(out.policy, obs))
 
     def act(
-        self, state: Learner, carry: PyTree, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False
+        self, state: Learner, carry: PyTree, obs: PyTree, first: jax.Array, key: Key, greedy: bool = False
     ) -> tuple[PyTree, jax.Array, dict[str, jax.Array]]:
         """Sample actions ``[N, ...]`` (the mode if ``greedy``); extras: ``log_prob``, ``value``, ``hidden`` features."""
-        carry, out = self._apply(state.params, carry, obs[None], first[None])
+        carry, out = self._apply(state.params, carry, with_time(obs), first[None])
         policy = jax.tree.map(lambda x: x[0], out.policy)
         action = policy.mode() if greedy else policy.sample(key)
         extras = {"log_prob": policy.log_prob(action), "value": out.value[0], "hidden": out.hidden[0]}
         return carry, action, extras
 
-    def value(self, state: Learner, carry: PyTree, obs: jax.Array, first: jax.Array) -> jax.Array:
+    def value(self, state: Learner, carry: PyTree, obs: PyTree, first: jax.Array) -> jax.Array:
         """``V`` of ``obs`` ``[N, ...]``; ``[N]``."""
-        return self._apply(state.params, carry, obs[None], first[None])[1].value[0]
+        return self._apply(state.params, carry, with_time(obs), first[None])[1].value[0]
 
     def loss(self, params: PyTree, batch: Rollout, context: Context) -> tuple[jax.Array, Metrics]:
         """The weighted sum of the terms on a minibatch ``[T, B]``; its ``carry`` ``[1, B, ...]`` is that of its first step."""

@@ -96,11 +96,12 @@ class QLearning(ActsByValue):
         """
         carry, cut = jax.tree.map(lambda c: c[0], batch.carry), self.burn_in
         key_warm, key_learn = jax.random.split(key)
-        obs = jnp.concatenate([batch.obs[:1], batch.next_obs])
+        obs = jax.tree.map(lambda x, y: jnp.concatenate([x[:1], y]), batch.obs, batch.next_obs)
         first = jnp.concatenate([batch.first, jnp.zeros_like(batch.first[:1])])
         if cut:
-            carry = jax.lax.stop_gradient(self.policy.apply(params, carry, obs[:cut], first[:cut], key_warm)[0])
-        _, raw = self.policy.apply(params, carry, obs[cut:], first[cut:], key_learn)
+            warm_up = jax.tree.map(lambda x: x[:cut], obs)
+            carry = jax.lax.stop_gradient(self.policy.apply(params, carry, warm_up, first[:cut], key_warm)[0])
+        _, raw = self.policy.apply(params, carry, jax.tree.map(lambda x: x[cut:], obs), first[cut:], key_learn)
         return raw[:-1], raw[1:]
 
     def _outputs(self, params: PyTree, state: QState, batch: Rollout, key: Key) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -119,12 +120,13 @@ class QLearning(ActsByValue):
     def learn(self, state: QState, sample: Sample, context: Context) -> tuple[QState, Metrics, jax.Array]:
         """One step of the optimiser; priorities are absolute TD errors (of distributions: the divergence) ``[B]``."""
         batch, cut, head = sample.batch, self.burn_in, self.policy.head
+        obs, next_obs = jax.tree.map(lambda x: x[cut:], (batch.obs, batch.next_obs))
         weights = jnp.ones(()) if sample.weights is None else sample.weights
         mask = batch.extras["mask"][cut:].astype(jnp.float32)
 
         def loss(params: PyTree) -> tuple[jax.Array, tuple]:
             online, following, chooser = self._outputs(params, state, batch, context.key)
-            action = jnp.argmax(head.values(jax.lax.stop_gradient(chooser)), axis=-1)
+            action = jnp.argmax(self.policy.allowed_values(jax.lax.stop_gradient(chooser), next_obs), axis=-1)
             following = take_along_axis(jax.lax.stop_gradient(following), action)
             if "offset" in batch.extras:
                 ahead = jnp.arange(following.shape[0])[:, None] + batch.extras["offset"][cut:]
@@ -132,7 +134,7 @@ class QLearning(ActsByValue):
                 following = jnp.take_along_axis(following, ahead[..., None], axis=0)
             chosen = take_along_axis(online, batch.action[cut:])
             error, td = head.loss(chosen, following, batch.reward[cut:], bootstrap_discount(batch)[cut:])
-            value = jnp.mean(jnp.max(head.values(jax.lax.stop_gradient(online)), axis=-1))
+            value = jnp.mean(jnp.max(self.policy.allowed_values(jax.lax.stop_gradient(online), obs), axis=-1))
             return jnp.sum(error * mask * weights) / jnp.maximum(jnp.sum(mask), 1.0), (td * mask, value)
 
         (error, (td, value)), grads = jax.value_and_grad(loss, has_aux=True)(state.params)

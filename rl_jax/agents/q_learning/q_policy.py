@@ -8,19 +8,25 @@ from flax import struct
 
 from rl_jax.agents.base import AgentBase
 from rl_jax.losses import ExpectedValue
+from rl_jax.masks import among, forbid, mask_of, usable
 from rl_jax.networks.own import Maker, first_params, made_remembering
 from rl_jax.ops import batch_parallel, linear
+from rl_jax.ops.arrays.trees import with_time
 from rl_jax.spaces import Discrete, check_supported
 from rl_jax.types import Context, Key, PyTree, Spec
 
 
-def epsilon_greedy(key: jax.Array, q: jax.Array, epsilon: Any) -> jax.Array:
+def epsilon_greedy(key: jax.Array, q: jax.Array, epsilon: Any, mask: jax.Array | None = None) -> jax.Array:
     """The best of the values ``q`` ``[N, A]``, or with probability ``epsilon`` any action, uniformly; ``int32 [N]``.
 
-    One uniform number per environment decides both: below ``epsilon`` it says, scaled, which action.
+    One uniform number per environment decides both: below ``epsilon`` it says, scaled, which action. With ``mask`` ``[N, A]`` it is
+    one that is allowed; ``q`` must be minus infinity for the others.
     """
     u = jax.random.uniform(key, q.shape[:-1])
-    any_action = jnp.minimum((u / jnp.maximum(epsilon, 1e-30) * q.shape[-1]).astype(jnp.int32), q.shape[-1] - 1)
+    if mask is not None:
+        any_action = among(usable(mask), u / jnp.maximum(epsilon, 1e-30))
+    else:
+        any_action = jnp.minimum((u / jnp.maximum(epsilon, 1e-30) * q.shape[-1]).astype(jnp.int32), q.shape[-1] - 1)
     return jnp.where(u < epsilon, any_action, jnp.argmax(q, axis=-1).astype(jnp.int32))
 
 
@@ -75,7 +81,7 @@ class QPolicy:
         """The exploration rate of the coming rollout."""
         return linear(context.steps, self.epsilon_start, self.epsilon_end, self.epsilon_steps)
 
-    def apply(self, params: PyTree, carry: PyTree, obs: jax.Array, first: jax.Array, noise: Key | None) -> tuple:
+    def apply(self, params: PyTree, carry: PyTree, obs: PyTree, first: jax.Array, noise: Key | None) -> tuple:
         """Memory after, and outputs ``[T, N, A, K]`` on, ``obs`` ``[T, N, ...]``; ``noise`` is for noisy networks."""
         rngs = {"noise": noise} if self.noisy and noise is not None else None
 
@@ -85,19 +91,24 @@ class QPolicy:
 
         return batch_parallel(part, params, (carry, obs, first), (0, 1, 1), (0, 1))
 
+    def allowed_values(self, raw: jax.Array, obs: PyTree) -> jax.Array:
+        """Values ``[..., A]`` of outputs ``[..., A, K]`` on ``obs`` ``[..., ...]``; minus infinity of an action that these forbid."""
+        return forbid(self.head.values(raw), obs)
+
     def act(
-        self, params: PyTree, epsilon: jax.Array, carry: PyTree, obs: jax.Array, first: jax.Array, key: Key, greedy: bool
+        self, params: PyTree, epsilon: jax.Array, carry: PyTree, obs: PyTree, first: jax.Array, key: Key, greedy: bool
     ) -> tuple[PyTree, jax.Array, dict[str, jax.Array]]:
         """Actions ``[N]``; extras: ``value``, that of the best action."""
         key_noise, key_explore = jax.random.split(key)
-        carry, raw = self.apply(params, carry, obs[None], first[None], None if greedy else key_noise)
-        q = self.head.values(raw[0])
-        action = epsilon_greedy(key_explore, q, jnp.zeros(()) if greedy else epsilon)
+        carry, raw = self.apply(params, carry, with_time(obs), first[None], None if greedy else key_noise)
+        q = self.allowed_values(raw[0], obs)
+        action = epsilon_greedy(key_explore, q, jnp.zeros(()) if greedy else epsilon, mask_of(obs))
         return carry, action, {"value": jnp.max(q, axis=-1)}
 
-    def value(self, params: PyTree, carry: PyTree, obs: jax.Array, first: jax.Array) -> jax.Array:
+    def value(self, params: PyTree, carry: PyTree, obs: PyTree, first: jax.Array) -> jax.Array:
         """``max_a Q`` of ``obs`` ``[N, ...]``; ``[N]``."""
-        return jnp.max(self.head.values(self.apply(params, carry, obs[None], first[None], None)[1][0]), axis=-1)
+        raw = self.apply(params, carry, with_time(obs), first[None], None)[1][0]
+        return jnp.max(self.allowed_values(raw, obs), axis=-1)
 
 
 class ActsByValue(AgentBase):
@@ -114,11 +125,11 @@ class ActsByValue(AgentBase):
         return state.replace(epsilon=self.policy.epsilon(context))
 
     def act(
-        self, state: Any, carry: PyTree, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False
+        self, state: Any, carry: PyTree, obs: PyTree, first: jax.Array, key: Key, greedy: bool = False
     ) -> tuple[PyTree, jax.Array, dict[str, jax.Array]]:
         """The best action ``[N]``, or with probability ``epsilon`` any; extras: ``value``, that of the best action."""
         return self.policy.act(state.params, state.epsilon, carry, obs, first, key, greedy)
 
-    def value(self, state: Any, carry: PyTree, obs: jax.Array, first: jax.Array) -> jax.Array:
+    def value(self, state: Any, carry: PyTree, obs: PyTree, first: jax.Array) -> jax.Array:
         """``max_a Q`` of ``obs`` ``[N, ...]``; ``[N]``."""
         return self.policy.value(state.params, carry, obs, first)

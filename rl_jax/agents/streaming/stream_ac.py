@@ -14,9 +14,10 @@ from rl_jax.agents.configs.streaming import StreamACConfig
 from rl_jax.agents.optimizers import Optimizer, bind_optimizer
 from rl_jax.agents.streaming.update import StepRule, Traced, TraceStep, check_stream, one_step, td_lambda_update
 from rl_jax.given import check_numbers
-from rl_jax.networks.distributions import Distribution
+from rl_jax.networks.distributions import Distribution, masked
 from rl_jax.networks.own import Maker
 from rl_jax.networks.streaming import stream_actor, stream_value
+from rl_jax.spaces import example, without_privileged
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
 from rl_jax.values import Share
 
@@ -87,25 +88,26 @@ class StreamAC(AgentBase):
     def init(self, key: Key, spec: Spec) -> StreamACState:
         """Fresh parameters and empty traces."""
         keys = jax.random.split(key)
-        obs = jnp.zeros((1, *spec.obs_space.shape), spec.obs_space.dtype)
-        params = {"actor": self.actor.init(keys[0], obs), "critic": self.critic.init(keys[1], obs)}  # type: ignore[union-attr]
+        obs = example(spec.obs_space, 1)
+        seen = without_privileged(obs)
+        params = {"actor": self.actor.init(keys[0], seen), "critic": self.critic.init(keys[1], obs)}  # type: ignore[union-attr]
         actor, critic = self._steps()
         return StreamACState(params, actor.init(params["actor"]), critic.init(params["critic"]))
 
-    def _policy(self, params: PyTree, obs: jax.Array) -> Distribution:
-        return self.actor.apply(params, obs)  # type: ignore[union-attr, return-value]
+    def _policy(self, params: PyTree, obs: PyTree) -> Distribution:
+        return masked(self.actor.apply(params, without_privileged(obs)), obs)  # type: ignore[union-attr]
 
-    def _value(self, params: PyTree, obs: jax.Array) -> jax.Array:
+    def _value(self, params: PyTree, obs: PyTree) -> jax.Array:
         return self.critic.apply(params, obs)  # type: ignore[union-attr, return-value]
 
     def act(
-        self, state: StreamACState, carry: PyTree, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False
+        self, state: StreamACState, carry: PyTree, obs: PyTree, first: jax.Array, key: Key, greedy: bool = False
     ) -> tuple[PyTree, jax.Array, dict[str, jax.Array]]:
         """Actions ``[N, ...]`` of the policy; its mode if ``greedy``."""
         policy = self._policy(state.params["actor"], obs)
         return carry, policy.mode() if greedy else policy.sample(key), {}
 
-    def value(self, state: StreamACState, carry: PyTree, obs: jax.Array, first: jax.Array) -> jax.Array:
+    def value(self, state: StreamACState, carry: PyTree, obs: PyTree, first: jax.Array) -> jax.Array:
         """State values ``[N]`` of ``obs`` ``[N, ...]``."""
         return self._value(state.params["critic"], obs)
 

@@ -14,8 +14,10 @@ from rl_jax.agents.q_learning.q_policy import ActsByValue, QPolicy, take_along_a
 from rl_jax.agents.streaming.update import StepRule, Traced, TraceStep, check_stream, one_step, td_lambda_update
 from rl_jax.errors import RLJaxError
 from rl_jax.given import check_numbers
+from rl_jax.masks import forbid
 from rl_jax.networks.own import Maker
 from rl_jax.networks.streaming import stream_q_network
+from rl_jax.ops.arrays.trees import with_time
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
 from rl_jax.values import Share
 
@@ -81,9 +83,9 @@ class StreamQ(ActsByValue):
         params = self.policy.init(key, spec)
         return StreamQState(params, self._step().init(params), jnp.asarray(self.policy.epsilon_start, jnp.float32))
 
-    def _q(self, params: PyTree, obs: jax.Array) -> jax.Array:
-        """Values ``[1, A]`` of ``obs`` ``[1, ...]``."""
-        _, raw = self.policy.apply(params, (), obs[None], jnp.zeros((1, 1), bool), None)
+    def _q(self, params: PyTree, obs: PyTree) -> jax.Array:
+        """Values ``[1, A]`` of ``obs`` ``[1, ...]``, forbidden actions' too."""
+        _, raw = self.policy.apply(params, (), with_time(obs), jnp.zeros((1, 1), bool), None)
         return self.policy.head.values(raw[0])
 
     def learn(self, state: StreamQState, sample: Sample, context: Context) -> tuple[StreamQState, Metrics, None]:
@@ -93,10 +95,10 @@ class StreamQ(ActsByValue):
         def value(params: PyTree) -> tuple[jax.Array, jax.Array]:
             q = self._q(params, now.obs)[0]
             taken = take_along_axis(q[:, None], now.action[0])[0]
-            return taken, taken < jnp.max(q)
+            return taken, taken < jnp.max(forbid(q, now.obs))
 
         def following(params: PyTree) -> jax.Array:
-            return jnp.max(self._q(params, now.next_obs), axis=-1)
+            return jnp.max(forbid(self._q(params, now.next_obs), now.next_obs), axis=-1)
 
         whole = (value, following, self.gamma, self.lam, self.overshoot)
         params, traced, _, metrics = td_lambda_update(step, state.params, state.traced, now, *whole)

@@ -13,18 +13,19 @@ from rl_jax.agents.continuous import check_bounded
 from rl_jax.agents.optimizers import Optimizer, bind_optimizer
 from rl_jax.agents.streaming.update import StepRule, Traced, TraceStep, check_stream, one_step, td_lambda_update
 from rl_jax.given import check_numbers
+from rl_jax.masks import mask_of
 from rl_jax.networks.own import Maker, made
 from rl_jax.networks.streaming import stream_value
-from rl_jax.spaces import Space, random_action
+from rl_jax.spaces import Space, example, random_action
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
 from rl_jax.values import Share
 
-Policy = Callable[[Key, jax.Array], jax.Array]
+Policy = Callable[[Key, PyTree], jax.Array]
 
 
-def uniform(space: Space, key: Key, obs: jax.Array) -> jax.Array:
-    """Any action, with equal probability: ``obs`` ``[N, ...]`` to actions ``[N, ...]`` in unit coordinates."""
-    return random_action(space, key, obs.shape[0])
+def uniform(space: Space, key: Key, obs: PyTree) -> jax.Array:
+    """Any action that is allowed, with equal probability: ``obs`` ``[N, ...]`` to actions ``[N, ...]`` in unit coordinates."""
+    return random_action(space, key, jax.tree.leaves(obs)[0].shape[0], mask=mask_of(obs))
 
 
 @struct.dataclass
@@ -84,20 +85,20 @@ class StreamTD(AgentBase):
 
     def init(self, key: Key, spec: Spec) -> StreamTDState:
         """Fresh parameters and an empty trace."""
-        params = self.network.init(key, jnp.zeros((1, *spec.obs_space.shape), spec.obs_space.dtype))  # type: ignore[union-attr]
+        params = self.network.init(key, example(spec.obs_space, 1))  # type: ignore[union-attr]
         return StreamTDState(params, self._step().init(params))
 
     def act(
-        self, state: StreamTDState, carry: PyTree, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False
+        self, state: StreamTDState, carry: PyTree, obs: PyTree, first: jax.Array, key: Key, greedy: bool = False
     ) -> tuple[PyTree, jax.Array, dict[str, jax.Array]]:
         """Actions ``[N, ...]`` of the fixed policy, ``greedy`` or not."""
         assert self.policy is not None, "bind first"
         return carry, self.policy(key, obs), {}
 
-    def _value(self, params: PyTree, obs: jax.Array) -> jax.Array:
+    def _value(self, params: PyTree, obs: PyTree) -> jax.Array:
         return self.network.apply(params, obs)  # type: ignore[union-attr, return-value]
 
-    def value(self, state: StreamTDState, carry: PyTree, obs: jax.Array, first: jax.Array) -> jax.Array:
+    def value(self, state: StreamTDState, carry: PyTree, obs: PyTree, first: jax.Array) -> jax.Array:
         """State values ``[N]`` of ``obs`` ``[N, ...]``."""
         return self._value(state.params, obs)
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from rl_jax.envs.dtypes import like, narrow, scalar, single_width, strong
 from rl_jax.envs.limits import own_limit
 from rl_jax.errors import ProtocolError, UnsupportedSpace
-from rl_jax.spaces import Box, Space
+from rl_jax.spaces import Box, Dict, ObsSpace, Space, describe
 from rl_jax.types import Key, PyTree, Step
 
 
@@ -34,7 +34,7 @@ class ForeignEnv:
     env: Any
     name: str
     default_params: PyTree
-    observation: Space
+    observation: ObsSpace
     action: Space
     reset_fn: Callable[[Key, PyTree], tuple[PyTree, Any]]
     step_fn: Callable[[Key, PyTree, jax.Array, PyTree], Step]
@@ -45,13 +45,13 @@ class ForeignEnv:
         """Steps after which the library ends an episode itself."""
         return own_limit(self.default_params, self.env)
 
-    def observation_space(self, params: PyTree) -> Space:
+    def observation_space(self, params: PyTree) -> ObsSpace:
         return self.observation
 
     def action_space(self, params: PyTree) -> Space:
         return self.action
 
-    def reset(self, key: Key, params: PyTree) -> tuple[PyTree, jax.Array]:
+    def reset(self, key: Key, params: PyTree) -> tuple[PyTree, PyTree]:
         """Begin an episode: the library's state and the first observation."""
         with single_width():
             state, obs = self.reset_fn(raw(key), narrow(params))
@@ -71,12 +71,17 @@ class ForeignEnv:
                 info=strong(dict(out.info)),
             )
 
-    def _obs(self, obs: Any) -> jax.Array:
-        if not hasattr(obs, "dtype"):
-            raise UnsupportedSpace(
-                f"{self.name}: the observation is a {type(obs).__name__}, not one array; select a part of it"
-            )
-        return jnp.asarray(obs, self.observation.dtype)
+    def _obs(self, obs: Any) -> PyTree:
+        return _served(self.name, obs, self.observation)
+
+
+def _served(name: str, obs: Any, space: ObsSpace) -> PyTree:
+    """An observation with its space's dtypes."""
+    if isinstance(space, Dict) and isinstance(obs, dict):
+        return {key: _served(name, obs[key], part) for key, part in space.items()}
+    if isinstance(space, Dict) or not hasattr(obs, "dtype"):
+        raise UnsupportedSpace(f"{name}: the observation is a {type(obs).__name__}, not {describe(space)}; select a part of it")
+    return jnp.asarray(obs, space.dtype)
 
 
 def raw(key: Key) -> jax.Array:

@@ -17,6 +17,7 @@ What was read in gymnax 1.0.1 and decides how its episodes end:
   ``DiscountingChain`` does with 32-bit actions; here every environment computes in 32 bits in both modes.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,25 +27,35 @@ import numpy as np
 
 from rl_jax.envs.dtypes import cached, concrete, like, narrow, scalar, single_width, strong
 from rl_jax.envs.limits import own_limit
-from rl_jax.errors import UnsupportedSpace
-from rl_jax.spaces import Box, Discrete, MultiDiscrete, Space
+from rl_jax.errors import ProtocolError, UnsupportedSpace
+from rl_jax.masks import MASK
+from rl_jax.spaces import Box, Dict, Discrete, MultiDiscrete, ObsSpace, Space
 from rl_jax.types import Key, PyTree, Step
 
 
-def convert_space(name: str, space: Any, dtype: Any = None) -> Space:
-    """Our space for ``space``: ours already, or gymnax's (or anything shaped like them: ``n``, or
-    ``low``/``high``/``shape``).
+def parts_of(space: Any) -> Mapping[str, Any] | None:
+    """The parts of a foreign dictionary space, or of ours; ``None`` of others."""
+    parts = dict(space.items()) if isinstance(space, Dict) else getattr(space, "spaces", None)
+    return parts if isinstance(parts, Mapping) else None
+
+
+def convert_space(name: str, space: Any, dtype: Any = None) -> Any:
+    """Our space for ``space``: ours already, or gymnax's (or anything shaped like them: ``n``, ``low``/``high``/``shape``, or a
+    mapping ``spaces``).
 
     Args:
         name: the environment, for the error.
         space: what the environment returned.
-        dtype: dtype of a box's elements; by default the space's own.
+        dtype: dtype of a box's elements, of a dictionary a dictionary of them; by default the space's own.
 
     Raises:
-        UnsupportedSpace: a dictionary, a tuple or anything else that is no single array.
+        UnsupportedSpace: a tuple or anything else that is neither one array nor a dictionary of them.
     """
-    if isinstance(space, Discrete | MultiDiscrete | Box):
+    if isinstance(space, ObsSpace):
         return space
+    if (parts := parts_of(space)) is not None:
+        dtypes = dtype or dict.fromkeys(parts)
+        return Dict({key: convert_space(name, part, np.bool_ if key == MASK else dtypes[key]) for key, part in parts.items()})
     if hasattr(space, "n") and getattr(space, "shape", ()) == ():
         return Discrete(int(space.n))
     if hasattr(space, "nvec") and np.ndim(space.nvec) == 1:
@@ -57,16 +68,29 @@ def convert_space(name: str, space: Any, dtype: Any = None) -> Space:
         low, high = np.where(low <= -limit, -np.inf, low), np.where(high >= limit, np.inf, high)
         return Box.of(low, high, shape, space.dtype if dtype is None else dtype)
     raise UnsupportedSpace(
-        f"{name}: the space {space!r} is not one array; make its observation or action a single array "
-        f"(concatenate the parts) described by a Discrete, MultiDiscrete or Box of rl_jax.envs"
+        f"{name}: the space {space!r} is neither one array nor a dictionary of arrays; make it one, "
+        f"described by a Discrete, MultiDiscrete, Box or, of an observation, Dict of rl_jax.envs"
     )
+
+
+def convert_action_space(name: str, space: Any, dtype: Any = None) -> Space:
+    """:func:`convert_space` of actions, which are one array.
+
+    Raises:
+        UnsupportedSpace: they are not.
+    """
+    if parts_of(space) is not None:
+        raise UnsupportedSpace(f"{name}: the action space {space!r} is not one array; make it one, such as a MultiDiscrete")
+    return convert_space(name, space, dtype)
 
 
 def beginning(space: Any) -> Any:
     """The first of a foreign discrete space's choices (of each part): gymnasium's ``start``, 0 where there is none.
 
-    Ours all begin at 0: an adapter adds it to actions, and takes it from observations.
+    Ours all begin at 0: an adapter adds it to actions, and takes it from observations. Of a dictionary, a dictionary of them.
     """
+    if (parts := parts_of(space)) is not None:
+        return {key: beginning(part) for key, part in parts.items()}
     return np.asarray(getattr(space, "start", 0), np.int32)
 
 
@@ -99,9 +123,37 @@ def _facts(env: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
     def integer(dtype: Any) -> bool:
         return bool(jnp.issubdtype(dtype, jnp.integer))
 
-    both_integer = hasattr(obs_shape, "dtype") and integer(obs_shape.dtype) and integer(declared(spaces[0]))
-    dtypes = np.dtype(declared(spaces[0]) if both_integer else np.float32), np.dtype(declared(spaces[1]))
-    return dtypes, (beginning(spaces[0]), beginning(spaces[1]))
+    def served(space: Any, obs: Any) -> Any:
+        if (parts := parts_of(space)) is not None:
+            return {key: np.dtype(bool) if key == MASK else served(part, obs[key]) for key, part in parts.items()}
+        both_integer = hasattr(obs, "dtype") and integer(obs.dtype) and integer(declared(space))
+        return np.dtype(declared(space) if both_integer else np.float32)
+
+    return (served(spaces[0], obs_shape), np.dtype(declared(spaces[1]))), (beginning(spaces[0]), beginning(spaces[1]))
+
+
+def observation(name: str, obs: Any, dtype: Any, first: Any) -> Any:
+    """A foreign observation with our dtypes, its choices counted from 0.
+
+    Args:
+        name: the environment, for the error.
+        obs: what it returned.
+        dtype: of the observation, of a dictionary one of them; ``None``: integers as they are, a mask yes or no, and all else floats.
+        first: :func:`beginning` of its space.
+
+    Raises:
+        ProtocolError: it is not what the space says.
+    """
+    if isinstance(first, dict):
+        if not isinstance(obs, Mapping):
+            raise ProtocolError(f"{name}: the observation is a {type(obs).__name__}, and its space a dictionary; return a dict")
+        dtypes = {MASK: np.dtype(bool)} if dtype is None else dtype
+        return {key: observation(name, obs[key], dtypes.get(key), part) for key, part in first.items()}
+    if not hasattr(obs, "dtype"):
+        raise ProtocolError(f"{name}: the observation must be one array, as its space says, but is a {type(obs).__name__}")
+    if dtype is None:
+        dtype = strong(obs).dtype if jnp.issubdtype(obs.dtype, jnp.integer) else jnp.float32
+    return shifted(jnp.asarray(obs, dtype), -first)
 
 
 @dataclass(frozen=True)
@@ -137,7 +189,7 @@ class GymnaxEnv:
         """Steps after which gymnax ends an episode itself."""
         return own_limit(self.default_params)
 
-    def reset(self, key: Key, params: PyTree) -> tuple[PyTree, jax.Array]:
+    def reset(self, key: Key, params: PyTree) -> tuple[PyTree, PyTree]:
         """Begin an episode: the state and the first observation."""
         with single_width():
             obs, state = self.env.reset_env(key, narrow(params))
@@ -162,7 +214,7 @@ class GymnaxEnv:
                 info=report,
             )
 
-    def observation_space(self, params: PyTree) -> Space:
+    def observation_space(self, params: PyTree) -> ObsSpace:
         """The space for the parameters of one task (concrete numbers, not a batch)."""
         with single_width(), jax.ensure_compile_time_eval():
             return convert_space(self.name, self.env.observation_space(concrete(params)), self._obs_dtype())
@@ -170,14 +222,10 @@ class GymnaxEnv:
     def action_space(self, params: PyTree) -> Space:
         """The space for the parameters of one task (concrete numbers, not a batch)."""
         with single_width(), jax.ensure_compile_time_eval():
-            return convert_space(self.name, self.env.action_space(concrete(params)), _facts(self.env)[0][1])
+            return convert_action_space(self.name, self.env.action_space(concrete(params)), _facts(self.env)[0][1])
 
-    def _obs(self, obs: Any) -> jax.Array:
-        if not hasattr(obs, "dtype"):
-            raise UnsupportedSpace(
-                f"{self.name}: the observation is a {type(obs).__name__}, not one array; concatenate its parts"
-            )
-        return shifted(jnp.asarray(obs, self._obs_dtype()), -_facts(self.env)[1][0])
+    def _obs(self, obs: Any) -> PyTree:
+        return observation(self.name, obs, self._obs_dtype(), _facts(self.env)[1][0])
 
     def _obs_dtype(self) -> Any:
         return np.dtype(bool) if self.binary else _facts(self.env)[0][0]

@@ -8,8 +8,8 @@ Actions lie in [-1, 1].
 Every environment of 0.2.0 asks for the physics ``impl="warp"``, which needs an NVIDIA GPU; here ``impl="jax"`` is the default,
 which runs everywhere. Locomotion and manipulation fetch the models of mujoco_menagerie from GitHub when the first is made.
 
-Where the observation has parts, ``observe`` says which one is shown: ``"state"`` by default, and ``"privileged_state"`` is what a
-critic alone would see in Playground's own training.
+Where the observation has the parts ``"state"`` and ``"privileged_state"``, it is a dictionary: ``"state"``, and ``"privileged"``, which
+critics alone read, as in Playground's own training. ``observe`` names one part that is shown instead, as one array.
 """
 
 import copy
@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from rl_jax.envs.dtypes import scalar
 from rl_jax.envs.suites.foreign import ForeignEnv, raw
 from rl_jax.errors import RLJaxError, UnsupportedSpace
-from rl_jax.spaces import Box
+from rl_jax.spaces import PRIVILEGED, Box, Dict
 from rl_jax.types import Key, PyTree, Step
 
 _NAMES = """
@@ -37,6 +37,8 @@ T1JoystickRoughTerrain WalkerRun WalkerStand WalkerWalk"""
 NAMES = tuple(_NAMES.split())
 """Playground's environments."""
 
+_NAMED = {"privileged_state": PRIVILEGED}
+
 
 def known() -> tuple[str, ...]:
     """All names that the library knows."""
@@ -45,7 +47,7 @@ def known() -> tuple[str, ...]:
     return (*registry.dm_control_suite.ALL_ENVS, *registry.locomotion.ALL_ENVS, *registry.manipulation.ALL_ENVS)
 
 
-def make(short: str, impl: str = "jax", observe: str = "state", **options: Any) -> tuple[Any, PyTree, dict[str, Any]]:
+def make(short: str, impl: str = "jax", observe: str | None = None, **options: Any) -> tuple[Any, PyTree, dict[str, Any]]:
     """The library's object; ``options`` replace entries of its configuration, such as ``ctrl_dt`` or ``episode_length``."""
     from mujoco_playground import registry
 
@@ -57,7 +59,7 @@ def make(short: str, impl: str = "jax", observe: str = "state", **options: Any) 
         ) from error
 
 
-def wrap(env: Any, name: str, params: PyTree = None, time_limit: int | None = None, observe: str = "state") -> ForeignEnv:
+def wrap(env: Any, name: str, params: PyTree = None, time_limit: int | None = None, observe: str | None = None) -> ForeignEnv:
     """An adapter for a Playground object.
 
     Tasks: ``params`` is a dictionary from fields of ``env.mjx_model`` (dots reach inside) to the arrays that replace them, as in
@@ -84,10 +86,19 @@ def wrap(env: Any, name: str, params: PyTree = None, time_limit: int | None = No
             ) from error
         return changed
 
+    obs_shape = jax.eval_shape(lambda: env.reset(raw(jax.random.key(0))).obs)
+    parts = {} if hasattr(obs_shape, "shape") else {_NAMED.get(part, part): part for part in obs_shape}
+    if parts and observe is not None:
+        if observe not in obs_shape:
+            raise UnsupportedSpace(
+                f"{name}: the observation has no part '{observe}'; give observe one of {', '.join(obs_shape)}"
+            )
+        obs_shape = obs_shape[observe]
+
     def look(obs: Any) -> Any:
-        if not isinstance(obs, jax.Array):
-            return obs[observe]
-        return obs
+        if not parts:
+            return obs
+        return {key: obs[part] for key, part in parts.items()} if observe is None else obs[observe]
 
     def reset(key: Key, params: PyTree) -> tuple[PyTree, Any]:
         state = bound(params).reset(key)
@@ -102,12 +113,9 @@ def wrap(env: Any, name: str, params: PyTree = None, time_limit: int | None = No
         metrics = {field: scalar(value, jnp.float32) for field, value in state.metrics.items() if jnp.size(value) == 1}
         return Step(state, look(state.obs), reward, over, jnp.zeros((), bool), metrics)
 
-    obs_shape = jax.eval_shape(lambda: env.reset(raw(jax.random.key(0))).obs)
-    if not hasattr(obs_shape, "shape"):
-        if observe not in obs_shape:
-            raise UnsupportedSpace(
-                f"{name}: the observation has no part '{observe}'; give observe one of {', '.join(obs_shape)}"
-            )
-        obs_shape = obs_shape[observe]
-    observation, action = Box.of(-jnp.inf, jnp.inf, tuple(obs_shape.shape)), Box.of(-1.0, 1.0, (int(env.action_size),))
-    return ForeignEnv(env, name, {} if params is None else params, observation, action, reset, step, time_limit)
+    def box(part: Any) -> Box:
+        return Box.of(-jnp.inf, jnp.inf, tuple(part.shape))
+
+    shown = Dict({key: box(obs_shape[part]) for key, part in parts.items()}) if parts and observe is None else box(obs_shape)
+    action = Box.of(-1.0, 1.0, (int(env.action_size),))
+    return ForeignEnv(env, name, {} if params is None else params, shown, action, reset, step, time_limit)

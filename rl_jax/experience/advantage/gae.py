@@ -27,18 +27,18 @@ def values_of_truncated(rollout: Rollout, context: Context) -> jax.Array:
     return per_device(values, rollout.truncated, rollout.next_obs, axis=1)
 
 
-def _values_where(context: Context, no_memory: PyTree, flags: jax.Array, next_obs: jax.Array) -> jax.Array:
+def _values_where(context: Context, no_memory: PyTree, flags: jax.Array, next_obs: PyTree) -> jax.Array:
     length, num_envs = flags.shape
     total = length * num_envs
     flags = flags.reshape(total)
     (rows,) = jnp.nonzero(flags, size=total, fill_value=total)
-    next_obs = next_obs.reshape(total, *next_obs.shape[2:])
+    next_obs = jax.tree.map(lambda x: x.reshape(total, *x.shape[2:]), next_obs)
     count = jnp.sum(flags)
 
     def block(values: jax.Array, index: jax.Array) -> tuple[jax.Array, None]:
         def evaluate(values: jax.Array) -> jax.Array:
             block_rows = jax.lax.dynamic_slice(rows, (index * num_envs,), (num_envs,))
-            obs = next_obs[jnp.minimum(block_rows, total - 1)]
+            obs = jax.tree.map(lambda x: x[jnp.minimum(block_rows, total - 1)], next_obs)
             value = context.agent.value(context.agent_state, no_memory, obs, jnp.zeros((num_envs,), bool))
             return values.at[block_rows].set(value.astype(values.dtype), mode="drop")
 

@@ -8,18 +8,24 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.ops import earlier_equals
+from rl_jax.spaces import read_by_actor
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 
 Form = Literal["inverse sqrt", "first visit"]
 
 
-def hashed(x: jax.Array, slots: int, lead: int = 2) -> jax.Array:
+def _words(x: jax.Array, lead: int) -> jax.Array:
+    words = jax.lax.bitcast_convert_type(x.astype(jnp.float32), jnp.uint32) if jnp.issubdtype(x.dtype, jnp.floating) else x
+    return words.astype(jnp.uint32).reshape(*x.shape[:lead], -1)
+
+
+def hashed(x: PyTree, slots: int, lead: int = 2) -> jax.Array:
     """A slot in ``[0, slots)`` for each item of ``x`` ``[T, N, ...]``, ``int32 [T, N]``; equal items, equal slots.
 
-    Floats are told apart by their bits. Different items share a slot with probability ``1 / slots``.
+    Floats are told apart by their bits. Different items share a slot with probability ``1 / slots``. A dictionary is one item.
     """
-    words = jax.lax.bitcast_convert_type(x.astype(jnp.float32), jnp.uint32) if jnp.issubdtype(x.dtype, jnp.floating) else x
-    words = words.astype(jnp.uint32).reshape(*x.shape[:lead], -1)
+    parts = [_words(leaf, lead) for leaf in jax.tree.leaves(x)]
+    words = parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=-1)
     place = jnp.arange(1, words.shape[-1] + 1, dtype=jnp.uint32) * jnp.uint32(0x9E3779B1)
     mixed = (words + place) * jnp.uint32(0x85EBCA6B)
     mixed = (mixed ^ (mixed >> 15)) * (place | jnp.uint32(1))
@@ -29,8 +35,8 @@ def hashed(x: jax.Array, slots: int, lead: int = 2) -> jax.Array:
 
 
 def observed(rollout: Rollout, slots: int) -> jax.Array:
-    """The key of the observation that a step led to, ``int32 [T, N]``."""
-    return hashed(rollout.next_obs, slots)
+    """The key of the observation that a step led to, ``int32 [T, N]``; of a dictionary, of what actors read of it."""
+    return hashed(read_by_actor(rollout.next_obs), slots)
 
 
 def reported(name: str) -> Callable[[Rollout, int], jax.Array]:

@@ -8,14 +8,16 @@ import jax
 import optax
 from flax import struct
 
-from rl_jax.networks.torsos import CNN, MLP, Dense, Identity, is_image
+from rl_jax.networks.torsos import MLP, Dense, torso
 from rl_jax.ops import apply_updates, permutation
-from rl_jax.spaces import Space
+from rl_jax.spaces import ObsSpace, seen_by_actor
 from rl_jax.types import Key, PyTree, Rollout
 
 
 class Embedding(nn.Module):
     """Observations ``[..., space]`` to features ``[..., features]``: a CNN for images, hidden layers, a linear layer.
+
+    Of a dictionary it reads what actors read.
 
     Attributes:
         space: of the observations.
@@ -23,18 +25,17 @@ class Embedding(nn.Module):
         hidden: widths of the hidden ReLU layers.
     """
 
-    space: Space
+    space: ObsSpace
     features: int = 64
     hidden: tuple[int, ...] = (64,)
 
     @nn.compact
-    def __call__(self, obs: jax.Array) -> jax.Array:
-        image = is_image(self.space)
-        x = CNN(self.space, width=None)(obs) if image else Identity(self.space)(obs)
+    def __call__(self, obs: PyTree) -> jax.Array:
+        x = torso(seen_by_actor(self.space), width=None)(obs)
         return Dense(self.features, 1.0)(MLP(self.hidden, nn.relu)(x))
 
 
-def apply(network: nn.Module, params: PyTree, *inputs: jax.Array, method: str = "__call__") -> jax.Array:
+def apply(network: nn.Module, params: PyTree, *inputs: PyTree, method: str = "__call__") -> jax.Array:
     """The output of a network that has one output."""
     return network.apply(params, *inputs, method=method)  # type: ignore[return-value]
 
@@ -71,11 +72,11 @@ class Model:
         return model, losses.mean()
 
 
-def flat(x: jax.Array) -> jax.Array:
+def flat(tree: PyTree) -> PyTree:
     """``[T, N, ...]`` as ``[T * N, ...]``."""
-    return x.reshape(-1, *x.shape[2:])
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), tree)
 
 
-def transitions(rollout: Rollout) -> tuple[jax.Array, jax.Array, jax.Array]:
+def transitions(rollout: Rollout) -> tuple[PyTree, jax.Array, PyTree]:
     """Observation, action and next observation of every step, ``[T * N, ...]``."""
     return flat(rollout.obs), flat(rollout.action), flat(rollout.next_obs)

@@ -12,7 +12,7 @@ from rl_jax.experience.scaling.normalize import RunningMoments
 from rl_jax.experience.transform import Transform
 from rl_jax.given import check_numbers
 from rl_jax.ops import discounted_sum, joined
-from rl_jax.spaces import Space
+from rl_jax.spaces import ObsSpace, example
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 from rl_jax.values import NotNegative, Number, Share
 
@@ -51,7 +51,7 @@ class IntrinsicReturn(Transform):
     """
 
     source: Any
-    space: Space = struct.field(pytree_node=False)
+    space: ObsSpace = struct.field(pytree_node=False)
     weight: Any = 1.0
     extrinsic_weight: Any = 2.0
     gamma: Any = 0.99
@@ -63,14 +63,14 @@ class IntrinsicReturn(Transform):
     def _network(self) -> Embedding:
         return Embedding(self.space, 1, self.hidden)
 
-    def _value(self, params: PyTree, obs: jax.Array) -> jax.Array:
+    def _value(self, params: PyTree, obs: PyTree) -> jax.Array:
         return apply(self._network(), params, obs)[..., 0]
 
     def init(self, key: Key, spec: Spec) -> ReturnState:
         check_numbers("intrinsic_return's", self, weight=Number, extrinsic_weight=Number)
         check_numbers("intrinsic_return's", self, gamma=Share, lam=Share, learning_rate=NotNegative)
         key_source, key_value = jax.random.split(key)
-        params = self._network().init(key_value, jnp.zeros((1, *self.space.shape), self.space.dtype))
+        params = self._network().init(key_value, example(self.space, 1))
         sums = jnp.zeros((spec.num_envs,), jnp.float32)
         return ReturnState(self.source.init(key_source, spec), Model.start(params), sums, RunningMoments.zero())
 
@@ -93,11 +93,12 @@ class IntrinsicReturn(Transform):
         moments = state.moments.merge(passed.reshape(-1))
         reward = bonus * jax.lax.rsqrt(moments.var + 1e-8)
 
-        value = self._value(state.value.params, jnp.concatenate([rollout.obs, rollout.last.obs[None]]))
+        obs = jax.tree.map(lambda x, last: jnp.concatenate([x, last[None]]), rollout.obs, rollout.last.obs)
+        value = self._value(state.value.params, obs)
         delta = reward + self.gamma * value[1:] - value[:-1]
         advantage = discounted_sum(delta, jnp.full_like(delta, self.gamma * self.lam))
 
-        def loss(params: PyTree, batch: tuple[jax.Array, jax.Array]) -> jax.Array:
+        def loss(params: PyTree, batch: tuple[PyTree, jax.Array]) -> jax.Array:
             return 0.5 * jnp.mean(jnp.square(self._value(params, batch[0]) - batch[1]))
 
         data = flat(rollout.obs), flat(advantage + value[:-1])
@@ -110,6 +111,6 @@ class IntrinsicReturn(Transform):
         return ReturnState(source, model, sums, moments), rollout.with_extras(advantage=combined), metrics
 
 
-def intrinsic_return(source: Any, space: Space, **options: Any) -> IntrinsicReturn:
+def intrinsic_return(source: Any, space: ObsSpace, **options: Any) -> IntrinsicReturn:
     """An intrinsic return beside the extrinsic one; see :class:`IntrinsicReturn`."""
     return IntrinsicReturn(source, space, **options)

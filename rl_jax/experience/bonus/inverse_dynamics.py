@@ -10,7 +10,7 @@ from flax import struct
 from rl_jax.experience.bonus.fit import Embedding, Model, apply, transitions
 from rl_jax.given import check_numbers
 from rl_jax.networks.torsos import MLP, Dense
-from rl_jax.spaces import Box, Discrete, Space
+from rl_jax.spaces import Box, Discrete, ObsSpace, Space, example
 from rl_jax.types import Key, PyTree, Rollout
 from rl_jax.values import NotNegative
 
@@ -18,7 +18,7 @@ from rl_jax.values import NotNegative
 class _Inverse(nn.Module):
     """``phi`` of both observations, and from them the action's logits (or its numbers)."""
 
-    space: Space
+    space: ObsSpace
     action_space: Space
     features: int
     hidden: tuple[int, ...]
@@ -28,10 +28,10 @@ class _Inverse(nn.Module):
         outputs = self.action_space.n if isinstance(self.action_space, Discrete) else len(self.action_space.low)  # type: ignore[union-attr]
         self.head = nn.Sequential([MLP(self.hidden, nn.relu), Dense(outputs, 0.01)])
 
-    def __call__(self, obs: jax.Array, next_obs: jax.Array) -> jax.Array:
+    def __call__(self, obs: PyTree, next_obs: PyTree) -> jax.Array:
         return self.head(jnp.concatenate([self.phi(obs), self.phi(next_obs)], axis=-1))
 
-    def features_of(self, obs: jax.Array) -> jax.Array:
+    def features_of(self, obs: PyTree) -> jax.Array:
         return self.phi(obs)
 
 
@@ -49,7 +49,7 @@ class InverseDynamics:
         minibatches: of the pass over each rollout.
     """
 
-    space: Space = struct.field(pytree_node=False)
+    space: ObsSpace = struct.field(pytree_node=False)
     action_space: Discrete | Box = struct.field(pytree_node=False)
     learning_rate: Any = 1e-3
     features: int = struct.field(pytree_node=False, default=32)
@@ -61,17 +61,17 @@ class InverseDynamics:
 
     def init(self, key: Key) -> Model:
         check_numbers("InverseDynamics's", self, learning_rate=NotNegative)
-        obs = jnp.zeros((1, *self.space.shape), self.space.dtype)
+        obs = example(self.space, 1)
         return Model.start(self._network().init(key, obs, obs))
 
-    def phi(self, model: Model, obs: jax.Array) -> jax.Array:
+    def phi(self, model: Model, obs: PyTree) -> jax.Array:
         """Features ``[..., features]`` of observations ``[..., space]``."""
         return apply(self._network(), model.params, obs, method="features_of")
 
     def learn(self, model: Model, rollout: Rollout, key: Key) -> tuple[Model, jax.Array]:
         """A pass over a rollout; the loss is the cross-entropy of the action, or its mean squared error."""
 
-        def loss(params: PyTree, batch: tuple[jax.Array, ...]) -> jax.Array:
+        def loss(params: PyTree, batch: tuple[PyTree, jax.Array, PyTree]) -> jax.Array:
             obs, action, next_obs = batch
             out = apply(self._network(), params, obs, next_obs)
             if isinstance(self.action_space, Discrete):

@@ -9,7 +9,8 @@ from flax import struct
 from rl_jax.experience.bonus.fit import Embedding, Model, apply, flat
 from rl_jax.experience.scaling.normalize import RunningMoments
 from rl_jax.given import check_numbers
-from rl_jax.spaces import Box, Space
+from rl_jax.networks.torsos import to_vector
+from rl_jax.spaces import Box, Dict, Discrete, MultiDiscrete, ObsSpace, Space, example, seen_by_actor
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 from rl_jax.values import Count, NotNegative
 
@@ -28,7 +29,8 @@ class RND:
 
     ``g`` is fixed and random; ``f`` learns to predict it on visited observations, so the error is large where few were. Both see
     observations brought to mean 0 and variance 1 by running statistics and clipped to five, as the paper has it; discrete
-    observations as they are. A rollout's bonus is that of the predictor before it learns from this rollout.
+    observations as they are; of a dictionary what actors read, as one vector. A rollout's bonus is that of the predictor before it
+    learns from this rollout.
 
     Attributes:
         space: of the observations.
@@ -42,7 +44,7 @@ class RND:
             environment): what ``RunningMoments.zero(space.shape).merge(obs)`` makes of ``obs`` ``[B, space]``. ``None``: none.
     """
 
-    space: Space = struct.field(pytree_node=False)
+    space: ObsSpace = struct.field(pytree_node=False)
     learning_rate: Any = 1e-4
     features: int = struct.field(pytree_node=False, default=64)
     hidden: tuple[int, ...] = struct.field(pytree_node=False, default=(64,))
@@ -57,14 +59,19 @@ class RND:
         return Embedding(self._input_space(), self.features, (*self.hidden, self.hidden[-1]))
 
     def _input_space(self) -> Space:
-        return Box.of(-5.0, 5.0, self.space.shape) if isinstance(self.space, Box) else self.space
+        shape = jax.eval_shape(lambda: self._seen(example(self.space))).shape
+        return self.space if isinstance(self.space, Discrete | MultiDiscrete) else Box.of(-5.0, 5.0, shape)
+
+    def _seen(self, obs: PyTree) -> jax.Array:
+        return to_vector(obs, seen_by_actor(self.space)) if isinstance(self.space, Dict) else obs
 
     def init(self, key: Key, spec: Spec) -> Distillation:
         check_numbers("RND's", self, learning_rate=NotNegative, minibatches=Count)
         key_target, key_predictor = jax.random.split(key)
-        known = RunningMoments.zero(self.space.shape) if self.statistics is None else jax.tree.map(jnp.asarray, self.statistics)
-        moments = known if isinstance(self.space, Box) else ()
-        obs = self._scaled(moments, jnp.zeros((1, *self.space.shape), self.space.dtype))
+        space = self._input_space()
+        known = RunningMoments.zero(space.shape) if self.statistics is None else jax.tree.map(jnp.asarray, self.statistics)
+        moments = known if isinstance(space, Box) else ()
+        obs = self._scaled(moments, self._seen(example(self.space, 1)))
         predictor = Model.start(self._predictor().init(key_predictor, obs))
         return Distillation(self._target().init(key_target, obs), predictor, moments)
 
@@ -73,15 +80,15 @@ class RND:
             return obs
         return moments.standardize(obs, 5.0, 1e-8)
 
-    def error(self, state: Distillation, obs: jax.Array) -> jax.Array:
+    def error(self, state: Distillation, obs: PyTree) -> jax.Array:
         """The mean squared error of each observation ``[..., space]``."""
-        obs = self._scaled(state.moments, obs)
+        obs = self._scaled(state.moments, self._seen(obs))
         error = apply(self._predictor(), state.predictor.params, obs) - apply(self._target(), state.target, obs)
         return jnp.mean(jnp.square(error), axis=-1)
 
     def learn(self, state: Distillation, rollout: Rollout, context: Context) -> tuple[Distillation, jax.Array]:
         """Statistics and predictor after a rollout, and the predictor's loss."""
-        visited = flat(rollout.next_obs)
+        visited = self._seen(flat(rollout.next_obs))
         moments = state.moments if isinstance(state.moments, tuple) else state.moments.merge(visited)
         obs = self._scaled(moments, visited)
         target = apply(self._target(), state.target, obs)
@@ -130,7 +137,7 @@ class NovelD:
     def bonus(self, state: Distillation, rollout: Rollout, context: Context) -> tuple[PyTree, jax.Array, Metrics]:
         """The gain in novelty ``[T, N]``; then the predictor learns from the rollout."""
 
-        def norm(obs: jax.Array) -> jax.Array:
+        def norm(obs: PyTree) -> jax.Array:
             return jnp.sqrt(self.novelty.error(state, obs) * self.novelty.features)
 
         bonus = jnp.maximum(norm(rollout.next_obs) - self.scale * norm(rollout.obs), 0.0)

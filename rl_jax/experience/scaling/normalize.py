@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.experience.scaling.by_part import map_normalized, map_statistics, moments_of
 from rl_jax.experience.transform import Transform
 from rl_jax.given import Bound, Limit, check_numbers
 from rl_jax.ops import any_true, two_sum
-from rl_jax.spaces import Box
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 from rl_jax.values import NotNegative, Share
 
@@ -125,7 +125,8 @@ class NormalizeObs(Transform):
 
     The statistics are frozen while a rollout is collected and while it is learned from, so that the probability ratio of the
     first epoch is exactly one; they take in the rollout's raw observations afterwards. They are part of the training state,
-    hence of every checkpoint, and evaluation uses them without updating them. Discrete observations pass unchanged.
+    hence of every checkpoint, and evaluation uses them without updating them. Discrete observations pass unchanged. Of a dictionary,
+    each part of floats has statistics of its own, and all others pass unchanged, the action mask among them.
 
     Attributes:
         clip: bound of the normalised values, in standard deviations.
@@ -137,23 +138,24 @@ class NormalizeObs(Transform):
 
     def init(self, key: Key, spec: Spec) -> PyTree:
         check_numbers("normalize_obs's", self, clip=Bound, epsilon=NotNegative)
-        # Discrete observations are names, not sizes: they have nothing to normalise.
-        return RunningMoments.zero(spec.obs_space.shape) if isinstance(spec.obs_space, Box) else ()
+        return moments_of(spec.obs_space, RunningMoments.zero)
 
-    def observe(self, state: PyTree, obs: jax.Array) -> jax.Array:
-        if state == ():
-            return obs
-        return state.standardize(obs, self.clip, self.epsilon)
+    def observe(self, state: PyTree, obs: PyTree) -> PyTree:
+        return map_normalized(lambda moments, x: moments.standardize(x, self.clip, self.epsilon), state, obs)
 
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
-        if state == ():
+        if not jax.tree.leaves(state):
             return state, rollout, {}
         raw = rollout.obs
         last = rollout.last.replace(obs=self.observe(state, rollout.last.obs))  # type: ignore[attr-defined]
         rollout = rollout.replace(  # type: ignore[attr-defined]
             obs=self.observe(state, raw), next_obs=self.observe(state, rollout.next_obs), last=last
         )
-        return state.merge(raw.reshape(-1, *state.mean.shape)), rollout, {}
+
+        def merged(moments: RunningMoments, x: jax.Array) -> RunningMoments:
+            return moments.merge(x.reshape(-1, *moments.mean.shape))
+
+        return map_statistics(merged, state, raw), rollout, {}
 
 
 @struct.dataclass

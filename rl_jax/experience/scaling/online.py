@@ -11,10 +11,10 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.errors import RLJaxError
+from rl_jax.experience.scaling.by_part import map_normalized, map_statistics, moments_of
 from rl_jax.experience.scaling.normalize import RunningMoments, plausible
 from rl_jax.experience.transform import Transform
 from rl_jax.given import check_numbers
-from rl_jax.spaces import Box
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 from rl_jax.values import NotNegative, Share
 
@@ -66,21 +66,26 @@ class NormalizeObsOnline(Transform):
 
     def init(self, key: Key, spec: Spec) -> PyTree:
         check_numbers("normalize_obs_online's", self, epsilon=NotNegative)
-        return RunningMoments.zero(spec.obs_space.shape) if isinstance(spec.obs_space, Box) else ()
+        return moments_of(spec.obs_space, RunningMoments.zero)
 
-    def observe(self, state: PyTree, obs: jax.Array) -> jax.Array:
-        if state == ():
-            return obs
-        moments = push(state, obs)
-        most = jnp.sqrt(moments.count)  # of what is counted, nothing is beyond it
-        return jnp.clip((obs.astype(jnp.float32) - moments.mean) / spread(moments, self.epsilon), -most, most)
+    def observe(self, state: PyTree, obs: PyTree) -> PyTree:
+        def counted(moments: RunningMoments, x: jax.Array) -> jax.Array:
+            moments = push(moments, x)
+            most = jnp.sqrt(moments.count)  # of what is counted, nothing is beyond it
+            return jnp.clip((x.astype(jnp.float32) - moments.mean) / spread(moments, self.epsilon), -most, most)
+
+        return map_normalized(counted, state, obs)
 
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
         check_stream(rollout, "normalize_obs_online")
-        if state == ():
+        if not jax.tree.leaves(state):
             return state, rollout, {}
-        moments = push(state, rollout.obs[0, 0])
-        final_moments = push(moments, rollout.next_obs[0, 0])
+
+        def count(moments: RunningMoments, x: jax.Array) -> RunningMoments:
+            return push(moments, x[0, 0])
+
+        moments = map_statistics(count, state, rollout.obs)
+        final_moments = map_statistics(count, moments, rollout.next_obs)
         # If the episode goes on, the next step counts that observation.
         next_state = jax.tree.map(lambda a, b: jnp.where(rollout.done[0, 0], a, b), final_moments, moments)
         last = rollout.last.replace(obs=self.observe(next_state, rollout.last.obs))  # type: ignore[attr-defined]

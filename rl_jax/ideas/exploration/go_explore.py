@@ -158,7 +158,7 @@ class GoExplore:
         episode = number + jnp.arange(shape[1], dtype=jnp.int32)
         state = state._replace(
             env_state=jax.tree.map(store, raw.env_state, state.env_state),
-            obs=store(raw.obs, state.obs),
+            obs=jax.tree.map(store, raw.obs, state.obs),
             score=put(candidates.score[winner_index], state.score),
             error=put(candidates.error[winner_index], state.error),
             length=put(candidates.length[winner_index], state.length),

@@ -16,6 +16,7 @@ from rl_jax.errors import RLJaxError
 from rl_jax.networks import History, Transformer, WithHistory, actor_critic
 from rl_jax.networks.own import made_remembering
 from rl_jax.ops import any_true
+from rl_jax.spaces import example
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
 
 
@@ -71,7 +72,7 @@ class ReLIC(AgentBase):
         inner = made_remembering(network, spec)
         if not jax.tree.leaves(inner.initial_carry(1)):
             raise RLJaxError("ReLIC needs a network with a memory: actor_critic(spec, memory=Transformer(...)), for one")
-        with_history = WithHistory(inner, self.history, spec.obs_space.shape, spec.obs_space.dtype)
+        with_history = WithHistory(inner, self.history, spec.obs_space)
         return self.replace(learner=self.learner.replace(network=with_history).bind(spec))  # type: ignore[attr-defined]
 
     def init(self, key: Key, spec: Spec) -> ReLICState:
@@ -79,7 +80,7 @@ class ReLIC(AgentBase):
         if not self.segments:
             return ReLICState(learner, ())
         lead = (self.segments, spec.rollout_length)
-        obs, first = jnp.zeros((spec.num_envs, *spec.obs_space.shape), spec.obs_space.dtype), jnp.ones((spec.num_envs,), bool)
+        obs, first = example(spec.obs_space, spec.num_envs), jnp.ones((spec.num_envs,), bool)
         carry = self.initial_carry(spec.num_envs)
         _, action, extras = jax.eval_shape(lambda k: self.learner.act(learner, carry, obs, first, k), jax.random.key(0))
         number = extras["value"]
@@ -91,12 +92,12 @@ class ReLIC(AgentBase):
         return self.learner.initial_carry(num_envs)
 
     def act(
-        self, state: ReLICState, carry: History, obs: jax.Array, first: jax.Array, key: Key, greedy: bool = False
+        self, state: ReLICState, carry: History, obs: PyTree, first: jax.Array, key: Key, greedy: bool = False
     ) -> tuple[History, jax.Array, dict[str, jax.Array]]:
         """Actions ``[N]`` of the learner's policy, with its extras."""
         return self.learner.act(state.learner, carry, obs, first, key, greedy)
 
-    def value(self, state: ReLICState, carry: History, obs: jax.Array, first: jax.Array) -> jax.Array:
+    def value(self, state: ReLICState, carry: History, obs: PyTree, first: jax.Array) -> jax.Array:
         """``V`` of ``obs`` ``[N, ...]``; ``[N]``."""
         return self.learner.value(state.learner, carry, obs, first)
 

@@ -12,7 +12,7 @@ from rl_jax.given import check_numbers
 from rl_jax.ideas.meta_rl._lpg_networks import Experienced, LPGRule, Readout
 from rl_jax.networks.distributions import Categorical
 from rl_jax.ops import apply_updates, clip_by_global_norm
-from rl_jax.spaces import Discrete, Space, check_supported
+from rl_jax.spaces import Discrete, Space, check_array, check_supported, example
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
 from rl_jax.values import NotNegative
 
@@ -75,6 +75,7 @@ class LPG(AgentBase):
             UnsupportedSpace: the actions are not one choice.
         """
         check_supported(self.name, spec.action_space, (Discrete,))
+        check_array(self.name, spec.obs_space)
         check_numbers(f"{self.name}'s", self, policy_rate=NotNegative, prediction_rate=NotNegative, critic_rate=NotNegative)
         return self.replace(obs_space=spec.obs_space, actions=spec.action_space.n)  # type: ignore[attr-defined, union-attr]
 
@@ -88,7 +89,7 @@ class LPG(AgentBase):
 
     def init(self, key: Key, spec: Spec) -> LPGState:
         """A uniform policy and uniform predictions; only hidden layers are random."""
-        obs = jnp.zeros((1, *spec.obs_space.shape), spec.obs_space.dtype)
+        obs = example(spec.obs_space, 1)
         keys = jax.random.split(key, 3)
         return LPGState({name: part.init(keys[i], obs) for i, (name, part) in enumerate(self._parts().items())})
 

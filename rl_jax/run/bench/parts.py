@@ -28,11 +28,11 @@ def envs(setup: Setup) -> Iterator[Row]:
         trainer = CONFIGS["ppo"](num_envs=number, rollout_length=length).trainer(rl.make(name))
 
         def run(state: Any, key: jax.Array, trainer: Trainer = trainer) -> Any:
-            def policy(carry: Any, obs: jax.Array, first: jax.Array, key: jax.Array) -> Any:
-                return carry, rl.spaces.random_action(trainer.base.action_space, key, len(obs)), {}
+            def policy(carry: Any, obs: Any, first: jax.Array, key: jax.Array) -> Any:
+                return carry, rl.spaces.random_action(trainer.base.action_space, key, len(first)), {}
 
-            def value(carry: Any, obs: jax.Array) -> jax.Array:
-                return jnp.zeros(obs.shape[:1])
+            def value(carry: Any, obs: Any) -> jax.Array:
+                return jnp.zeros((trainer.num_envs,))
 
             collector, rollout, _ = trainer._rollout(state.curriculum, policy, value, state.collector, key)
             return collector, jnp.sum(rollout.reward)

@@ -5,7 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,21 +18,11 @@ from rl_jax.run.devices.compiling import compiler_options
 from rl_jax.run.devices.device_memory import INT32_MAX, check_compiled
 from rl_jax.run.devices.evaluation import Scores, Watch, play_out
 from rl_jax.run.devices.placement import Devices, Layout, on_host
+from rl_jax.run.devices.run_programs import ProgramSpec, advance_run
 from rl_jax.run.devices.vmap_in_chunks import vmap_in_chunks
 from rl_jax.types import PyTree
 
 TRAINER, PER_RUN, STATE, REPLICATED = Layout.TRAINER, Layout.PER_RUN, Layout.TRAIN_STATE, Layout.REPLICATED
-
-
-class ProgramSpec(NamedTuple):
-    """A program to compile: its function, the layouts and shapes of its arguments, the layout of its results, donated arguments."""
-
-    name: str
-    function: Any
-    in_layout: tuple[Layout, ...]
-    out_layout: PyTree
-    shapes: tuple[Any, ...]
-    donate: tuple[int, ...] = ()
 
 
 @dataclass
@@ -174,21 +164,6 @@ class CompiledRuns:
         if self.updates > INT32_MAX * self.rows:
             raise RLJaxError(f"--steps {self.steps} is more than one run can count: use larger --num-envs or fewer --steps")
 
-    def _advance(self, trainer: Trainer, state: PyTree, number: jax.Array, frozen: jax.Array) -> tuple[PyTree, dict[str, Any]]:
-        """Train steps of one run; the metric ``failed`` says whether it met NaN or infinity.
-
-        One run of several that fails keeps the agent that it had before. This costs a copy of the agent for each call.
-        """
-        agent = state.agent
-        state, metrics = trainer.advance(state, number)
-        leaves = [x for x in jax.tree.leaves(trainer.params(state)) if jnp.issubdtype(x.dtype, jnp.inexact)]
-        # An agent may have no parameters.
-        finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in leaves] or [jnp.bool_(True)]))
-        failed = frozen | (metrics["nonfinite_update"] >= 0) | ~finite
-        if not self.single:
-            state = state.replace(agent=jax.tree.map(partial(jax.lax.select, failed), agent, state.agent))
-        return state, {**metrics, "failed": failed}
-
     def _frozen_flags(self, frozen: np.ndarray | None) -> jax.Array:
         """The flags of runs that have failed before, ``[B]``, on the devices."""
         flags = jnp.asarray(np.zeros(len(self.seeds), bool) if frozen is None else frozen)
@@ -212,7 +187,14 @@ class CompiledRuns:
     def compile(self, fresh: bool = True) -> float:
         """Compile ``advance``, and ``init`` unless the run is resumed: it may have no memory for two states. Returns seconds."""
         shapes = (self.state_shape(), jax.ShapeDtypeStruct((), jnp.int32), self._frozen_flags(None))
-        advance = ProgramSpec("advance", self._advance, (STATE, REPLICATED, PER_RUN), (STATE, REPLICATED), shapes, donate=(1,))
+        advance = ProgramSpec(
+            "advance",
+            partial(advance_run, single=self.single),
+            (STATE, REPLICATED, PER_RUN),
+            (STATE, REPLICATED),
+            shapes,
+            donate=(1,),
+        )
         self._compile(*([self._init_spec()] if fresh else []), advance)  # init is compiled while advance is traced
         return self.seconds_compile
 

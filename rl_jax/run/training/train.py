@@ -222,10 +222,8 @@ def _loggers(
     }
     if missing := sum(max(0, count - row_steps.count(steps)) for steps, count in expected_rows.items()):
         total = sum(expected_rows.values())
-        say(
-            f"rl-jax: warning: {owned.path / 'metrics.jsonl'} lacks {missing} of the {total} rows up to step {start_steps}: "
-            f"the run goes on without them"
-        )
+        rows_text = f"{missing} of the {total} rows up to step {start_steps}: the run goes on without them"
+        say(f"rl-jax: warning: {owned.path / 'metrics.jsonl'} lacks {rows_text}")
     loggers: list[Logger] = [metrics_file]
     content = load(owned.real_path / "config.json")
     settings = {**content["run"], **content["hyperparameters"], "agent": content["agent"], "title": title}

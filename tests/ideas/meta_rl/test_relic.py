@@ -27,7 +27,9 @@ def random(*shape):
 
 def network(memory, recall=False):
     spec = Spec(Box.of(-9, 9, (FEATURES,)), Discrete(3), N, 4)
-    return WithHistory(actor_critic(spec, (8,), memory=MEMORIES[memory]), LENGTH, (FEATURES,), jnp.float32, recall)
+    return WithHistory(
+        actor_critic(spec, (8,), memory=MEMORIES[memory]), LENGTH, Box.of(-jnp.inf, jnp.inf, (FEATURES,)), recall
+    )
 
 
 def shaken(memory):
