@@ -278,6 +278,6 @@ def test_trials_of_grids_are_drawn() -> None:
 )
 def test_what_cannot_be_drawn_is_refused_first(tmp_path: Path, env: str, options: list[str], message: str) -> None:
     (tmp_path / "run").mkdir()
-    options = RunOptions(env=env)
-    RunConfig("train", "ppo", options, dataclasses.asdict(PPOConfig())).save(tmp_path / "run" / "config.json", options)
+    run = RunOptions(env=env)
+    RunConfig("train", "ppo", run, dataclasses.asdict(PPOConfig())).save(tmp_path / "run" / "config.json", run)
     failed(call("render", tmp_path / "run", *options), message)
