@@ -226,6 +226,7 @@ def test_td_traces_against_brute_force():
         start = terminated or truncated
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", [Discrete(3), MultiDiscrete((2, 3)), Box.of(-2.0, 3.0, (2,))], ids=["one", "many", "box"])
 def test_actor_traces_against_brute_force(space):
     """The actor's trace sums ``grad(log pi + tau sign(delta) H)``; both networks take the TD error from before the update."""
@@ -418,6 +419,7 @@ def test_what_streaming_agents_refuse():
         jax.eval_shape(wide.train_step, jax.eval_shape(wide.init, jax.random.key(0), 100))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["stream-q", "stream-ac"])
 @pytest.mark.parametrize("change", [{"step_rule": "adam"}, {"layer_norm": False, "sparsity": 0.0, "normalize_obs": False}])
 def test_switches_change_what_is_learned(name, change):
