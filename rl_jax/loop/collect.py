@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.loop.info import chosen_numbers
-from rl_jax.loop.metrics import Means
+from rl_jax.loop.metrics import Means, chosen_numbers
 from rl_jax.loop.resets import DEAR, StartOne, cost_of, restart, start_all
 from rl_jax.ops import along, any_true, per_device
 from rl_jax.ops.cost import operations
