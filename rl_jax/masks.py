@@ -5,6 +5,7 @@ A mask is the entry ``"action_mask"`` of a dictionary observation, ``bool``: ``[
 an action has to be taken, and environments often show such a row at the end of an episode.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -17,7 +18,7 @@ MASK = "action_mask"
 
 def mask_of(obs: Any) -> jax.Array | None:
     """The mask of observations ``[..., ...]``, if they have one."""
-    return obs.get(MASK) if isinstance(obs, dict) else None
+    return obs.get(MASK) if isinstance(obs, Mapping) else None
 
 
 def by_part(x: jax.Array, nvec: tuple[int, ...], fill: Any) -> jax.Array:

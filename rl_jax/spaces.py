@@ -43,7 +43,10 @@ class Dict:
     parts: Any
 
     def __post_init__(self) -> None:
-        pairs = dict(self.parts) if isinstance(self.parts, Mapping | tuple) else {}
+        try:
+            pairs = dict(self.parts) if isinstance(self.parts, Mapping | tuple) else {}
+        except (TypeError, ValueError):
+            pairs = {}
         if not pairs:
             raise UnsupportedSpace(
                 f"a Dict is made of a mapping of names to spaces, such as {{'x': Box(...)}}, not of {self.parts!r}"
@@ -120,6 +123,11 @@ def seen_by_critic(space: ObsSpace) -> ObsSpace:
     return _without(space, MASK)
 
 
+def shown_to_actor(space: ObsSpace) -> ObsSpace:
+    """The space of :func:`without_privileged`: what actors are called with, the mask included."""
+    return _without(space, PRIVILEGED)
+
+
 def _without(space: ObsSpace, *names: str) -> ObsSpace:
     if not isinstance(space, Dict) or not any(name in space for name in names):
         return space
@@ -131,12 +139,12 @@ def _without(space: ObsSpace, *names: str) -> ObsSpace:
 
 def read_by_actor(obs: Any) -> Any:
     """Observations without what actors do not read as features."""
-    return {name: x for name, x in obs.items() if name not in (MASK, PRIVILEGED)} if isinstance(obs, dict) else obs
+    return {name: x for name, x in obs.items() if name not in (MASK, PRIVILEGED)} if isinstance(obs, Mapping) else obs
 
 
 def without_privileged(obs: Any) -> Any:
     """Observations as actors are shown them."""
-    return {name: x for name, x in obs.items() if name != PRIVILEGED} if isinstance(obs, dict) else obs
+    return {name: x for name, x in obs.items() if name != PRIVILEGED} if isinstance(obs, Mapping) else obs
 
 
 def check_mask(obs_space: ObsSpace, action_space: Space) -> None:

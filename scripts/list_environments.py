@@ -11,7 +11,9 @@ import numpy as np
 
 import rl_jax as rl
 from rl_jax.envs.limits import longest_episode
+from rl_jax.masks import MASK
 from rl_jax.run.cli.catalogue import FILE, Environment, environments
+from rl_jax.spaces import PRIVILEGED
 
 UNKNOWN = "?"
 
@@ -23,6 +25,11 @@ def words(space, unit):
     if isinstance(space, rl.envs.MultiDiscrete):
         sizes = space.nvec
         return f"{len(sizes)} times {sizes[0]} choices" if len(set(sizes)) == 1 else f"choices {'x'.join(map(str, sizes))}"
+    if isinstance(space, rl.envs.Dict):
+        read = [part for name, part in space.items() if name not in (MASK, PRIVILEGED)]
+        kinds = [words(read[0], unit) if len(read) == 1 else f"{len(read)} parts"]
+        kinds += ["mask"] * (MASK in space) + ["privileged"] * (PRIVILEGED in space)
+        return ", ".join(kinds)
     size = "x".join(map(str, space.shape))
     if len(space.shape) > 1:
         return f"{'image' if len(space.shape) == 3 else 'array'} {size}"

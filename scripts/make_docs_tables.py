@@ -413,6 +413,40 @@ def bench_sweep_and_memory(result: dict[str, Any]) -> str:
     )
 
 
+def structured(result: dict[str, Any]) -> str:
+    """What agents reach behind a mask and from two parts, and what a critic that sees more is worth."""
+
+    def cell(row: dict[str, Any]) -> str:
+        return f"{number(row['mean'])} ({spread(row['ci95'], row['seeds'])})"
+
+    games, critics = result["games"], result["critics"]
+    rows = [
+        [f"`{name}`", agent, count(row["steps"]), cell(game["random"]), cell(row["start"]), cell(row["end"])]
+        for name, game in games.items()
+        if isinstance(game, dict) and "random" in game
+        for agent, row in game.items()
+        if isinstance(row, dict) and "end" in row
+    ]
+    kinds = [
+        [f"PPO, {kind} critic", *(cell(critics[kind][part]) for part in ("whole", "last_tenth"))]
+        for kind in ("asymmetric", "symmetric")
+    ]
+    seeds = len(critics["symmetric"]["whole"]["seeds"])
+    return "\n".join(
+        [
+            *grid(["environment", "agent", "steps", "random (95%)", "before (95%)", "after (95%)"], rows),
+            "",
+            f"Mean return of 64 episodes with sampled actions, 3 seeds; random is among what the mask allows. {games['device']}, "
+            f"{games['date']}.",
+            "",
+            *grid(["`probe/privileged`", "right actions, whole training (95%)", "last tenth (95%)"], kinds),
+            "",
+            f"Mean over {seeds} seeds of {count(critics['steps'])} steps. {critics['device']}, {critics['date']}.",
+            "",
+        ]
+    )
+
+
 #: Families of :mod:`experiments.baselines`.
 FAMILIES = ("ppo_baselines", "value_baselines", "continuous_baselines", "rainbow_ablation_baselines")
 
@@ -428,6 +462,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "kill_and_resume": kill_and_resume,
     "kill_and_resume_replay": kill_and_resume,
     "bench_sweep_and_memory": bench_sweep_and_memory,
+    "structured": structured,
 }
 
 #: What the agents' pages show: the rows of these agents.

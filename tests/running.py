@@ -54,9 +54,8 @@ def start(*args, first="pass", cwd=None, **variables):
     """``rl-jax ARGS`` in a process of its own, after the Python text ``first``, with environment ``variables``."""
     code = f"{first}\nfrom rl_jax.run.cli.console import main\nmain()"
     command = [sys.executable, "-c", code, *map(str, args)]
-    # Compiled as in this process, so that results can be compared bit for bit.
-    unoptimized = str(int(jax.config.read("jax_disable_most_optimizations")))
-    env = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": unoptimized, **variables}
+    # The environment is tests/conftest.py's: compiled as in this process, so that results can be compared bit for bit.
+    env = {**os.environ, **variables}
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, cwd=cwd)
 
 

@@ -1,5 +1,6 @@
 """Run by tests/run/devices/test_devices.py with eight devices: one job on one of them and on all; prints how far apart they end."""
 
+import functools
 import json
 import math
 import re
@@ -12,36 +13,44 @@ from rl_jax.agents import CONFIGS
 from rl_jax.experience import chain
 from rl_jax.run.devices.compiled_runs import CompiledRuns
 from rl_jax.run.devices.placement import Devices, Layout, on_host
-from rl_jax.run.devices.programs import ProgramSpec
+from rl_jax.run.devices.run_programs import ProgramSpec
 from rl_jax.run.devices.tree_io import key_to_words
 
 PPO = {"num_envs": 16, "rollout_length": 8, "epochs": 2, "minibatches": 2, "hidden": (8,)}
 REPLAY = {"num_envs": 8, "buffer_size": 400, "batch_size": 16, "learning_starts": 32, "hidden": (8,)}
 SAC = REPLAY | {"random_steps": 32}
-#: Agent, environment, options, what is split, seeds, train steps.
+#: Agent, environment, options, what is split, seeds, train steps, whether it is evaluated: once of each layout.
 CASES = {
-    "ppo envs": ("ppo", "CartPole-v1", PPO, "envs", 1, 3),
-    "ppo envs of two seeds": ("ppo", "CartPole-v1", PPO, "envs", 2, 3),
-    "ppo seeds": ("ppo", "CartPole-v1", PPO, "seeds", 8, 3),
-    "ppo gru": ("ppo", "CartPole-v1", PPO | {"memory": "gru", "memory_width": 8}, "envs", 1, 3),
-    "sac envs": ("sac", "Pendulum-v1", SAC, "envs", 1, 8),
-    "sac seeds": ("sac", "Pendulum-v1", SAC, "seeds", 8, 8),
+    "ppo envs": ("ppo", "CartPole-v1", PPO, "envs", 1, 3, False),
+    "ppo envs of two seeds": ("ppo", "CartPole-v1", PPO, "envs", 2, 3, True),
+    "ppo seeds": ("ppo", "CartPole-v1", PPO, "seeds", 8, 3, False),
+    "ppo gru": ("ppo", "CartPole-v1", PPO | {"memory": "gru", "memory_width": 8}, "envs", 1, 3, True),
+    "sac envs": ("sac", "Pendulum-v1", SAC, "envs", 1, 8, False),
+    "sac seeds": ("sac", "Pendulum-v1", SAC, "seeds", 8, 8, True),
 }
+
+
+@functools.cache
+def compiled_job(case, devices):
+    """The compiled runs of a case on ``devices`` devices."""
+    agent, env, options, shard, seeds, *_ = CASES[case]
+    trainer = CONFIGS[agent](**options).trainer(rl.make(env), time_limit=20)
+    job = CompiledRuns(trainer, list(range(seeds)), 100_000, 8, devices=Devices.choose(devices, shard))
+    job.compile()
+    return job
 
 
 def end(case, devices):
     """All leaves of the state, the metrics and the evaluation of a job that was trained on ``devices`` devices."""
-    agent, env, options, shard, seeds, updates = CASES[case]
-    trainer = CONFIGS[agent](**options).trainer(rl.make(env), time_limit=20)
-    job = CompiledRuns(trainer, list(range(seeds)), 100_000, 8, devices=Devices.choose(devices, shard))
-    job.compile()
+    job, (updates, evaluated) = compiled_job(case, devices), CASES[case][-2:]
     state, metrics = job.advance(job.init(), updates)
     where = {len(leaf.sharding.device_set) for leaf in jax.tree.leaves(state)}
     leaves = {
         jax.tree_util.keystr(path): on_host(key_to_words(leaf)) for path, leaf in jax.tree_util.tree_leaves_with_path(state)
     }
     bytes_here = sum(leaf.addressable_shards[0].data.nbytes for leaf in map(key_to_words, jax.tree.leaves(state)))
-    return {**leaves, **metrics, "evaluation": job.evaluate(state, 1).returns}, where, bytes_here
+    evaluation = {"evaluation": job.evaluate(state, 1).returns} if evaluated else {}
+    return {**leaves, **metrics, **evaluation}, where, bytes_here
 
 
 def compare(case):
@@ -86,9 +95,9 @@ def meetings(program):
 def gradients():
     """What is summed over devices in a train step of each agent that learns from batches, and how many parameters it has."""
     found = {}
-    for agent, env, options in (("ppo", "CartPole-v1", PPO), ("pqn", "CartPole-v1", PPO), ("sac", "Pendulum-v1", SAC)):
-        job = CompiledRuns(CONFIGS[agent](**options).trainer(rl.make(env)), [0], 1000, 8, devices=Devices.choose(8, "envs"))
-        job.compile()
+    pqn = CompiledRuns(CONFIGS["pqn"](**PPO).trainer(rl.make("CartPole-v1")), [0], 1000, 8, devices=Devices.choose(8, "envs"))
+    pqn.compile(fresh=False)
+    for agent, job in (("ppo", compiled_job("ppo envs", 8)), ("pqn", pqn), ("sac", compiled_job("sac envs", 8))):
         params = job.state_shape().agent.params
         parts = [params] if agent != "sac" else [params["actor"], params["critics"]]
         sizes = [[math.prod(leaf.shape) for leaf in jax.tree.leaves(part)] for part in parts]
@@ -114,7 +123,7 @@ def traffic():
     rollout = job._programs["rollout"]
     trainer = CONFIGS["dqn"](**REPLAY | {"buffer_size": 4096}).trainer(rl.make("CartPole-v1"))
     job = CompiledRuns(trainer, [0], 1000, 8, devices=devices)
-    job.compile()
+    job.compile(fresh=False)
     return {"rollout": collectives(rollout), "replay": collectives(job._programs["advance"])}
 
 

@@ -142,6 +142,7 @@ def _probabilities(logits):
     return p / p.sum()
 
 
+@pytest.mark.slow
 @given(LOGITS)
 @settings(max_examples=60, deadline=None)
 def test_categoricals_are_right_where_choices_are_forbidden(logits):
@@ -280,6 +281,7 @@ def test_layer_normalisation_keeps_its_scale_far_from_zero():
     np.testing.assert_allclose(jnp.std(y, axis=-1), 1.0, atol=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bad", [math.nan, INF, -INF, 3e38])
 def test_one_bad_observation_leaves_running_moments_alone(bad):
     good = np.random.default_rng(0).normal(5.0, 2.0, (50, 8, 3)).astype(np.float32)

@@ -23,14 +23,13 @@ def test_notebooks_keep_no_outputs(name):
     assert not [cell for cell in cells if cell.cell_type == "code" and (cell.outputs or cell.execution_count)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PICTURES)
 def test_notebooks_run(name, tmp_path, monkeypatch):
     nbclient = pytest.importorskip("nbclient")
     from jupyter_client.manager import KernelManager
 
     monkeypatch.setenv("RL_JAX_SMALL", "1")
-    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
-    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # as in conftest: notebooks compile much and run little
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     # This interpreter's own kernel, whatever kernels are registered on the machine.

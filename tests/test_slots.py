@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 from conftest import SMALL, compiled
 from flax import struct
 from toy import Clock, Spy, leaves_equal, plain, shaken
@@ -100,6 +101,7 @@ def test_a_bonus_weight_is_swept_by_vmap():
 # --------------------------------------------------------------------------------------------------- meta-gradient
 
 
+@pytest.mark.slow
 def test_a_gradient_through_two_train_steps():
     """Derivatives of the final policy by the entropy weight, in both modes, are what finite differences say.
 
@@ -160,6 +162,7 @@ class Restore:
         return jax.tree.map(lambda a, b: jnp.where(better, a, b), best, state), {"archive/time": best.env_state.time}
 
 
+@pytest.mark.slow
 def test_a_curriculum_that_restores_states():
     """Episodes go on from a stored environment state: the loop needs nothing but the state and its observation."""
     env = Clock(1000, "never")
@@ -235,6 +238,7 @@ class Forgetful(PolicyGradient):
         return carry * 0.0 + 7.0
 
 
+@pytest.mark.slow
 def test_refresh_rewrites_the_running_memories(recurrent):
     """What ``refresh`` returns is the memory that the next rollout begins with."""
     agent = recurrent.trainer.agent
@@ -244,11 +248,11 @@ def test_refresh_rewrites_the_running_memories(recurrent):
     )
     run = compiled(trainer)
     state = run.init(trainer, jax.random.key(0), 1000)
-    np.testing.assert_array_equal(state.collector.here.carry, 0.0)
+    np.testing.assert_array_equal(state.collector.boundary.carry, 0.0)
     state, _ = run.train_step(trainer, state)
-    np.testing.assert_array_equal(state.collector.here.carry, 7.0)
+    np.testing.assert_array_equal(state.collector.boundary.carry, 7.0)
     kept, _ = recurrent.train_step(recurrent.trainer, recurrent.init(recurrent.trainer, jax.random.key(0), 1000))
-    assert np.abs(plain(kept.collector.here.carry)).max() < 1.0
+    assert np.abs(plain(kept.collector.boundary.carry)).max() < 1.0
     state, _ = run.train_step(trainer, state)
     np.testing.assert_array_equal(state.experience[-1].carry[0], 7.0)
 

@@ -119,6 +119,19 @@ def test_checks_name_the_part():
     assert "one entry per choice" in problem(probe.see, masked)
 
 
+def test_a_mask_that_the_space_names_has_to_come():
+    probe = make("probe/masked")
+
+    def spec(**parts):
+        env = StructuredProbe("odd", probe.obs_space, probe.act_space, lambda *args: parts, probe.pay)
+        return rl.Trainer.create(env, rl.agents.RandomRepeat(), num_envs=1, rollout_length=1).spec()
+
+    with pytest.raises(ProtocolError, match=f"part '{MASK}' is missing, and its space says bool\\[4\\]"):
+        spec(time=jnp.zeros((1,)))
+    with pytest.raises(ProtocolError, match=f"part '{MASK}' is int32\\[4\\], and its space says bool\\[4\\]"):
+        spec(**{"time": jnp.zeros((1,)), MASK: jnp.ones((4,), jnp.int32)})
+
+
 class Foreign:
     """An environment with gymnax's functions and dictionary space, whose mask is of integers."""
 

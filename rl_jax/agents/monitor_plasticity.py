@@ -27,7 +27,8 @@ def q_units(agent: Any, state: PyTree, sample: Sample) -> tuple[jax.Array, ...]:
 def critic_units(agent: Any, state: PyTree, sample: Sample) -> tuple[jax.Array, ...]:
     """The hidden ReLU units of all critics of SAC, TD3 or DDPG on the batch's observations and actions."""
     batch = sample.batch
-    return activations(agent.critics.apply, state.params["critics"], batch.obs[0], batch.action[0])
+    obs = jax.tree.map(lambda x: x[0], batch.obs)
+    return activations(agent.critics.apply, state.params["critics"], obs, batch.action[0])
 
 
 @struct.dataclass

@@ -138,7 +138,7 @@ def _check_acting(trainer: Trainer, key: Any) -> None:
         keys = jax.random.split(key, 3)
         levels = trainer.curriculum.init(keys[0], trainer.base)
         memory = agent.initial_carry(number)
-        return agent.init(keys[1], trainer.base), reset_envs(trainer.curriculum, levels, memory, keys[2], number).here
+        return agent.init(keys[1], trainer.base), reset_envs(trainer.curriculum, levels, memory, keys[2], number).boundary
 
     state, start = jax.eval_shape(begin, key)
 

@@ -20,12 +20,12 @@ class Collector:
     """The environments between two rollouts.
 
     Attributes:
-        here: observations, memories, states and levels ``[N, ...]``.
+        boundary: observations, memories, states and levels ``[N, ...]``.
         episode_return: undiscounted reward of the running episodes so far ``[N]``, in the environment's own scale.
         episode_length: their steps so far ``[N]``.
     """
 
-    here: Boundary
+    boundary: Boundary
     episode_return: jax.Array
     episode_length: jax.Array
 
@@ -76,15 +76,15 @@ def collect(
         The new collector, the :class:`~rl_jax.types.Rollout` (raw observations and rewards), and episode statistics over the
         episodes that *finished* in this rollout (``NaN`` if none did).
     """
-    num_envs = collector.here.first.shape[0]
-    costs = _costs(env, action_space, curriculum, curriculum_state, collector.here, key)
+    num_envs = collector.boundary.first.shape[0]
+    costs = _costs(env, action_space, curriculum, curriculum_state, collector.boundary, key)
 
     def step_env(key: Key, env_state: PyTree, action: jax.Array, level: PyTree) -> Any:
         return env.step(key, env_state, action, curriculum.params(curriculum_state, level))
 
     def step(carry: tuple[Collector, Means], key: Key) -> tuple[tuple[Collector, Means], dict[str, Any]]:
         collector, means = carry
-        boundary = collector.here
+        boundary = collector.boundary
         key_act, key_env, key_reset = jax.random.split(key, 3)
         memory, action, extras = policy(boundary.carry, boundary.obs, boundary.first, key_act)
         out = jax.vmap(step_env)(
@@ -135,13 +135,13 @@ def collect(
         }
         return (next_collector, means), row
 
-    start = collector.here
+    start = collector.boundary
     zero = jnp.zeros((num_envs,), jnp.float32)
     info = dict.fromkeys(episode_info, zero)
     means = Means.zeros_like(jax.eval_shape(_episode_means, start.first, zero, collector.episode_length, zero, info))
     (collector, means), rows = jax.lax.scan(step, (collector, means), jax.random.split(key, length))
     # Summed over environments once, here: over many devices, a sum in every step would make them wait for one another.
-    return collector, Rollout(**rows, start=start, last=collector.here), jax.tree.map(jnp.sum, means)
+    return collector, Rollout(**rows, start=start, last=collector.boundary), jax.tree.map(jnp.sum, means)
 
 
 def not_first(obs: PyTree) -> jax.Array:

@@ -75,7 +75,7 @@ def start_episodes(trainer: Trainer, state: TrainState, key: Key, num_episodes: 
     collector = reset_envs(trainer.curriculum, state.curriculum, carry, key_start, num_episodes)
     running = jnp.ones((num_episodes,), bool)
     time = jnp.zeros((), jnp.int32)
-    return Playing(key_steps, collector.here, ~running, running, collector.episode_return, collector.episode_length, time)
+    return Playing(key_steps, collector.boundary, ~running, running, collector.episode_return, collector.episode_length, time)
 
 
 def play_episodes(

@@ -155,7 +155,7 @@ def check_spaces(obs: Any, action: Any) -> None:
         UnsupportedSpace: with those that are served.
     """
     fixes = {
-        "observation": (ObsSpace, "Discrete, MultiDiscrete, Box and Dict", "make one of rl_jax.spaces of it"),
+        "observation": (ObsSpace, "Discrete, MultiDiscrete, Box and Dict", "give one array, or a dictionary of arrays"),
         "action": (Space, "Discrete, MultiDiscrete and Box", "give actions as one of these"),
     }
     for (what, (kinds, served, fix)), space in zip(fixes.items(), (obs, action), strict=True):

@@ -1,6 +1,5 @@
 """The loop: collect, transform, store, learn. One compiled ``train_step``, whatever the algorithm."""
 
-import dataclasses
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +17,7 @@ from rl_jax.loop import parts
 from rl_jax.loop.collect import Collector, collect, not_first, reset_envs
 from rl_jax.loop.counter import Counter
 from rl_jax.loop.metrics import Means
+from rl_jax.loop.observations import with_rollout
 from rl_jax.loop.parts import distinct, naming_environment, reported
 from rl_jax.loop.state import TrainState
 from rl_jax.loop.updates import Constant
@@ -129,7 +129,7 @@ class Trainer:
         """
         key = unrolled_threefry(jax.random.key(0)) if key is None else key
         with naming_environment(self.env, getattr(self.curriculum, "task", None)):
-            return dataclasses.replace(self.base, rollout=jax.eval_shape(self._example, key)[2])
+            return with_rollout(self.base, jax.eval_shape(self._example, key)[2])
 
     def _example(self, key: Key) -> tuple[PyTree, Collector, Rollout]:
         """The states of a fresh agent and of its environments, and a rollout; only their shapes are used."""
@@ -242,7 +242,7 @@ class Trainer:
             sample_context = context.replace(key=key_sample, agent_state=agent)  # type: ignore[attr-defined]
             sample: Sample = self.replay.sample(replay, sample_context)
             sample = sample._replace(batch=with_sharding(sample.batch, axis=1))
-            learn_context = context.replace(key=key_learn, agent_state=agent)  # type: ignore[attr-defined]
+            learn_context = sample_context.replace(key=key_learn)
             with naming_what_lacks(self.agent, sample.batch.extras):
                 result = self.agent.learn(agent, sample, learn_context)
             next_agent, metrics, priorities = returned("the agent's learn", result, ("state", "metrics", "priorities"))
@@ -264,14 +264,14 @@ class Trainer:
                 return agent, replay, carry[2] + means
 
             agent, replay, means = jax.lax.fori_loop(0, count, learn_once, (state.agent, replay, zeros))
-        boundary = state.collector.here
+        boundary = state.collector.boundary
         boundary = boundary.replace(carry=self.agent.refresh(agent, boundary.carry))  # type: ignore[attr-defined]
         state = state.replace(  # type: ignore[attr-defined]
             updates=state.updates.next(),
             agent=agent,
             replay=self.replay.release(replay),
             schedule=schedule,
-            collector=state.collector.replace(here=boundary),  # type: ignore[attr-defined]
+            collector=state.collector.replace(boundary=boundary),  # type: ignore[attr-defined]
         )
         return state, means, jnp.asarray(count, jnp.float32)
 
@@ -307,9 +307,7 @@ class Trainer:
         means, learned = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
         none = jnp.full((), -1, jnp.int32)
 
-        def body(
-            i: jax.Array, carry: tuple[TrainState, Means, jax.Array, jax.Array]
-        ) -> tuple[TrainState, Means, jax.Array, jax.Array]:
+        def body(i: jax.Array, carry: Any) -> tuple[TrainState, Means, jax.Array, jax.Array]:
             state, means, learned, bad = carry
             state, new, count = train_step(state)
             bad = jnp.where((bad < 0) & ~new.finite(), jnp.asarray(i, jnp.int32), bad)

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import flax.linen as nn
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 
 from rl_jax.errors import RLJaxError
 from rl_jax.masks import MASK
-from rl_jax.spaces import Dict, Discrete, MultiDiscrete, describe, example
+from rl_jax.spaces import Dict, Discrete, MultiDiscrete, describe, example, shown_to_actor
 from rl_jax.types import PyTree, Spec
 
 #: A network: a module, or a function from :class:`~rl_jax.types.Spec`, and options that the agent names, to one.
@@ -19,6 +20,11 @@ Maker = nn.Module | Callable[..., nn.Module]
 #: How an agent calls a network, and what it gets.
 CALL = "(carry, obs [T, N, ...], first [T, N]) -> (carry, outputs)"
 _HOW = "rl.networks.ActorCritic and QNetwork make one of a torso"
+
+
+def actor_spec(spec: Spec) -> Spec:
+    """The spec of a network that acts: without what is privileged."""
+    return replace(spec, obs_space=shown_to_actor(spec.obs_space))
 
 
 def made(network: Any, spec: Spec, **options: Any) -> Any:

@@ -55,7 +55,7 @@ class StreamBody(nn.Module):
             x = Conv(16, kernel_init=first)(to_float(obs, space))
             return activated(x.reshape(*x.shape[:-3], -1))
 
-        parts = [features(part, x) for _, part, x in leaves(self.space, obs)]
+        parts = [features(part, x) for _, part, x in leaves(seen_by_critic(self.space), obs)]
         x = parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=-1)
         for width in (128,) if is_image(self.space) else self.hidden:
             x = activated(Dense(width, kernel_init=first)(x))

@@ -12,7 +12,7 @@ import numpy as np
 from rl_jax.errors import UnsupportedSpace
 from rl_jax.networks.initializers import orthogonal
 from rl_jax.ops.arrays.product import product
-from rl_jax.spaces import Box, Dict, Discrete, MultiDiscrete, ObsSpace, Space, leaves
+from rl_jax.spaces import Box, Dict, Discrete, MultiDiscrete, ObsSpace, Space, leaves, seen_by_critic
 
 Activation = Callable[[jax.Array], jax.Array]
 ACTIVATIONS: dict[str, Activation] = {"tanh": nn.tanh, "relu": nn.relu, "silu": nn.silu, "gelu": nn.gelu}
@@ -45,9 +45,9 @@ def is_image(space: ObsSpace) -> bool:
 
 
 def to_vector(obs: Any, space: ObsSpace) -> jax.Array:
-    """Observations as float vectors ``[..., features]``; of a dictionary the parts that ``space`` has, joined in its order."""
+    """Observations as float vectors ``[..., features]``; of a dictionary the parts that ``space`` has but the mask, joined in order."""
     if isinstance(space, Dict):
-        return jnp.concatenate([to_vector(x, part) for _, part, x in leaves(space, obs)], axis=-1)
+        return jnp.concatenate([to_vector(x, part) for _, part, x in leaves(seen_by_critic(space), obs)], axis=-1)
     x = to_float(obs, space)
     lead = obs.ndim - len(space.shape)
     return x.reshape(*x.shape[:lead], -1)
@@ -211,7 +211,7 @@ class Encoder(nn.Module):
     """A dictionary of observations to features ``[..., features]``: each part by :func:`torso`, joined in order of their names.
 
     Attributes:
-        space: of the parts that are read; others of the observation are not.
+        space: of the parts that are read; the mask is not, nor are others of the observation.
         width, normalize, dtype: of :class:`CNN`, for parts that are images.
     """
 
@@ -224,7 +224,8 @@ class Encoder(nn.Module):
     def __call__(self, obs: Any) -> jax.Array:
         options = {"width": self.width, "normalize": self.normalize, "dtype": self.dtype}
         return jnp.concatenate(
-            [torso(part, name.replace("/", "_"), **options)(x) for name, part, x in leaves(self.space, obs)], axis=-1
+            [torso(part, name.replace("/", "_"), **options)(x) for name, part, x in leaves(seen_by_critic(self.space), obs)],
+            axis=-1,
         )
 
 

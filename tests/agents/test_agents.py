@@ -86,23 +86,20 @@ AC = dict(
 STREAM = dict(hidden=(16,), normalize_obs=False, normalize_reward=False)
 #: id -> (agent, its numbers, environment steps, continuous actions, tolerance of values)
 AGENTS = {
-    "ppo": ("ppo", ON | MINI | PLAIN, 16_000, False, 0.15),
+    "ppo": ("ppo", ON | MINI | PLAIN, 16_000, False, 0.05),
     "ppo-continuous": ("ppo", ON | MINI | PLAIN | dict(learning_rate=5e-3), 40_000, True, 0.6),
     "a2c": ("a2c", ON | PLAIN | dict(gae_lambda=0.95), 60_000, False, 0.15),
     "mdpo": ("mdpo", ON | PLAIN | dict(epochs=10), 30_000, False, 0.15),
     "pqn": ("pqn", ON | MINI | dict(epsilon_steps=8000, epsilon_end=0.2, anneal=False), 40_000, False, 0.15),
     "dqn": ("dqn", Q, 4000, False, 0.15),
-    "double": ("dqn", Q | dict(double=True, target_period=0, tau=0.05), 4000, False, 0.15),
-    "dueling": ("dqn", Q | dict(dueling=True), 4000, False, 0.15),
-    "n-step": ("dqn", Q | dict(n_step=3), 4000, False, 0.15),
-    "prioritized": ("dqn", Q | dict(prioritized=True), 4000, False, 0.15),
+    "double-dueling": ("dqn", Q | dict(double=True, target_period=0, tau=0.05, dueling=True), 4000, False, 0.15),
+    "n-step-prioritized": ("dqn", Q | dict(n_step=3, prioritized=True), 4000, False, 0.15),
     "c51": ("dqn", Q | C51, 4000, False, 0.15),
     "quantile": ("dqn", Q | dict(distribution="quantile", atoms=8), 6000, False, 0.15),
     "noisy": ("dqn", Q | dict(noisy=True), 6000, False, 0.2),
     "r2d2": ("r2d2", SEQUENCES, 4000, False, 0.2),
     "sac": ("sac", AC | dict(temperature=0.02), 4000, True, 0.15),
-    "sac-discrete": ("sac", AC | dict(temperature=0.02), 4000, False, 0.15),
-    "sac-n-step": ("sac", AC | dict(temperature=0.02, n_step=3), 4000, False, 0.15),
+    "sac-discrete-n-step": ("sac", AC | dict(temperature=0.02, n_step=3), 4000, False, 0.15),
     "sac-learned-temperature": ("sac", AC | dict(target_entropy=-3.0), 6000, True, 0.2),
     "mdpo-off-policy": ("mdpo-off-policy", AC | dict(temperature=0.02, kappa=0.1, refresh_period=100), 4000, True, 0.15),
     "td3": ("td3", AC | dict(actor_learning_rate=5e-3), 4000, True, 0.15),
@@ -114,6 +111,7 @@ AGENTS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", AGENTS)
 def test_an_agent_on_every_probe(name):
     agent, numbers, steps, continuous, tolerance = AGENTS[name]
@@ -161,6 +159,7 @@ def test_recurrent_policy_gradients_remember_the_cue(agent):
     assert float(jax.jit(learn)(jax.random.key(0))) == 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", ["gru", "none"])
 def test_recurrent_q_learning_remembers_the_cue(memory):
     """Sequences begin with the memory that was stored, carry the cue over a blank step, and end with the episode."""

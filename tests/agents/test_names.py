@@ -63,6 +63,7 @@ def test_an_agent_learns_with_it():
     assert all(jax.tree.leaves(same))  # a step size of zero, and not Adam's
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", rl.agents.CONFIGS)
 def test_no_two_parts_of_an_agent_report_one_metric(name):
     """Tracing a train step is enough: two writers of one name are refused there."""

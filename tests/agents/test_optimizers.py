@@ -90,6 +90,7 @@ RUNS = {
 MORE = {"pqn": dict(epochs=2, minibatches=2), "stream-q": dict(step_rule="sgd"), "stream-ac": dict(step_rule="sgd")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_every_agent_learns_with_what_it_is_given(name):
     """Each parameter, of all networks, by what optax says and nothing else: not the learning rate, not another scale."""

@@ -169,6 +169,7 @@ def test_readings_are_of_the_batch_and_of_the_parameters_before():
     np.testing.assert_allclose(after.dormant, dormant_ratio(layers), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_critics_are_read_one_by_one():
     """Two critics side by side: a unit is compared with the layer of its own critic."""
     env = Clock(5, act_space=Box.of(-1.0, 1.0, (2,)))
@@ -250,6 +251,7 @@ def test_checks_by_steps():
     assert drive(rule, [0.4, 0.3, 0.34, 0.36], episodes=0, steps=2, envs=2)[0] == [1, 1, 1, 4]
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(
     low=st.sampled_from([0.0625, 0.1, 0.25, 1 / 3, 0.5, 1.0, 1.5]),

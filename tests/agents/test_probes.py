@@ -1,8 +1,9 @@
-"""PPO on the probes: each needs one ability, and its answer, values included, is known in advance."""
+"""PPO on the probes that tests/agents/test_agents.py has not: one that needs a memory, and one with actions of several parts."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from rl_jax.agents import PPOConfig
 from rl_jax.envs import make
@@ -39,40 +40,7 @@ class Learned:
         return to_env_action(self.trainer.base.action_space, action)
 
 
-def test_constant_reward():
-    """The value head learns at all: V = 1."""
-    learned = Learned("probe/constant-reward", updates=30)
-    np.testing.assert_allclose(learned.values([0.0]), [1.0], atol=0.05)
-
-
-def test_observed_reward():
-    """The value depends on the observation: V(c) = c."""
-    learned = Learned("probe/observed-reward", updates=30)
-    np.testing.assert_allclose(learned.values([-1.0], [1.0]), [-1.0, 1.0], atol=0.1)
-
-
-def test_discount():
-    """The reward of the second step reaches the first, discounted once: V(0) = gamma, V(1) = 1."""
-    learned = Learned("probe/discount", gamma=0.5)
-    np.testing.assert_allclose(learned.values([0.0], [1.0]), [0.5, 1.0], atol=0.05)
-
-
-def test_action_choice():
-    """Advantages push the policy the right way."""
-    learned = Learned("probe/action-choice")
-    assert int(learned.greedy([0.0])[0]) == 1
-    assert float(learned.evaluation.mean()) == 1.0
-    np.testing.assert_allclose(learned.values([0.0]), [1.0], atol=0.1)
-
-
-def test_observed_action():
-    """Policy gradients belong to the observation of their own step."""
-    learned = Learned("probe/observed-action")
-    assert learned.greedy([-1.0], [1.0]).tolist() == [0, 1]
-    assert float(learned.evaluation.mean()) == 1.0
-    np.testing.assert_allclose(learned.values([-1.0], [1.0]), [1.0, 1.0], atol=0.15)
-
-
+@pytest.mark.slow
 def test_memory():
     """A GRU carries the cue over the blank steps, through learning as through acting; a network without memory cannot."""
     config = dict(rollout_length=12, updates=100, options={"delay": 1})
@@ -91,20 +59,7 @@ def test_memory():
     assert abs(float(blind.evaluation.mean())) < 0.5
 
 
-def test_continuous_action():
-    """The best action, inside bounds that are not centred, is found; its value is zero."""
-    learned = Learned("probe/continuous-action", updates=150, learning_rate=5e-3)
-    np.testing.assert_allclose(learned.greedy([0.0]), [[2.0]], atol=0.25)
-    assert float(learned.evaluation.mean()) > -0.06
-    np.testing.assert_allclose(learned.values([0.0]), [0.0], atol=0.6)
-
-
-def test_truncation():
-    """Cut after 4 steps, the future beyond the cut still counts: V = 1 / (1 - gamma), not the sum of 4 rewards."""
-    learned = Learned("probe/truncation", gamma=0.5, gae_lambda=0.5)
-    np.testing.assert_allclose(learned.values([0.0]), [2.0], atol=0.05)
-
-
+@pytest.mark.slow
 def test_multi_discrete():
     """Each component is credited with its own choice."""
     learned = Learned("probe/multi-discrete")

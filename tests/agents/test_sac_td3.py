@@ -433,6 +433,7 @@ TINY = dict(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [SACConfig, MDPOOffPolicyConfig, TD3Config, DDPGConfig], ids=lambda c: c.__name__)
 def test_runs_and_their_numbers_can_be_vmapped(config):
     """Two seeds with two learning rates each, at once: as good as alone."""

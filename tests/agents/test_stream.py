@@ -226,6 +226,7 @@ def test_td_traces_against_brute_force():
         start = terminated or truncated
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", [Discrete(3), MultiDiscrete((2, 3)), Box.of(-2.0, 3.0, (2,))], ids=["one", "many", "box"])
 def test_actor_traces_against_brute_force(space):
     """The actor's trace sums ``grad(log pi + tau sign(delta) H)``; both networks take the TD error from before the update."""
@@ -285,17 +286,17 @@ def test_statistics_of_observations_count_before_they_are_shown():
         return shown(seen[-1])
 
     collect = jax.jit(trainer.collect)
-    told = take(state.collector.here.obs[0])
-    np.testing.assert_allclose(stats.observe(state.experience, state.collector.here.obs)[0], told, atol=1e-4)
+    told = take(state.collector.boundary.obs[0])
+    np.testing.assert_allclose(stats.observe(state.experience, state.collector.boundary.obs)[0], told, atol=1e-4)
     for _ in range(length):
-        raw = state.collector.here.obs
+        raw = state.collector.boundary.obs
         after, rollout, _ = collect(state)
         np.testing.assert_allclose(stats.observe(state.experience, raw), rollout.obs[0], atol=1e-5)
         np.testing.assert_allclose(rollout.obs[0, 0], told, atol=1e-3)
         told = take(raw[0] + jnp.array([0.0, 1.0]))  # the clock's true next observation, before any reset
         np.testing.assert_allclose(rollout.next_obs[0, 0], told, atol=1e-3)
         if bool(rollout.done[0, 0]):
-            told = take(after.collector.here.obs[0])
+            told = take(after.collector.boundary.obs[0])
         np.testing.assert_allclose(rollout.last.obs[0], told, atol=1e-3)
         state = after.replace(updates=after.updates.next())
 
@@ -418,6 +419,7 @@ def test_what_streaming_agents_refuse():
         jax.eval_shape(wide.train_step, jax.eval_shape(wide.init, jax.random.key(0), 100))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["stream-q", "stream-ac"])
 @pytest.mark.parametrize("change", [{"step_rule": "adam"}, {"layer_norm": False, "sparsity": 0.0, "normalize_obs": False}])
 def test_switches_change_what_is_learned(name, change):

@@ -144,6 +144,16 @@ def test_critics_alone_read_what_is_privileged(agent):
     assert np.all(value != other_value)
 
 
+def test_a_q_network_of_ones_own_is_not_shown_what_is_privileged():
+    class Leaking(Table):
+        def __call__(self, carry, obs, first):
+            return super().__call__(carry, {"q": obs["q"] + obs[PRIVILEGED]}, first)
+
+    spec = rl.Spec(Dict({"q": Box.of(-9, 9, (3,)), PRIVILEGED: Box.of(-9, 9, (3,))}), Discrete(3), 2, 1)
+    with pytest.raises(KeyError, match=PRIVILEGED):
+        rl.agents.dqn(lambda spec, atoms: Leaking()).bind(spec).init(jax.random.key(0), spec)
+
+
 def test_ppo_with_a_memory_learns_from_two_parts():
     """The reward depends on the product of a number and a choice."""
     sizes = {"num_envs": 16, "rollout_length": 8, "epochs": 4, "minibatches": 1, "hidden": (8,), "memory_width": 8}

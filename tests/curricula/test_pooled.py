@@ -24,6 +24,7 @@ def run():
     return trainer, jax.jit(trainer.train_step), jax.jit(trainer.init, static_argnums=1)(jax.random.key(0), 10**5)
 
 
+@pytest.mark.slow
 def test_every_episode_starts_in_the_pool(run):
     trainer, train_step, state = run
     for _ in range(3):
@@ -61,6 +62,7 @@ def test_the_level_belongs_to_the_start():
     assert len(set(drawn.level.tolist())) > 1
 
 
+@pytest.mark.slow
 def test_a_run_with_a_pool(tmp_path):
     options = [*TINY, "--steps", "1024", "--quiet"]
     outcome = call("train", "ppo", *options, "--reset-pool", 16, "--out", tmp_path / "run")

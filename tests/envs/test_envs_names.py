@@ -103,6 +103,7 @@ def test_own_environments_are_registered_or_imported(tmp_path, monkeypatch):
         make("my_probe:maze", wheels=4)
 
 
+@pytest.mark.slow
 def test_brax_mistakes_name_their_mending():
     with pytest.raises(RLJaxError, match="backend 'warp'; choose one of generalized"):
         make("brax/fast", backend="warp")

@@ -198,6 +198,7 @@ def test_rooms_differ_in_size_and_place():
     assert sizes.min() < 100 and sizes.max() > 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "options"), [ROOMS[0], ROOMS[1], ROOMS[5], ROOMS[6]])
 def test_shortest_plans_replay_to_the_goal_within_the_limit(name, options):
     """What breadth-first search finds with the rules written out brings the environment to its only reward."""
@@ -244,6 +245,7 @@ def test_episodes_draw_their_map_from_the_contexts(name):
     assert make(name, contexts=5, seed=2).default_params.contexts == 5
 
 
+@pytest.mark.slow
 def test_a_map_is_the_same_for_every_generator_and_in_every_batch():
     env = make("grid/multi-room", contexts=1)
     params = env.default_params

@@ -65,6 +65,7 @@ cells = st.lists(st.integers(0, 4), min_size=T * N, max_size=T * N)
 flags = st.lists(st.booleans(), min_size=T * N, max_size=T * N)
 
 
+@pytest.mark.slow
 @few
 @given(cells, cells)
 def test_lifetime_counts(one, two):
@@ -307,6 +308,7 @@ def test_noveld_pays_the_rise_alone():
     assert (np.asarray(NovelD(part.novelty, 50.0).bonus(state, rollout, context())[1]) == 0).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", [Discrete(3), Box.of(-1.0, 1.0, (2,))])
 def test_inverse_dynamics_learns_the_action_and_icm_the_future(space):
     """The action moves the first number; the second is noise, which no action explains."""
@@ -383,6 +385,7 @@ def test_two_parts_of_one_kind_in_a_sum_are_told_apart_by_a_number():
     assert metrics.keys() == {"bonus/lifetime_slots_1", "bonus/lifetime_slots_3"}
 
 
+@pytest.mark.slow
 def test_a_run_with_every_bonus_trains_and_reports_the_environments_return():
     env = rl.make("CartPole-v1")
     space, actions = env.observation_space(env.default_params), env.action_space(env.default_params)

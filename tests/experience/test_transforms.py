@@ -191,6 +191,7 @@ def test_gae_metrics():
 # --------------------------------------------------------------------------------------------------- normalisation
 
 
+@pytest.mark.slow
 @few
 @given(seed=st.integers(0, 2**31 - 1), batches=st.integers(1, 5), scale=st.sampled_from([1e-2, 1.0, 100.0]))
 def test_moments_are_those_of_all_data(seed, batches, scale):

@@ -88,6 +88,7 @@ def test_advance_is_train_steps(clock):
     assert set(together) == {*seen[0], *SIGNS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["cartpole", "recurrent"])
 def test_stopping_changes_nothing(kind, request):
     """5 train steps are 2 and then 3, bit for bit: nothing that matters lives outside the state."""
@@ -116,6 +117,7 @@ def test_a_traced_number_of_steps_is_the_static_one(clock):
         np.testing.assert_allclose(value, named_leaves(traced)[name], rtol=1e-4, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_run_in_a_batch_is_the_run_alone(cartpole):
     """Seed 3 among four is seed 3 alone.
 
@@ -218,7 +220,7 @@ def test_tasks_travel_with_their_episodes():
     levels = set()
     for _ in range(6):
         state, _ = run.train_step(run.trainer, state)
-        level = state.collector.here.level
+        level = state.collector.boundary.level
         assert level.shape == (4,)
         assert level.dtype == jnp.int32
         levels.update(level.tolist())
@@ -292,6 +294,7 @@ def test_numbers_that_cannot_be_are_refused(option, value):
         replace(PPOConfig(), **{option: value}).check()
 
 
+@pytest.mark.slow
 def test_scalar_and_matrix_actions_train():
     """Boxes of any shape go through the whole step."""
     for shape in ((), (2, 2)):

@@ -217,7 +217,7 @@ WRONG = {
     "nothing": ({"env": None}, r"env is a NoneType, which lacks name"),
     "gymnasium": ({"env": Stateful()}, r"its reset\(seed, options\) keeps the state inside.*JAX version"),
     "gym": ({"env": Older()}, r"its step\(action\) keeps the state inside.*JAX version"),
-    "observations": ({"env": Own(obs_space=Words())}, r"the observation space is Words\(\).*Box are served.*one array"),
+    "observations": ({"env": Own(obs_space=Words())}, r"the observation space is Words\(\).*Box and Dict are served.*one array"),
     "actions": ({"env": Own(act_space={"a": 1})}, r"the action space is .*Box are served"),
     "swapped": ({"env": Own(swapped=True)}, r"own: reset returned \(obs, state\).*swap them"),
     "reward": ({"env": Own(reward=(1,))}, r"own: reward is float32\[1\], expected float32\[\]; reshape it"),

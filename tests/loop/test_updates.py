@@ -31,6 +31,7 @@ def counts(rule, steps, number):
     return np.asarray(jax.lax.scan(body, rule.init(jax.random.key(0)), None, number)[1])
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     ratio=st.one_of(

@@ -9,7 +9,17 @@ import pytest
 from toy import context, rollout_of
 
 from rl_jax.agents import DQNConfig
-from rl_jax.losses import ClippedPolicy, ClippedValue, KLDiagnostic, NegativeEntropy, SquaredValue, weighted_sum
+from rl_jax.losses import (
+    Categorical51,
+    ClippedPolicy,
+    ClippedValue,
+    ExpectedValue,
+    KLDiagnostic,
+    NegativeEntropy,
+    Quantiles,
+    SquaredValue,
+    weighted_sum,
+)
 from rl_jax.networks import Categorical, Outputs
 
 HALF = math.log(0.5)
@@ -161,3 +171,17 @@ def test_quantiles_of_a_rare_reward_settle_where_those_of_the_paper_do(reward, m
         return error @ jnp.array([0.9, 0.1])
 
     np.testing.assert_allclose(jax.grad(loss)(jnp.asarray(low, jnp.float32)), 0.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("head", [ExpectedValue(), ExpectedValue(rescaled=True), Categorical51(atoms=5), Quantiles(atoms=5)])
+def test_no_gradient_goes_through_a_target(head):
+    """Whatever the next outputs are functions of: double Q-learning chooses among them with the parameters that are learned."""
+    chosen, following = jax.random.normal(jax.random.key(0), (2, 3, head.atoms))
+    reward, discount = jnp.array([0.5, -1.0, 0.0]), jnp.array([0.9, 0.9, 0.0])
+
+    def loss(chosen, following):
+        return jnp.sum(head.loss(chosen, following, reward, discount)[0])
+
+    own, others = jax.grad(loss, (0, 1))(chosen, following)
+    assert (own != 0).any(-1).all()
+    np.testing.assert_array_equal(others, 0.0)

@@ -147,6 +147,7 @@ def test_a_life_is_as_long_as_planned_for_any_traced_number():
     assert not leaves_equal(lifetime(other, jax.random.key(0), 3, 4)[0].agent, state.agent)
 
 
+@pytest.mark.slow
 def test_evolution_finds_a_rule_that_learns():
     """One object next to the start pays: after evolution a fresh agent earns more than under the first rule, in tasks not seen."""
     trainer = trainer_of(policy_rate=20.0)
@@ -220,6 +221,7 @@ def test_rematerialised_train_steps_keep_only_states():
     assert (many - few) / 8 < 4 * size + 2000, (few, many, size)
 
 
+@pytest.mark.slow
 def test_agents_live_their_lives_and_are_followed():
     trainer = trainer_of(critic=True)
     meta = MetaGradient(learning_rate=1e-2, agents=3, updates=2)

@@ -103,6 +103,7 @@ def test_rotation_knows_distances_only():
 # --------------------------------------------------------------------------------------------- one pass, many steps
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**31), st.sampled_from([1, 4, 12]), st.sampled_from(["none", "kv"]))
 def test_one_pass_is_many_steps(seed, length, sink):
@@ -121,6 +122,7 @@ def test_one_pass_is_many_steps(seed, length, sink):
     )
 
 
+@pytest.mark.slow
 def test_a_ring_shows_the_last_steps():
     """One layer of length 4: output 8 depends on inputs 5 to 8, and on no other."""
     net, variables, x = small(4, layers=1)
@@ -177,6 +179,7 @@ def test_by_name():
     assert config.agent.recurrent
 
 
+@pytest.mark.slow
 def test_ratio_is_one():
     """Learning sees what acting saw: before any step of the optimiser no probability has changed, in a trial's middle too."""
     made = trainer(learning_rate=0.0)
@@ -186,6 +189,7 @@ def test_ratio_is_one():
         assert abs(float(metrics["policy/kl"])) < 1e-6
 
 
+@pytest.mark.slow
 def test_the_cache_is_kept_once():
     """The program's memory does not grow by a cache per step."""
     length = 4096

@@ -218,6 +218,7 @@ def same_everywhere(f, g, *args):
             np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4 * float(jnp.max(jnp.abs(b))), err_msg=mode)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [3, 600])
 @pytest.mark.parametrize(("features", "units"), [(5, 2), (2, 5), (16, 2)])
 @pytest.mark.parametrize("batched", [(None, None), (0, 0), (1, None), (None, 2), "twice"])

@@ -177,6 +177,7 @@ def test_runs_of_a_vmapped_batch_are_runs_alone():
     assert len(np.unique(np.asarray(draws), axis=0)) == 3
 
 
+@pytest.mark.slow
 def test_all_zeros_give_an_index_that_exists():
     """Whoever did not ask for the total still gets a place that can be read."""
     assert np.all(np.asarray(sample(SumTree.zeros(100), jax.random.key(0), 10)) == 0)

@@ -345,6 +345,7 @@ def bit_flipper(k, n=10):
     )
 
 
+@pytest.mark.slow
 def test_bits_are_flipped_with_hindsight_and_not_without():
     """Ten bits: the goal is hardly ever met by chance, but every flip meets some goal. Both shares in one program."""
 

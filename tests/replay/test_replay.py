@@ -231,6 +231,7 @@ def check(case, stream, seen, layout):
 # --------------------------------------------------------------------------------------------------- ring and model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_every_trajectory_that_may_be_drawn_is_the_model_s(name):
     """After every add, twice round: exactly the whole trajectories may be drawn, and each reads back as it happened."""
@@ -426,6 +427,7 @@ WORLDS = [
 ]
 
 
+@pytest.mark.slow
 def test_t15_no_trajectory_is_ever_broken_in_a_million_draws():
     """Random adds and batches, judged on the device by arithmetic alone: 6 buffers, 5000 times an add and 69 draws."""
     total = 0
@@ -500,6 +502,7 @@ def table(case, state, sampler, number, seed=0):
     return np.bincount(draw.indices, minlength=slots).reshape(state.layout.rows, case.envs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decay", [None, 0.3, 0.9, 0.999, 1 - 1e-6])
 @pytest.mark.parametrize("name", ["dqn", "overlapping sequences", "period above the rollout"])
 @pytest.mark.parametrize("full", [False, True])

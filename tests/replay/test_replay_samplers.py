@@ -182,6 +182,7 @@ class Model:
                 self.largest = max(self.largest, self.values[t, n])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "edge"), [*((name, False) for name in CASES), ("dqn", True), ("lost", True)])
 def test_tables_hold_what_may_be_drawn(name, edge, runs):
     """After every add: whole trajectories with their values, and zeros for all other rows, however they came to be others.

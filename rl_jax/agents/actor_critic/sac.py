@@ -19,7 +19,7 @@ from rl_jax.losses.td import td_target
 from rl_jax.networks.critics import critics as twin_critics
 from rl_jax.networks.critics import stochastic_actor
 from rl_jax.networks.distributions import masked
-from rl_jax.networks.own import Maker, made
+from rl_jax.networks.own import Maker, actor_spec, made
 from rl_jax.ops import Periodic, apply_updates, batch_parallel, polyak
 from rl_jax.spaces import Box, Discrete, Space, check_supported, example, without_privileged
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
@@ -98,7 +98,7 @@ class SoftActorCritic(RandomAtFirst):
         check_numbers(f"{self.name}'s", self, tau=Share, random_steps=NotNegative, refresh_period=Count)
         check_bounded(self.name, spec.action_space)
         agent = bind_optimizer(self, "learning_rate").replace(space=spec.action_space)  # type: ignore[attr-defined]
-        return agent.replace(actor=made(self.actor, spec), critics=made(self.critics, spec))
+        return agent.replace(actor=made(self.actor, actor_spec(spec)), critics=made(self.critics, spec))
 
     @property
     def entropy_goal(self) -> Any:

@@ -16,7 +16,7 @@ from rl_jax.given import check_numbers
 from rl_jax.losses.td import td_target
 from rl_jax.networks.critics import critics as twin_critics
 from rl_jax.networks.critics import deterministic_actor
-from rl_jax.networks.own import Maker, made
+from rl_jax.networks.own import Maker, actor_spec, made
 from rl_jax.ops import apply_updates, batch_parallel, polyak
 from rl_jax.ops.branch import change_where
 from rl_jax.spaces import Box, check_supported, example, without_privileged
@@ -94,7 +94,7 @@ class DeterministicActorCritic(RandomAtFirst):
         check_numbers(whose, self, exploration_noise=NotNegative, target_noise=NotNegative | None)
         check_bounded(self.name, spec.action_space)
         agent = bind_optimizer(self, "learning_rate", "actor_learning_rate")
-        return agent.replace(actor=made(self.actor, spec), critics=made(self.critics, spec))  # type: ignore[attr-defined]
+        return agent.replace(actor=made(self.actor, actor_spec(spec)), critics=made(self.critics, spec))  # type: ignore[attr-defined]
 
     def init(self, key: Key, spec: Spec) -> DeterministicState:
         """Fresh parameters; the slow ones are copies of them."""

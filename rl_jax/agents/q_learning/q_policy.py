@@ -9,10 +9,10 @@ from flax import struct
 from rl_jax.agents.base import AgentBase
 from rl_jax.losses import ExpectedValue
 from rl_jax.masks import among, forbid, mask_of, usable
-from rl_jax.networks.own import Maker, first_params, made_remembering
+from rl_jax.networks.own import Maker, actor_spec, first_params, made_remembering
 from rl_jax.ops import batch_parallel, linear
 from rl_jax.ops.arrays.trees import with_time
-from rl_jax.spaces import Discrete, check_supported
+from rl_jax.spaces import Discrete, check_supported, without_privileged
 from rl_jax.types import Context, Key, PyTree, Spec
 
 
@@ -61,12 +61,12 @@ class QPolicy:
             UnsupportedSpace: the action space is not discrete.
         """
         check_supported(name, spec.action_space, (Discrete,))
-        return self.replace(network=made_remembering(self.network, spec, atoms=self.head.atoms))  # type: ignore[attr-defined]
+        return self.replace(network=made_remembering(self.network, actor_spec(spec), atoms=self.head.atoms))  # type: ignore[attr-defined]
 
     def init(self, key: Key, spec: Spec) -> PyTree:
         """Fresh parameters."""
         actions: Any = spec.action_space
-        return first_params(self.network, key, spec, {"raw": (actions.n, self.head.atoms)})
+        return first_params(self.network, key, actor_spec(spec), {"raw": (actions.n, self.head.atoms)})
 
     def initial_carry(self, num_envs: int) -> PyTree:
         """The memory before an episode, leading axis ``[N]``."""
@@ -89,7 +89,7 @@ class QPolicy:
             carry, out = self.network.apply(params, *seen, rngs=rngs)  # type: ignore[union-attr]
             return carry, out.raw  # type: ignore[union-attr]
 
-        return batch_parallel(part, params, (carry, obs, first), (0, 1, 1), (0, 1))
+        return batch_parallel(part, params, (carry, without_privileged(obs), first), (0, 1, 1), (0, 1))
 
     def allowed_values(self, raw: jax.Array, obs: PyTree) -> jax.Array:
         """Values ``[..., A]`` of outputs ``[..., A, K]`` on ``obs`` ``[..., ...]``; minus infinity of an action that these forbid."""

@@ -15,7 +15,7 @@ from rl_jax.agents.optimizers import Optimizer, bind_optimizer
 from rl_jax.agents.streaming.update import StepRule, Traced, TraceStep, check_stream, one_step, td_lambda_update
 from rl_jax.given import check_numbers
 from rl_jax.networks.distributions import Distribution, masked
-from rl_jax.networks.own import Maker
+from rl_jax.networks.own import Maker, actor_spec
 from rl_jax.networks.streaming import stream_actor, stream_value
 from rl_jax.spaces import example, without_privileged
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
@@ -75,7 +75,7 @@ class StreamAC(AgentBase):
         check_stream(self.name, spec)
         check_numbers(f"{self.name}'s", self, gamma=Share, lam=Share)
         self._steps()[0].transformation()  # refuses an optimizer that it cannot take
-        actor = self.actor if isinstance(self.actor, nn.Module) else self.actor(spec)
+        actor = self.actor if isinstance(self.actor, nn.Module) else self.actor(actor_spec(spec))
         critic = self.critic if isinstance(self.critic, nn.Module) else self.critic(spec)
         return bind_optimizer(self, "learning_rate").replace(actor=actor, critic=critic)  # type: ignore[attr-defined]
 

@@ -1,17 +1,15 @@
 """Running statistics of observations and returns, and reward clipping."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.experience.scaling.by_part import map_normalized, map_statistics, moments_of
 from rl_jax.experience.transform import Transform
 from rl_jax.given import Bound, Limit, check_numbers
-from rl_jax.masks import MASK
 from rl_jax.ops import any_true, two_sum
-from rl_jax.spaces import Box, Dict, ObsSpace
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 from rl_jax.values import NotNegative, Share
 
@@ -121,35 +119,6 @@ class RunningMoments:
         return jnp.clip((x.astype(jnp.float32) - self.mean) * jax.lax.rsqrt(self.var + epsilon), -clip, clip)
 
 
-def moments_of(space: ObsSpace) -> PyTree:
-    """Empty statistics of observations: of a box, ``()`` of discrete ones, and of a dictionary those of its parts of floats.
-
-    Discrete observations are names, not sizes: they have nothing to normalise.
-    """
-    if isinstance(space, Dict):
-        numbers = {name: part for name, part in space.items() if name != MASK and _of_floats(part)}
-        return {name: moments_of(part) for name, part in numbers.items()}
-    return RunningMoments.zero(space.shape) if isinstance(space, Box) else ()
-
-
-def _of_floats(space: ObsSpace) -> bool:
-    return isinstance(space, Dict) or (isinstance(space, Box) and jnp.issubdtype(space.dtype, jnp.floating))
-
-
-def map_normalized(function: Callable[[RunningMoments, jax.Array], jax.Array], state: PyTree, obs: PyTree) -> PyTree:
-    """``obs`` with ``function(moments, x)`` for each part that has statistics in ``state``, of :func:`moments_of`."""
-    if isinstance(state, dict):
-        return {name: map_normalized(function, state.get(name, ()), x) for name, x in obs.items()}
-    return obs if state == () else function(state, obs)
-
-
-def map_statistics(function: Callable[..., PyTree], state: PyTree, *trees: PyTree) -> PyTree:
-    """``state`` with ``function(moments, *x)`` for the statistics of each part."""
-    if isinstance(state, dict):
-        return {name: map_statistics(function, part, *(tree[name] for tree in trees)) for name, part in state.items()}
-    return state if state == () else function(state, *trees)
-
-
 @struct.dataclass
 class NormalizeObs(Transform):
     """Shows the policy ``clip((obs - mean) / std)`` with statistics of everything observed *before* this rollout.
@@ -169,7 +138,7 @@ class NormalizeObs(Transform):
 
     def init(self, key: Key, spec: Spec) -> PyTree:
         check_numbers("normalize_obs's", self, clip=Bound, epsilon=NotNegative)
-        return moments_of(spec.obs_space)
+        return moments_of(spec.obs_space, RunningMoments.zero)
 
     def observe(self, state: PyTree, obs: PyTree) -> PyTree:
         return map_normalized(lambda moments, x: moments.standardize(x, self.clip, self.epsilon), state, obs)

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.errors import RLJaxError
-from rl_jax.experience.scaling.normalize import RunningMoments, map_normalized, map_statistics, moments_of, plausible
+from rl_jax.experience.scaling.by_part import map_normalized, map_statistics, moments_of
+from rl_jax.experience.scaling.normalize import RunningMoments, plausible
 from rl_jax.experience.transform import Transform
 from rl_jax.given import check_numbers
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
@@ -65,7 +66,7 @@ class NormalizeObsOnline(Transform):
 
     def init(self, key: Key, spec: Spec) -> PyTree:
         check_numbers("normalize_obs_online's", self, epsilon=NotNegative)
-        return moments_of(spec.obs_space)
+        return moments_of(spec.obs_space, RunningMoments.zero)
 
     def observe(self, state: PyTree, obs: PyTree) -> PyTree:
         def counted(moments: RunningMoments, x: jax.Array) -> jax.Array:

@@ -34,7 +34,7 @@ def bench(given: Any) -> None:
 
 def _bench(given: Any, names: tuple[str, ...]) -> None:
     begin = time.monotonic()
-    peak = matmul_peak(min(1.0, given.seconds))
+    peak = matmul_peak(min(1.0, given.seconds), given.small)
     setup = Setup(given.seconds, peak, given.small, given.out / "profiles" if given.profile else None)
     rows: list[Row] = []
     left_out: list[str] = []

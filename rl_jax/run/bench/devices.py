@@ -14,7 +14,7 @@ from rl_jax.run.bench.apart import measured_apart, report, told
 from rl_jax.run.bench.row import Row, Setup, bytes_of, finished, timed
 from rl_jax.run.devices.compiled_runs import CompiledRuns
 from rl_jax.run.devices.placement import Devices, Layout
-from rl_jax.run.devices.programs import ProgramSpec
+from rl_jax.run.devices.run_programs import ProgramSpec
 from rl_jax.types import PyTree
 
 

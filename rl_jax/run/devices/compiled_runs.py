@@ -18,7 +18,7 @@ from rl_jax.run.devices.compiling import compiler_options
 from rl_jax.run.devices.device_memory import INT32_MAX, check_compiled
 from rl_jax.run.devices.evaluation import Scores, Watch, play_out
 from rl_jax.run.devices.placement import Devices, Layout, on_host
-from rl_jax.run.devices.programs import ProgramSpec, advance_run
+from rl_jax.run.devices.run_programs import ProgramSpec, advance_run
 from rl_jax.run.devices.vmap_in_chunks import vmap_in_chunks
 from rl_jax.types import PyTree
 

@@ -236,6 +236,7 @@ def test_the_order_of_equal_rewards_makes_no_way_better():
     np.testing.assert_array_equal(length(update(archive, other, more + 5)), 12)
 
 
+@pytest.mark.slow
 def test_restored_states_are_exactly_those_stored():
     env = KeyMaze(side=2, size=4, keys=1)
     curriculum = GoExplore(env, env.cell_of, env.num_cells, task=env.default_params)

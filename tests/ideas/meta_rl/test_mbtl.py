@@ -201,6 +201,7 @@ def test_errors_name_the_fix(call, words):
 # --------------------------------------------------------------------------------------------------------- the matrix
 
 
+@pytest.mark.slow
 def test_the_matrix_holds_every_policy_on_every_task():
     """Rows are the runs as they would be alone; a clock pays in proportion to its task, so columns are proportional."""
     trainer = SMALL.trainer(Clock(4))
@@ -232,6 +233,7 @@ class Sided(Clock):
         return super().step(key, state, action, params)._replace(reward=params * (2.0 * action - 1.0))
 
 
+@pytest.mark.slow
 def test_training_is_in_the_row_and_evaluation_in_the_column():
     trainer = replace(SMALL, num_envs=16, normalize_obs=False, learning_rate=1e-2).trainer(Sided())
     tasks, keys = jnp.array([2.0, -1.0], jnp.float32), jax.random.split(jax.random.key(0), 2)

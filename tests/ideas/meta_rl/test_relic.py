@@ -50,6 +50,7 @@ def segments(count=6, steps=3):
 # ---------------------------------------------------------------------------------------------------------- history
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_recalled_is_remembered(memory):
     """With the parameters that made the memory, making it again changes nothing: neither outputs nor what follows from it."""
@@ -145,6 +146,7 @@ def rows(made, updates, seed=0):
     return state, metrics
 
 
+@pytest.mark.slow
 def test_a_trials_last_update_covers_all_of_it():
     """Two segments of 2 steps by themselves, then all 6 steps at once: in the context that acting had, so no ratio is off."""
     _, metrics = rows(trainer(learning_rate=0.0, final_learning_rate=0.0), 6)
@@ -167,6 +169,7 @@ def test_refreshed_memories_are_those_of_the_present_parameters(refreshes):
     assert (off[middle].max() < 1e-6) == refreshes
 
 
+@pytest.mark.slow
 def test_all_runs_of_a_batch_take_the_branch():
     """A vmapped run is the run by itself, and the whole update is not computed in other train steps."""
     made = trainer()
@@ -200,6 +203,7 @@ def test_learning_rate_rises_and_falls():
     np.testing.assert_allclose([rate(p) for p in (0.0, 0.05, 0.5, 1.0)], [0.0, 0.5, 0.6, 0.2], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_it_learns_from_trials():
     """Of two arms one always pays: the second half of a trial pays more than the first, and more than chance."""
     env = Trial(Bandit(2, good=1.0), episodes=6)

@@ -62,6 +62,7 @@ def softmax(x):
 # The update.
 
 
+@pytest.mark.slow
 def test_the_update_under_a_constant_rule_is_minus_the_gradient_of_the_loss():
     """``d log softmax = onehot - p``; ``d KL(y || q) = y (log(y/q) - KL)`` in the logits of ``y``. All by hand."""
     pi_hat, logits = 0.7, np.array([0.5, -1.0, 0.2])
@@ -103,6 +104,7 @@ def test_each_gradient_is_bounded_by_itself():
     assert float(metrics["policy/kl"]) > 0
 
 
+@pytest.mark.slow
 def test_the_rule_is_a_leaf_that_can_be_vmapped_over():
     agent = agent_of()
     state, batch = agent.init(jax.random.key(0), SPEC), steps()

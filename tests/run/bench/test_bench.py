@@ -1,5 +1,6 @@
 """The benchmark's machinery: what it counts, and that every suite runs. Nothing here looks at a clock."""
 
+import dataclasses
 import json
 
 import jax
@@ -9,9 +10,10 @@ import pytest
 from running import call, failed
 
 from rl_jax.ops.arrays.product import product
-from rl_jax.run.bench import report
+from rl_jax.run.bench import devices, parts, report, seeds, suites
+from rl_jax.run.bench.apart import measured_apart
 from rl_jax.run.bench.flops import count
-from rl_jax.run.bench.row import Row, finished
+from rl_jax.run.bench.row import Row, Setup, finished
 from rl_jax.run.bench.suites import SUITES
 
 X, W = jnp.ones((8, 4)), jnp.ones((4, 16))
@@ -73,21 +75,86 @@ def test_the_table_has_a_cell_for_every_heading():
     assert "50%" in lines[1]
 
 
-@pytest.mark.parametrize("suite", list(SUITES))
-def test_every_suite_runs(suite, tmp_path):
-    outcome = call("bench", suite, "--small", "--seconds", 0.01, "--out", tmp_path, "--quiet")
+@pytest.fixture
+def traces_kept(monkeypatch):
+    """The benchmark clears jax's caches to time compiling from a cold start; other tests of this process need what is in them."""
+    monkeypatch.setattr(jax, "clear_caches", lambda: None)
+
+
+def rows_of(folder, *suites):
+    """The rows that ``rl-jax bench --small`` wrote, each checked."""
+    outcome = call("bench", *suites, "--small", "--seconds", 0.01, "--out", folder, "--quiet")
     assert outcome.status == 0, outcome.err
-    content = json.loads((tmp_path / "bench.json").read_text())
+    content = json.loads((folder / "bench.json").read_text())
     assert content["matmul_peak"] > 0
     assert content["versions"]["jax"] == jax.__version__
     assert len(content["rows"]) == outcome.result["rows"] > 0
     for row in content["rows"]:
-        assert row["suite"] == suite
+        assert row["suite"] in suites
         assert row["seconds_run"] > 0
         assert row["steps"] > 0
         assert row["device"]
         assert np.isfinite(row["steps_per_second"])
-    assert (tmp_path / f"{suite}.png").exists() == suite.startswith("scale")
+    for suite in suites:
+        assert (folder / f"{suite}.png").exists() == suite.startswith("scale")
+    return content["rows"]
+
+
+MEASURED = ("envs", "rollout", "update", "train", "replay", "start")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suite", MEASURED)
+def test_every_suite_runs(suite, tmp_path, traces_kept, monkeypatch):
+    if suite == "update":  # of the two, the one whose number of learning steps is not that of train steps
+        monkeypatch.setattr(suites, "_cases", lambda setup: ("dqn",))
+    rows_of(tmp_path, suite)
+
+
+#: What a suite varies, as a field of its rows, over its full range.
+SCALED = {
+    "scale-envs": ("envs", [4**i for i in range(1, 9)]),
+    "scale-length": ("length", [8, 32, 128, 512, 1024]),
+    "scale-width": ("width", [32, 64, 128, 256, 512, 1024]),
+    "scale-replay": ("capacity", [10_000, 100_000, 1_000_000, 10_000_000]),
+}
+
+
+@pytest.mark.parametrize("suite", SCALED)
+def test_a_scaling_suite_varies_its_size(suite, monkeypatch):
+    """Each row is one of ``train`` or ``replay``, which are measured above: here its trainer is made in the full size, and not run."""
+
+    def made(setup, suite, case, **changes):
+        trainer, row = suites._trainer(case, setup, **changes)
+        assert (trainer.num_envs, trainer.rollout_length) == (row.envs, row.length)
+        return dataclasses.replace(row, suite=suite)
+
+    monkeypatch.setattr(suites, "_train", made)
+    monkeypatch.setattr(parts, "_buffer", lambda setup, suite, case, capacity, options: [Row(suite, case, capacity=capacity)])
+    name, sizes = SCALED[suite]
+    rows = list(SUITES[suite](Setup(1.0, 1.0)))
+    assert [getattr(row, name) for row in rows] == sizes
+    assert {row.suite for row in rows} == {suite}
+
+
+@pytest.mark.slow
+def test_suites_of_many_devices_have_processes_of_their_own(tmp_path, monkeypatch):
+    """Those with two devices are started. One device is the case of every other suite: its rows are made up."""
+
+    def with_two(module, devices, setup, *words):
+        if devices > 1:
+            return measured_apart(module, devices, setup, *words)
+        named, case = ("scale-seeds", "one device") if module.endswith("seeds") else ("scale-devices", "envs")
+        return finished(Row(named, case, envs=8, steps=1, seconds_collect=0.1, seconds_processor=0.1), [1.0], None, 0.0)
+
+    monkeypatch.setattr(seeds, "measured_apart", with_two)
+    monkeypatch.setattr(seeds, "cores_that_divide", lambda runs: runs)
+    monkeypatch.setattr(devices, "measured_apart", with_two)
+    rows = rows_of(tmp_path, "scale-seeds", "scale-devices")
+    assert [(row["suite"], row["devices"]) for row in rows] == [
+        *[("scale-seeds", 1)] * 2, ("scale-seeds", 2), ("scale-devices", 1), ("scale-devices", 2)
+    ]  # fmt: skip
+    assert {*MEASURED, *SCALED, "scale-seeds", "scale-devices"} == set(SUITES)
 
 
 def test_what_cannot_be_measured(tmp_path):
@@ -96,15 +163,12 @@ def test_what_cannot_be_measured(tmp_path):
     failed(call("bench", "envs", "--minutes", 0, "--out", tmp_path), "--minutes")
 
 
-def test_no_row_begins_after_its_time(tmp_path):
-    """The first row is always measured; what is left out is said, also in the file."""
-    outcome = call("bench", "train", "replay", "--small", "--seconds", 0.01, "--minutes", 1e-6, "--out", tmp_path, "--quiet")
+@pytest.mark.slow
+def test_no_row_begins_after_its_time(tmp_path, traces_kept):
+    """The first row is always measured, and profiled if asked; what is left out is said, also in the file."""
+    arguments = ("train", "replay", "--small", "--seconds", 0.01, "--minutes", 1e-6, "--profile", "--quiet")
+    outcome = call("bench", *arguments, "--out", tmp_path)
     assert outcome.status == 0 and "train, replay are left out" in outcome.err
     content = json.loads((tmp_path / "bench.json").read_text())
     assert len(content["rows"]) == 1 and content["left_out"] == ["train", "replay"]
-
-
-def test_training_is_profiled(tmp_path):
-    arguments = ("train", "--small", "--seconds", 0.01, "--minutes", 1e-6, "--profile", "--quiet")
-    assert call("bench", *arguments, "--out", tmp_path).status == 0
     assert list((tmp_path / "profiles" / "ppo").rglob("*.xplane.pb"))

@@ -168,6 +168,7 @@ def toy_trainer(quick, gamma=0.9, learning_rate=1e-2):
     return made.trainer(rl.make("probe/observed-action"))
 
 
+@pytest.mark.slow
 def test_trained_runs_are_those_of_the_seeds_alone():
     # Small steps: two runs side by side are one alone up to the order of sums, and no action may turn on that.
     arm = Trained(partial(toy_trainer, learning_rate=1e-3), 512, 64, finals=("episode/return",), rows=4)
@@ -345,6 +346,7 @@ def test_a_committed_result_is_of_the_recipe_as_it_is(slug):
         assert same or not set(before["seeds"]) & set(result["seeds"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slug", RUN_SMALL)
 def test_every_recipe_runs_small(slug, tmp_path):
     done = call("reproduce", slug, "--quick", "--out", str(tmp_path))

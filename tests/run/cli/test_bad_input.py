@@ -270,6 +270,7 @@ def test_the_size_that_is_offered_fits(monkeypatch):
         check(2 * offered)
 
 
+@pytest.mark.slow
 def test_sizes_that_only_the_compiled_program_shows(tmp_path, monkeypatch):
     monkeypatch.setattr(device_memory, "available", lambda: 20_000)
     failed(call("train", "ppo", *TINY, "--quiet", "--out", tmp_path / "run"), "0.02 MB are free", "use fewer --num-envs")
@@ -473,6 +474,7 @@ def test_an_error_is_one_line_of_letters():
     assert line("x" * 5000 + " y").endswith("(5000 characters) y") and len(line("x y " * 5000)) == 2000
 
 
+@pytest.mark.slow
 def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
     folder = tmp_path / "run"
     options = [*TINY, "--env", "test_bad_input:poisoned", "--steps", "8192", "--time-limit", "100000", "--quiet"]
@@ -489,6 +491,7 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
     assert [(row["seed"], row["steps"]) for row in marked] == [(0, 4736)] and "reward/mean" in marked[0]["failed"]
 
 
+@pytest.mark.slow
 def test_nan_in_an_observation_that_is_gone_is_found(tmp_path):
     """The train steps since the checkpoint are played again, and the observations of the one that failed looked at."""
     options = [*TINY, "--env", "test_bad_input:Blind", "--no-normalize-obs"]
@@ -497,6 +500,7 @@ def test_nan_in_an_observation_that_is_gone_is_found(tmp_path):
     assert "the environment's observations" in rows(tmp_path / "run")[-1]["failed"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_earlier_checkpoints(tmp_path, monkeypatch):
     folder, write, calls = tmp_path / "run", checkpoint_files.write, []
 

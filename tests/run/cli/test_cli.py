@@ -45,6 +45,7 @@ def swept(tmp_path_factory):
     return folder, outcome
 
 
+@pytest.mark.slow
 def test_result_line_and_folder(run):
     folder, outcome = run
     assert outcome.result.keys() >= KEYS
@@ -69,6 +70,7 @@ def test_rows_have_exact_steps(run):
     assert not list(run[0].rglob("*.part"))
 
 
+@pytest.mark.slow
 def test_another_process_computes_the_same(run, tmp_path):
     # The saved configuration alone, by the installed entry point's function, with nothing said but the result.
     process = start("train", "ppo", "--config", run[0] / "config.json", "--out", tmp_path / "again", "--quiet")
@@ -87,6 +89,7 @@ def test_config_can_be_changed_in_one_option(run, tmp_path):
     assert outcome.result["params_sha256"] != run[1].result["params_sha256"]
 
 
+@pytest.mark.slow
 def test_several_seeds(tmp_path):
     outcome = call("train", "ppo", *TINY, "--steps", 1024, "--seed", 7, "--seeds", 3, "--out", tmp_path / "seeds")
     assert outcome.result["seeds"] == 3 and len(outcome.result["eval_returns"]) == 3
@@ -106,6 +109,7 @@ def test_several_seeds(tmp_path):
     assert [list(RunFolder.open(tmp_path / "seeds").failures(step).by_run) for step in (1000, 1001)] == [[], [1]]
 
 
+@pytest.mark.slow
 def test_sweep(swept):
     folder, outcome = swept
     table = outcome.result["table"]

@@ -28,22 +28,24 @@ def trainer(agent, dtype):
     return config(torso_dtype=dtype, **sizes).trainer(rl.make(env))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("agent", (*DISCRETE, *CONTINUOUS))
 def test_hidden_layers_in_bfloat16(agent):
-    """Products are of bfloat16 numbers and the parameters are not; what is learned at first is nearly the same."""
-    programs = {dtype: trainer(agent, dtype) for dtype in ("float32", "bfloat16")}
-    states, texts = {}, {}
-    for dtype, run in programs.items():
-        state = run.init(jax.random.key(0), 1000)
-        texts[dtype] = str(jax.make_jaxpr(run._train_step)(state))
-        states[dtype] = jax.jit(run.advance)(state, jnp.int32(3))[0]
-    assert "bf16" in texts["bfloat16"] and "bf16" not in texts["float32"]
-    params = {dtype: jax.tree.leaves(run.params(states[dtype])) for dtype, run in programs.items()}
-    assert all(leaf.dtype == jnp.float32 for leaf in params["bfloat16"])
-    assert all(np.isfinite(leaf).all() for leaf in params["bfloat16"])
-    assert any((a != b).any() for a, b in zip(*params.values(), strict=True))
+    """Products are of bfloat16 numbers, where they are asked for, and the parameters are not; they learn."""
+    usual, run = trainer(agent, "float32"), trainer(agent, "bfloat16")
+    shape = jax.eval_shape(usual.init, jax.random.key(0), 1000)
+    assert "bf16" not in str(jax.make_jaxpr(usual._train_step)(shape))
+    state = jax.jit(run.init)(jax.random.key(0), 1000)
+    program = jax.jit(run.advance).trace(state, jnp.int32(3))
+    assert "bf16" in str(program.jaxpr)
+    after = program.lower().compile()(state, jnp.int32(3))[0]
+    before, after = (jax.tree.leaves(run.params(state)) for state in (state, after))
+    assert all(leaf.dtype == jnp.float32 for leaf in after)
+    assert all(np.isfinite(leaf).all() for leaf in after)
+    assert any((a != b).any() for a, b in zip(before, after, strict=True))
 
 
+@pytest.mark.slow
 def test_values_in_bfloat16_are_nearly_the_same():
     """Within the rounding of 8 bits, for vectors and for images; the outputs are float32."""
     for env in ("CartPole-v1", "Breakout-MinAtar"):
@@ -51,11 +53,12 @@ def test_values_in_bfloat16_are_nearly_the_same():
         for dtype in ("float32", "bfloat16"):
             run = CONFIGS["ppo"](num_envs=4, rollout_length=8, torso_dtype=dtype).trainer(rl.make(env))
             state = run.init(jax.random.key(0), 1000)
-            outputs[dtype] = run.agent.value(state.agent, (), state.collector.here.obs, jnp.zeros(4, bool))
+            outputs[dtype] = run.agent.value(state.agent, (), state.collector.boundary.obs, jnp.zeros(4, bool))
         assert outputs["bfloat16"].dtype == jnp.float32
         np.testing.assert_allclose(outputs["bfloat16"], outputs["float32"], rtol=0.05, atol=0.02)
 
 
+@pytest.mark.slow
 def test_another_generator(tmp_path):
     """A run with it differs, is kept in the configuration, continues bit for bit, and continues with no other."""
     options = [*TINY, "--steps", "2048", "--checkpoints", "2", "--quiet"]

@@ -22,7 +22,7 @@ from rl_jax.run.options import RunOptions
 from rl_jax.run.pictures import draw
 from rl_jax.run.pictures.drawing import drawing_of
 from rl_jax.run.pictures.render import render_episode
-from rl_jax.run.storage.config import save
+from rl_jax.run.storage.run_config import RunConfig
 from rl_jax.spaces import Box, Discrete
 from rl_jax.types import Step
 
@@ -278,5 +278,6 @@ def test_trials_of_grids_are_drawn() -> None:
 )
 def test_what_cannot_be_drawn_is_refused_first(tmp_path: Path, env: str, options: list[str], message: str) -> None:
     (tmp_path / "run").mkdir()
-    save(tmp_path / "run" / "config.json", "train", "ppo", RunOptions(env=env), dataclasses.asdict(PPOConfig()))
+    run = RunOptions(env=env)
+    RunConfig("train", "ppo", run, dataclasses.asdict(PPOConfig())).save(tmp_path / "run" / "config.json", run)
     failed(call("render", tmp_path / "run", *options), message)

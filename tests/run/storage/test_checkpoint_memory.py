@@ -209,6 +209,7 @@ for step in range(1, 1000):
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["1", "3"]
 
 
+@pytest.mark.slow
 def test_memory_stays_close_to_the_state(tmp_path):
     """A buffer of 400 MB, full of noise: what saving adds, and what restoring adds to the buffer's own size."""
     script, out = ROOT / "experiments" / "benchmarks" / "checkpoint_memory.py", tmp_path / "out.json"

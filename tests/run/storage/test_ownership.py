@@ -133,6 +133,7 @@ def test_readers_notice_a_replacement(folder):
         raise FileNotFoundError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["removed", "renamed", "replaced"])
 def test_a_folder_that_vanishes_ends_the_run(tmp_path, monkeypatch, what):
     folder, moved, write = tmp_path / "run", tmp_path / "moved", checkpoint_files.write

@@ -66,6 +66,7 @@ EDITS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EDITS)
 def test_edited_configurations_are_refused_by_name(run, monkeypatch, name):
     monkeypatch.setattr(CompiledRuns, "_compile", None)
@@ -175,6 +176,7 @@ def test_a_result_or_plot_that_is_missing_is_made_without_training(whole, tmp_pa
     assert (folder / "curve.png").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("from_end", [True, False])
 def test_an_extended_run_is_its_checkpoint_with_a_longer_horizon(run, whole, tmp_path, from_end):
     if from_end:

@@ -94,6 +94,7 @@ def test_episodes_played_in_stretches_are_the_same(cartpole):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_an_evaluation_that_was_given_up_is_made_up_for(tmp_path, monkeypatch):
     """A run stopped while it evaluates says so, is saved, and ends with the rows and the result of one that was not."""
     from rl_jax.run import stopping

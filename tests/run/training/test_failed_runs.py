@@ -33,6 +33,7 @@ def batch(rates):
     return runs, state, failures, found, before
 
 
+@pytest.mark.slow
 def test_seven_of_eight_are_as_if_the_eighth_had_not_failed():
     rates = [1e-3] * 8
     _, whole, none, expected, _ = batch(rates)
@@ -49,11 +50,13 @@ def test_seven_of_eight_are_as_if_the_eighth_had_not_failed():
             np.testing.assert_array_equal(a[name][others], b[name][others], err_msg=name)
 
 
+@pytest.mark.slow
 def test_when_all_have_failed_there_is_nothing_to_go_on_with():
     with pytest.raises(NonFinite, match="all 2 runs have failed"):
         batch([1e30, 1e30])
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_without_its_failed_runs(tmp_path):
     """Rows, table, result and status say which; a resumed one does not meet it again."""
     options = ["sweep", "ppo", *TINY, "--learning-rate", "1e-3", "1e30", "--seeds", "2", "--no-anneal"]

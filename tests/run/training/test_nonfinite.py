@@ -93,6 +93,7 @@ def test_every_way_of_learning_is_among_them():
     assert {type(CONFIGS[name]().agent()) for name in AGENTS} == {type(kind().agent()) for kind in CONFIGS.values()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", AGENTS)
 def test_one_rule_for_what_is_not_finite(name):
     with jax.debug_key_reuse(False):

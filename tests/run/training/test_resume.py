@@ -111,6 +111,7 @@ def assert_same_run(
     assert Checkpoints(folder).steps()[-1] == Checkpoints(reference).steps()[-1] == wanted["steps"]
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(tmp_path, whole):
     moments, folder = random.Random(1), tmp_path / "run"
     process = train(folder, *LONG)
@@ -131,6 +132,7 @@ def rows_or_none(folder):
     return (folder / "metrics.jsonl").read_text().splitlines()
 
 
+@pytest.mark.slow
 def test_killed_while_writing(tmp_path, whole):
     # One run, killed in the middle of a row, then between orbax's files and the manifest, then among orbax's files.
     folder = tmp_path / "run"
@@ -149,6 +151,7 @@ def test_killed_while_writing(tmp_path, whole):
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {str(step) for step in Checkpoints(folder).steps()}
 
 
+@pytest.mark.slow
 def test_asked_to_stop(tmp_path, whole):
     # Three seeds; SIGTERM, then SIGINT, each in the middle of the run.
     options, folder = [*LONG, "--seeds", "3", "--steps", "16384"], tmp_path / "run"
@@ -180,6 +183,7 @@ CompiledRuns.compile = lambda self, fresh=True: os.kill(os.getpid(), signal.SIGT
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_killed_before_the_first_checkpoint(tmp_path, whole):
     # What stands then: the configuration, and perhaps half a checkpoint.
     reference, _ = whole(TINY)
@@ -191,6 +195,7 @@ def test_killed_before_the_first_checkpoint(tmp_path, whole):
     assert_same_run(folder, outcome.result, whole(TINY))
 
 
+@pytest.mark.slow
 def test_killed_before_the_first_row(tmp_path, whole, monkeypatch):
     """There is a first state, and no file of rows."""
 
@@ -215,6 +220,7 @@ def test_resuming_a_finished_run_changes_nothing(whole):
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_killed_between_the_last_checkpoint_and_the_result(tmp_path, whole):
     options = [*TINY, "--seed", "3"]
     folder = tmp_path / "run"
@@ -229,6 +235,7 @@ def test_killed_between_the_last_checkpoint_and_the_result(tmp_path, whole):
     assert (folder / "result.json").exists() and (folder / "curve.png").exists()
 
 
+@pytest.mark.slow
 def test_a_sweep_is_resumed(tmp_path):
     options = [*TINY, "--learning-rate", "1e-3", "1e-2", "--steps", "2048", "--quiet"]
     whole = call("sweep", "ppo", *options, "--out", tmp_path / "whole").result
