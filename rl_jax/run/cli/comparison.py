@@ -88,8 +88,13 @@ def _curve(rows: list[Row], metric: str) -> Curve:
 
 
 def _labels(groups: list[str]) -> list[str]:
-    """A label for each configuration: the options in which they differ, or the agent and the environment."""
+    """A label for each configuration: the options in which they differ, or the agent and the environment.
+
+    Of a trainer's digest the beginning is shown.
+    """
     parsed = [{"agent": agent, **options, **settings} for agent, options, settings in map(json.loads, groups)]
+    if len({config["trainer"][:8] for config in parsed if "trainer" in config}) > 1:
+        parsed = [{**config, "trainer": config.get("trainer", "")[:8]} for config in parsed]
     names = list(dict.fromkeys(name for config in parsed for name in config))
     differing = [name for name in names if len({json.dumps(config.get(name)) for config in parsed}) > 1]
     shown = differing or ["agent", "env"]

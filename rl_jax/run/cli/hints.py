@@ -32,4 +32,6 @@ def unknown_agent(name: str) -> str:
     key = name.lower().replace("_", "-")
     if key in LIBRARY:
         return f"{key} is an agent of the library alone: in Python, {LIBRARY[key].python_name} ('rl-jax list agents' shows all)"
+    if "." in name or "/" in name:
+        return f"unknown agent {short(name)}; a configuration of your own is named module:Config or file.py:Config"
     return f"unknown agent {short(name)}; {nearest(name, CONFIGS)}"

@@ -90,7 +90,7 @@ def run(
             if needing := [option for option in IN_FOLDER if options.get(option)]:
                 raise RLJaxError(f"{needing[0]} writes into the run folder, and there is none: name one as out")
             out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rl_jax-"))) / "run"
-        requested = {**options, "out": None if folder else Path(str(out)), "resume": folder}
+        requested = {**options, "out": None if out is None else Path(out), "resume": folder}
         plan = _planned(trainer, steps, seeds, name, sweep, requested, folder)
         check_trainer(trainer)
         if plan.options.matmul_precision:
@@ -167,8 +167,8 @@ def _planned(
         seed_list = _checked_seeds(seeds)
         chosen |= {"seed": seed_list[0], "seeds": len(seed_list)}
         in_a_row = seed_list == list(range(seed_list[0], seed_list[0] + len(seed_list)))
-        hyperparameters.pop(SEEDS, None)
-        hyperparameters |= {} if in_a_row else {SEEDS: seed_list}
+        if not in_a_row or SEEDS in hyperparameters:
+            hyperparameters[SEEDS] = seed_list
     if sweep is not None:
         hyperparameters[SWEEP] = check_paths(trainer, sweep)
     run_options = RunOptions(**{**saved, **chosen})

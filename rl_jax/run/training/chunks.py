@@ -42,8 +42,8 @@ class Chunk:
 
     @property
     def row(self) -> Row:
-        """The row of the first run; empty if it has failed."""
-        return self.rows[0] if self.rows else {}
+        """The row of the first run that has not failed."""
+        return self.rows[0]
 
     def trainer(self, run: int = 0) -> Trainer:
         """The trainer of one run, by its number."""

@@ -128,6 +128,9 @@ def test_what_rl_run_cannot_do_is_said(trainer, whole, tmp_path):
         ({"steps": 64, "render_every": 8}, "name one as out"),
         ({"steps": 64, "resume": True}, "name that"),
         ({"steps": 64, "out": whole.folder}, "exists already"),
+        ({"resume": whole.folder, "out": tmp_path / "else"}, "a resumed run stays in its folder"),
+        ({"resume": whole.folder, "seeds": [3, 4]}, r"--seed-numbers \[3, 4\] \(was \[3, 5\]\)"),
+        ({"resume": whole.folder, "steps": 32}, "can be extended to more steps, not cut short"),
     ):
         with pytest.raises(rl.RLJaxError, match=message):
             rl.run(trainer, quiet=True, **arguments)
@@ -235,6 +238,7 @@ number = 3
         (["faulty:Untyped", *line], "field rule is of the type typing.Any, and an option is of bool, int"),
         (["faulty:number", *line], "faulty:number is a int: name a dataclass"),
         (["faulty:missing", *line], "module faulty has no 'missing'; it has"),
+        (["faulty.Bare", *line], "a configuration of your own is named module:Config or file.py:Config"),
         (["nowhere.py:Config", *line], "there is no file nowhere.py; start in the directory"),
         ([f"{FILE}:Config", "--env", "faulty:no_env"], "faulty:no_env returned nothing where an environment was expected"),
         ([f"{FILE}:Config", *line, "--widht", "3"], "did you mean --width?"),
