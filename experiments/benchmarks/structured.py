@@ -112,9 +112,9 @@ def main() -> None:
     parts = {"games": games, "critics": critics}
     chosen = sys.argv[1:] or list(parts)
     result = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"experiment": "structured"}
+    about = metadata()
     for part in chosen:
         result[part] = parts[part]()
-        about = metadata()
         result[part] |= {"date": date.today().isoformat(), "device": about["device"], "versions": about["versions"]}
         RESULTS.write_text(json.dumps(result, indent=1) + "\n")
 
