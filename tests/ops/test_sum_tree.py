@@ -69,6 +69,7 @@ def test_set_is_assignment(data):
         tree = put(tree, jnp.asarray(indices, jnp.int32), jnp.asarray(new))
         values[indices] = 0
         np.maximum.at(values, indices, new)
+        check(tree, values)  # before the other way of writing makes these sums anew
         start = data.draw(st.integers(0, size - 11))
         block = np.asarray(data.draw(st.lists(number, min_size=11, max_size=11)))
         tree = put_range(tree, start, jnp.asarray(block))
