@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import struct
 
 import rl_jax as rl
 from rl_jax.envs import adapt, check_env, make
-from rl_jax.envs.suites import extras
+from rl_jax.envs.suites import extras, playground
 from rl_jax.envs.suites.foreign import ForeignEnv, planes, refuse_wrapped
 from rl_jax.errors import MissingExtra, ProtocolError, RLJaxError, UnsupportedSpace
 from rl_jax.spaces import Box, Dict, Discrete, MultiDiscrete, leaves, mask_space
@@ -257,6 +258,37 @@ def test_jumanji_agents_are_paid_as_a_team_or_refused():
     check_env(env)
     found = random_steps(env, steps=60, num=2)
     assert found[4].any()  # it truncates at its limit of 50 steps
+
+
+@struct.dataclass
+class PlaygroundState:
+    obs: dict
+    reward: jax.Array
+    done: jax.Array
+    info: dict
+    metrics: dict
+
+
+class Playground:
+    """What the adapter reads of an environment whose observation has two parts."""
+
+    _config, action_size = SimpleNamespace(episode_length=7), 2
+
+    def reset(self, key):
+        obs = {"state": jnp.zeros((3,)), "privileged_state": jnp.ones((5,))}
+        return PlaygroundState(obs, jnp.zeros(()), jnp.zeros(()), {}, {})
+
+    def step(self, state, action):
+        return state.replace(reward=jnp.ones(()))
+
+
+def test_playgrounds_privileged_state_is_for_critics():
+    env = playground.wrap(Playground(), "playground/toy")
+    check_env(env)
+    assert jax.tree.map(jnp.shape, env.reset(jax.random.key(0), {})[1]) == {"state": (3,), "privileged": (5,)}
+    assert spaces(playground.wrap(Playground(), "playground/toy", observe="privileged_state"))[0].shape == (5,)
+    with pytest.raises(UnsupportedSpace, match="no part 'smell'; give observe one of privileged_state, state"):
+        playground.wrap(Playground(), "playground/toy", observe="smell")
 
 
 @needs("playground")
