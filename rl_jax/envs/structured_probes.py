@@ -78,7 +78,9 @@ class StructuredProbe:
         reward, right = self.pay(state.cues, action)
         state = CuesState(_draw(key), state.time + 1)
         info = {"right": right.astype(jnp.float32)}
-        return Step(state, self.see(*state), reward, state.time >= self.steps, jnp.zeros((), bool), info)
+        return Step(
+            state, self.see(*state), jnp.asarray(reward, jnp.float32), state.time >= self.steps, jnp.zeros((), bool), info
+        )
 
 
 def _draw(key: Key) -> jax.Array:

@@ -11,6 +11,7 @@ import pytest
 
 from rl_jax import envs
 from rl_jax.envs import Discrete, MultiDiscrete, check_env, make
+from rl_jax.spaces import leaves
 from rl_jax.types import Environment
 
 GYMNAX = [name for name in envs.names() if "/" not in name and not name.startswith("MNIST")]
@@ -88,7 +89,8 @@ def test_t06_random_rollouts_run_batched_and_flags_are_exclusive(name):
     env = make(name)
     steps = jax.jit(rollout(env, 16, num_envs=3, reset=False))(jax.random.key(0))
     space = env.observation_space(env.default_params)
-    assert steps.obs.shape == (16, 3, *space.shape) and steps.obs.dtype == space.dtype
+    for _, part, obs in leaves(space, steps.obs):
+        assert obs.shape == (16, 3, *part.shape) and obs.dtype == part.dtype
     assert steps.reward.shape == (16, 3) and steps.reward.dtype == jnp.float32
     assert steps.terminated.dtype == steps.truncated.dtype == jnp.bool_
     assert not jnp.any(steps.terminated & steps.truncated)

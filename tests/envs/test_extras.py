@@ -8,13 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import struct
 
 import rl_jax as rl
 from rl_jax.envs import adapt, check_env, make
-from rl_jax.envs.suites import extras
+from rl_jax.envs.suites import extras, playground
 from rl_jax.envs.suites.foreign import ForeignEnv, planes, refuse_wrapped
 from rl_jax.errors import MissingExtra, ProtocolError, RLJaxError, UnsupportedSpace
-from rl_jax.spaces import Box, Discrete, MultiDiscrete
+from rl_jax.spaces import Box, Dict, Discrete, MultiDiscrete, leaves, mask_space
 from rl_jax.types import Step
 
 NUM, STEPS = 8, 200
@@ -65,8 +66,8 @@ def check(name, steps=STEPS, **options):
     check_env(env)
     first, obs, reward, terminated, truncated = random_steps(env, steps)
     space = env.observation_space(env.default_params)
-    low, high = np.asarray(space.low).reshape(space.shape), np.asarray(space.high).reshape(space.shape)
-    for seen in (first, obs):
+    for _, part, seen in (*leaves(space, first), *leaves(space, obs)):
+        low, high = np.asarray(part.low).reshape(part.shape), np.asarray(part.high).reshape(part.shape)
         assert np.all(seen >= low - 1e-5) and np.all(seen <= high + 1e-5)
     assert np.isfinite(reward).all() and not np.any(terminated & truncated)
     library = extras.EXTRAS[name.partition("/")[0]].adapter
@@ -221,7 +222,9 @@ def test_navix():
 @needs("jumanji")
 def test_jumanji():
     env, found = check("jumanji/Snake-v1")
-    assert spaces(env) == (Box.of(0, 1, (12, 12, 5)), Discrete(4))
+    parts = Dict({"grid": Box.of(0, 1, (12, 12, 5)), "step_count": Box.of(0, 3999, ()), "action_mask": mask_space(Discrete(4))})
+    assert spaces(env) == (parts, Discrete(4))
+    assert spaces(make("jumanji/Snake-v1", observe="grid")) == (parts["grid"], Discrete(4))
     assert found.terminated.any() and not found.truncated.any()
     both = make("jumanji/Snake-v1", observe="grid,step_count", time_limit=50)
     check_env(both)
@@ -234,16 +237,17 @@ def test_jumanji():
 @pytest.mark.parametrize(
     ("name", "observation", "action"),
     [
-        ("Game2048-v1", (4, 4), Discrete(4)),
-        ("JobShop-v0", None, MultiDiscrete((21,) * 10)),
-        ("Sudoku-very-easy-v0", (9, 9), MultiDiscrete((9, 9, 9))),
-        ("Maze-v0", None, Discrete(4)),
+        ("Game2048-v1", "board", Discrete(4)),
+        ("JobShop-v0", "ops_mask", MultiDiscrete((21,) * 10)),
+        ("Sudoku-very-easy-v0", "board", Discrete(729)),
+        ("Maze-v0", "walls", Discrete(4)),
     ],
 )
 def test_jumanji_spaces(name, observation, action):
     env = make(f"jumanji/{name}")
     check_env(env)
-    assert spaces(env)[1] == action and observation in (None, spaces(env)[0].shape)
+    assert spaces(env)[1] == action and observation in spaces(env)[0]
+    assert spaces(env)[0]["action_mask"] == mask_space(action)
 
 
 @needs("jumanji")
@@ -254,6 +258,37 @@ def test_jumanji_agents_are_paid_as_a_team_or_refused():
     check_env(env)
     found = random_steps(env, steps=60, num=2)
     assert found[4].any()  # it truncates at its limit of 50 steps
+
+
+@struct.dataclass
+class PlaygroundState:
+    obs: dict
+    reward: jax.Array
+    done: jax.Array
+    info: dict
+    metrics: dict
+
+
+class Playground:
+    """What the adapter reads of an environment whose observation has two parts."""
+
+    _config, action_size = SimpleNamespace(episode_length=7), 2
+
+    def reset(self, key):
+        obs = {"state": jnp.zeros((3,)), "privileged_state": jnp.ones((5,))}
+        return PlaygroundState(obs, jnp.zeros(()), jnp.zeros(()), {}, {})
+
+    def step(self, state, action):
+        return state.replace(reward=jnp.ones(()))
+
+
+def test_playgrounds_privileged_state_is_for_critics():
+    env = playground.wrap(Playground(), "playground/toy")
+    check_env(env)
+    assert jax.tree.map(jnp.shape, env.reset(jax.random.key(0), {})[1]) == {"state": (3,), "privileged": (5,)}
+    assert spaces(playground.wrap(Playground(), "playground/toy", observe="privileged_state"))[0].shape == (5,)
+    with pytest.raises(UnsupportedSpace, match="no part 'smell'; give observe one of privileged_state, state"):
+        playground.wrap(Playground(), "playground/toy", observe="smell")
 
 
 @needs("playground")
