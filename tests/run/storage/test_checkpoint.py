@@ -229,6 +229,7 @@ def test_a_full_disk_is_an_os_error_and_harms_nothing(three, tmp_path, monkeypat
         with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)) as caught:
             three.save(30, state_of(30.0))
     assert caught.value.errno == errno.ENOSPC
+    assert three.steps() == [0, 10, 20]
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["0", "10", "20"]
     assert_same(three.restore(20, state_of(0.0)), state_of(20.0))
     three.save(30, state_of(30.0))
