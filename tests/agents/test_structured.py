@@ -157,7 +157,8 @@ def test_a_q_network_of_ones_own_is_not_shown_what_is_privileged():
 def test_ppo_with_a_memory_learns_from_two_parts():
     """The reward depends on the product of a number and a choice."""
     sizes = {"num_envs": 16, "rollout_length": 8, "epochs": 4, "minibatches": 1, "hidden": (8,), "memory_width": 8}
-    config = CONFIGS["ppo"](memory="gru", learning_rate=2e-2, entropy_weight=0.0, **sizes)
+    plain = {"entropy_weight": 0.0, "normalize_obs": False, "normalize_reward": False}
+    config = CONFIGS["ppo"](memory="gru", learning_rate=2e-2, **plain, **sizes)
     assert trained(config, "probe/dictionary", 30) > 0.8
 
 
