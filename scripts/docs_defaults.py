@@ -4,7 +4,7 @@ import dataclasses
 import re
 from typing import Any
 
-from rl_jax.agents import CONFIGS
+from rl_jax.agents.configs import CONFIGS
 
 #: Stands before a table with a column ``option``: ``<!-- defaults: td3 ddpg -->`` adds a column with the defaults of these agents.
 MARK = re.compile(r"<!-- defaults: (?P<agents>[\w -]+?) -->\n+(?P<table>(?:\|.*\n)+)")

@@ -26,7 +26,7 @@ jax.config.update("jax_debug_key_reuse", True)
 
 import pytest  # noqa: E402
 
-from rl_jax.agents import PPOConfig  # noqa: E402
+from rl_jax.agents.configs import PPOConfig  # noqa: E402
 from rl_jax.envs import make  # noqa: E402
 from rl_jax.loop import Trainer  # noqa: E402
 

@@ -60,8 +60,6 @@ RUN = (
 )
 GROUND = ("_lazy", "errors", "imports", "values", "given", "types", "masks", "array_spaces", "spaces", "action_map", "tracing")
 SIBLINGS, NAMES = 14, 30
-#: Rooms that list more names than they should.
-MANY_NAMES = {"agents": 44, "networks": 37, "experience": 37}
 #: Names that two files may have, since their folders say which is which.
 SAME_NAMES = {"actor_critic", "base", "command", "dqn", "metrics", "on_policy", "parts", "pqn", "progress", "r2d2", "streaming"}
 SAME_NAMES |= {"trial", "update"}
@@ -149,7 +147,7 @@ def test_rooms_are_small():
     assert not crowded
     for package in ("", *ROOMS):
         offered = getattr(importlib.import_module(f"rl_jax.{package}".rstrip(".")), "__all__", ())
-        assert len(offered) <= MANY_NAMES.get(package, NAMES), f"{package} lists {len(offered)} names"
+        assert len(offered) <= NAMES, f"{package} lists {len(offered)} names"
 
 
 def test_no_name_occurs_twice():

@@ -14,7 +14,7 @@ import jax
 import pytest
 
 import rl_jax
-from rl_jax.agents import CONFIGS
+from rl_jax.agents.configs import CONFIGS
 from rl_jax.run.options import RunOptions
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -377,7 +377,7 @@ def test_no_report_makes_a_step_undrawable(sampler, report):
     np.testing.assert_allclose(leaves, chances, rtol=1e-4)
 
 
-INVERSE = rl.experience.InverseDynamics(Box.of(0, 1, (2,)), Discrete(2))
+INVERSE = rl.experience.bonus.inverse_dynamics.InverseDynamics(Box.of(0, 1, (2,)), Discrete(2))
 OUT_OF_RANGE = {
     "decay": (replay.Recent, (0.0, -1.0, NAN, 2.0)),
     "alpha": (Prioritized, (-1.0, NAN, INF, "x")),

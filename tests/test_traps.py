@@ -30,7 +30,8 @@ from toy import (
     unchecked,
 )
 
-from rl_jax.agents import CONFIGS, DQNConfig, PPOConfig, ppo
+from rl_jax.agents import ppo
+from rl_jax.agents.configs import CONFIGS, DQNConfig, PPOConfig
 from rl_jax.curricula import TaskSet
 from rl_jax.envs import make
 from rl_jax.errors import RLJaxError, UnsupportedSpace
@@ -645,7 +646,7 @@ def test_t21_steps_are_exact_beyond_int32():
 
 X64 = """
 import jax, jax.numpy as jnp
-from rl_jax.agents import PPOConfig
+from rl_jax.agents.configs import PPOConfig
 from rl_jax.envs import make
 from rl_jax.loop import Trainer
 assert jnp.zeros(()).dtype == jnp.float64

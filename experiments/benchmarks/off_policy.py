@@ -32,7 +32,7 @@ BATCH, CAPACITY, START, RATE = 128, 10_000, 1_000, 1e-3
 def our_trainer(agent: str):
     """The run of this library."""
     import rl_jax as rl
-    from rl_jax.agents import CONFIGS
+    from rl_jax.agents.configs import CONFIGS
 
     env, envs, _, steps = ROWS[agent]
     common = {

@@ -17,7 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import rl_jax as rl
-from rl_jax.agents import PPOConfig, RandomRepeat
+from rl_jax.agents import RandomRepeat
+from rl_jax.agents.configs import PPOConfig
 from rl_jax.envs.grid import multi_room
 from rl_jax.experience import RND, gae, intrinsic, intrinsic_return
 from rl_jax.experience.scaling.normalize import RunningMoments

@@ -20,7 +20,8 @@ import jax
 import numpy as np
 
 import rl_jax as rl
-from rl_jax.agents import CONFIGS, RandomRepeat
+from rl_jax.agents import RandomRepeat
+from rl_jax.agents.configs import CONFIGS
 from rl_jax.envs.structured_probes import StructuredProbe
 from rl_jax.run.report import stats
 from rl_jax.run.storage.metadata import metadata

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 import rl_jax as rl
-from rl_jax.agents import PPOConfig
+from rl_jax.agents.configs import PPOConfig
 from rl_jax.envs.grid import multi_room
 from rl_jax.experience import EpisodicCount, LifetimeCount, Product, gae, intrinsic
 from rl_jax.experience.bonus.counts import observed, reported

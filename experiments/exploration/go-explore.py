@@ -9,7 +9,8 @@ import numpy as np
 from flax import struct
 
 import rl_jax as rl
-from rl_jax.agents import PPOConfig, RandomRepeat
+from rl_jax.agents import RandomRepeat
+from rl_jax.agents.configs import PPOConfig
 from rl_jax.curricula import Backward, demonstration, pad_demonstrations
 from rl_jax.curricula.backward import Demonstration
 from rl_jax.envs.grid import KeyMaze, KeyMazeParams

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import rl_jax as rl
-from rl_jax.agents import PPOConfig
+from rl_jax.agents.configs import PPOConfig
 from rl_jax.ideas.meta_rl.mbtl import (
     coverage,
     equidistant,

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 import rl_jax as rl
-from rl_jax.agents import PPOConfig
+from rl_jax.agents.configs import PPOConfig
 from rl_jax.envs import Bandit, Trial
 from rl_jax.networks import Transformer, actor_critic
 from rl_jax.run.claims import Axes, Outcome, Prediction, Recipe, Trained, Work, answered

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 import rl_jax as rl
-from rl_jax.agents import CONFIGS
+from rl_jax.agents.configs import CONFIGS
 from rl_jax.run.claims import Axes, Prediction, Recipe, Trained
 
 #: One-step learning from a stream as it was before: nothing but traces and a fixed step size.

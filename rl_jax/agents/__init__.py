@@ -9,14 +9,7 @@ if TYPE_CHECKING:
     from rl_jax.agents.actor_critic.sac import SoftActorCritic, sac
     from rl_jax.agents.actor_critic.td3 import DeterministicActorCritic, ddpg, td3
     from rl_jax.agents.base import AgentBase, AgentWrapper
-    from rl_jax.agents.configs import CONFIGS
-    from rl_jax.agents.configs.actor_critic import DDPGConfig, MDPOOffPolicyConfig, SACConfig, TD3Config
-    from rl_jax.agents.configs.dqn import DQNConfig, RainbowConfig
-    from rl_jax.agents.configs.on_policy import A2CConfig, MDPOConfig, PPOConfig
-    from rl_jax.agents.configs.pqn import PQNConfig
-    from rl_jax.agents.configs.r2d2 import R2D2Config
-    from rl_jax.agents.configs.streaming import StreamACConfig, StreamQConfig
-    from rl_jax.agents.monitor_plasticity import MonitorPlasticity, MonitorState, critic_units, q_units
+    from rl_jax.agents.monitor_plasticity import MonitorPlasticity, critic_units, q_units
     from rl_jax.agents.policy_gradient.a2c import a2c
     from rl_jax.agents.policy_gradient.mdpo import mdpo
     from rl_jax.agents.policy_gradient.ppo import ppo
@@ -33,35 +26,20 @@ if TYPE_CHECKING:
 lazy(__name__)
 
 __all__ = [
-    "CONFIGS",
     "PQN",
-    "A2CConfig",
     "AgentBase",
     "AgentWrapper",
-    "DDPGConfig",
-    "DQNConfig",
     "DeterministicActorCritic",
     "Learner",
-    "MDPOConfig",
-    "MDPOOffPolicyConfig",
     "MonitorPlasticity",
-    "MonitorState",
-    "PPOConfig",
-    "PQNConfig",
     "PolicyGradient",
     "QLearning",
     "QPolicy",
-    "R2D2Config",
-    "RainbowConfig",
     "RandomRepeat",
-    "SACConfig",
     "SoftActorCritic",
     "StreamAC",
-    "StreamACConfig",
     "StreamQ",
-    "StreamQConfig",
     "StreamTD",
-    "TD3Config",
     "a2c",
     "critic_units",
     "ddpg",

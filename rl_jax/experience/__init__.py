@@ -6,28 +6,21 @@ from rl_jax._lazy import lazy
 
 if TYPE_CHECKING:
     from rl_jax.experience.advantage.gae import GAE, StandardizeAdvantage, gae, standardize_advantage
-    from rl_jax.experience.bonus.counts import EpisodicCount, LifetimeCount, hashed, observed, reported
+    from rl_jax.experience.bonus.counts import EpisodicCount, LifetimeCount
     from rl_jax.experience.bonus.e3b import E3B
     from rl_jax.experience.bonus.icm import ICM
     from rl_jax.experience.bonus.intrinsic import Bonus, Intrinsic, Product, Sum, intrinsic
     from rl_jax.experience.bonus.intrinsic_return import IntrinsicReturn, intrinsic_return
-    from rl_jax.experience.bonus.inverse_dynamics import InverseDynamics
     from rl_jax.experience.bonus.rnd import RND, NovelD
     from rl_jax.experience.scaling.normalize import (
         ClipReward,
         NormalizeObs,
         NormalizeReward,
-        RunningMoments,
         clip_reward,
         normalize_obs,
         normalize_reward,
     )
-    from rl_jax.experience.scaling.online import (
-        NormalizeObsOnline,
-        NormalizeRewardOnline,
-        normalize_obs_online,
-        normalize_reward_online,
-    )
+    from rl_jax.experience.scaling.online import normalize_obs_online, normalize_reward_online
     from rl_jax.experience.transform import Chain, Transform, chain
     from rl_jax.experience.trial import TrialGAE, trial_gae
 
@@ -44,15 +37,11 @@ __all__ = [
     "EpisodicCount",
     "Intrinsic",
     "IntrinsicReturn",
-    "InverseDynamics",
     "LifetimeCount",
     "NormalizeObs",
-    "NormalizeObsOnline",
     "NormalizeReward",
-    "NormalizeRewardOnline",
     "NovelD",
     "Product",
-    "RunningMoments",
     "StandardizeAdvantage",
     "Sum",
     "Transform",
@@ -60,15 +49,12 @@ __all__ = [
     "chain",
     "clip_reward",
     "gae",
-    "hashed",
     "intrinsic",
     "intrinsic_return",
     "normalize_obs",
     "normalize_obs_online",
     "normalize_reward",
     "normalize_reward_online",
-    "observed",
-    "reported",
     "standardize_advantage",
     "trial_gae",
 ]

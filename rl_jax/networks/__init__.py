@@ -14,16 +14,6 @@ if TYPE_CHECKING:
     from rl_jax.networks.memory.transformer import Cache, Transformer
     from rl_jax.networks.noisy import NoisyDense
     from rl_jax.networks.q_network import QNetwork, QOutputs, q_network
-    from rl_jax.networks.streaming import (
-        StreamActor,
-        StreamBody,
-        StreamQNetwork,
-        StreamValue,
-        stream_actor,
-        stream_body,
-        stream_q_network,
-        stream_value,
-    )
     from rl_jax.networks.torsos import ACTIVATIONS, CNN, MLP, Conv, Dense, Identity, to_float, to_vector
 
 lazy(__name__)
@@ -49,10 +39,6 @@ __all__ = [
     "PolicyHead",
     "QNetwork",
     "QOutputs",
-    "StreamActor",
-    "StreamBody",
-    "StreamQNetwork",
-    "StreamValue",
     "Transformer",
     "WithHistory",
     "activations",
@@ -60,10 +46,6 @@ __all__ = [
     "orthogonal",
     "q_network",
     "sparse",
-    "stream_actor",
-    "stream_body",
-    "stream_q_network",
-    "stream_value",
     "to_float",
     "to_vector",
 ]

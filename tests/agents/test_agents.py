@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl_jax.agents import CONFIGS
+from rl_jax.agents.configs import CONFIGS
 from rl_jax.envs import make
 from rl_jax.loop import evaluate
 from rl_jax.spaces import Box, to_env_action

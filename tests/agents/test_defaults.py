@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import rl_jax as rl
-from rl_jax.agents import CONFIGS, PPOConfig, SACConfig
+from rl_jax.agents.configs import CONFIGS, PPOConfig, SACConfig
 from rl_jax.errors import RLJaxError
 from rl_jax.spaces import Box, Discrete
 from rl_jax.types import Spec
@@ -81,7 +81,7 @@ def test_numbers_may_be_traced():
         (lambda: rl.agents.ppo(lr=1e-3), "PPOConfig has no lr; did you mean learning_rate"),
         (lambda: rl.agents.sac(learning_rat=1e-3), "SACConfig has no learning_rat; did you mean learning_rate"),
         (lambda: rl.agents.td3(critic=None), "TD3Config has no critic; did you mean critics"),
-        (lambda: rl.agents.dqn(xyzzy=1), r"DQNConfig has no xyzzy; help\(rl_jax.agents.DQNConfig\) lists all"),
+        (lambda: rl.agents.dqn(xyzzy=1), r"DQNConfig has no xyzzy; help\(rl_jax.agents.configs.DQNConfig\) lists all"),
         (lambda: rl.agents.sac(gamma=0.9), "gamma is no number of the agent alone"),
         (lambda: rl.agents.sac(config=PPOConfig()), "config is a PPOConfig: give a SACConfig"),
         (lambda: rl.agents.sac(hidden=8), "SACConfig's hidden must be 1 to 64 values, each an integer from 1 to 1e6, not 8"),

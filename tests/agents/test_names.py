@@ -64,10 +64,10 @@ def test_an_agent_learns_with_it():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", rl.agents.CONFIGS)
+@pytest.mark.parametrize("name", rl.agents.configs.CONFIGS)
 def test_no_two_parts_of_an_agent_report_one_metric(name):
     """Tracing a train step is enough: two writers of one name are refused there."""
-    config = rl.agents.CONFIGS[name]()
+    config = rl.agents.configs.CONFIGS[name]()
     env = ENV if name not in ("td3", "ddpg") else rl.make("Pendulum-v1")
     trainer = config.trainer(env)
     state = jax.eval_shape(lambda key: trainer.init(key, 1), jax.random.key(0))

@@ -10,7 +10,7 @@ from single_steps import BOX, batch, begun, learn
 from toy import Clock, context, leaves_equal
 
 import rl_jax as rl
-from rl_jax.agents import CONFIGS
+from rl_jax.agents.configs import CONFIGS
 from rl_jax.agents.optimizers import Schedule, rate_now, step_size
 from rl_jax.agents.streaming.update import TraceStep
 from rl_jax.errors import RLJaxError

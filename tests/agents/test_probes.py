@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl_jax.agents import PPOConfig
+from rl_jax.agents.configs import PPOConfig
 from rl_jax.envs import make
 from rl_jax.loop import evaluate
 from rl_jax.spaces import to_env_action

@@ -10,7 +10,8 @@ import pytest
 from single_steps import BOX, THREE, B, batch, begun, learn
 from toy import context, leaves_equal, places, unchecked
 
-from rl_jax.agents import DDPGConfig, MDPOOffPolicyConfig, SACConfig, TD3Config, ddpg, mdpo_off_policy, sac, td3
+from rl_jax.agents import ddpg, mdpo_off_policy, sac, td3
+from rl_jax.agents.configs import DDPGConfig, MDPOOffPolicyConfig, SACConfig, TD3Config
 from rl_jax.envs import make
 from rl_jax.errors import RLJaxError, UnsupportedSpace
 from rl_jax.losses.soft import choose, policy_cost, smallest, soft_value

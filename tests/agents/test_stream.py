@@ -15,12 +15,14 @@ from jax.flatten_util import ravel_pytree
 from toy import Clock, context, leaves_equal, rollout_of, unchecked
 
 import rl_jax as rl
-from rl_jax.agents import CONFIGS, StreamTD, stream_ac, stream_q
+from rl_jax.agents import StreamTD, stream_ac, stream_q
+from rl_jax.agents.configs import CONFIGS
 from rl_jax.agents.streaming.update import TraceStep
 from rl_jax.errors import RLJaxError, UnsupportedSpace
 from rl_jax.experience import chain, normalize_obs_online, normalize_reward_online
 from rl_jax.loop import Trainer, evaluate
-from rl_jax.networks import QOutputs, StreamQNetwork, sparse, stream_body, stream_value
+from rl_jax.networks import QOutputs, sparse
+from rl_jax.networks.streaming import StreamQNetwork, stream_body, stream_value
 from rl_jax.ops import obgd
 from rl_jax.spaces import Box, Discrete, MultiDiscrete
 from rl_jax.types import Sample, Spec

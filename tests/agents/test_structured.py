@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import rl_jax as rl
-from rl_jax.agents import CONFIGS
+from rl_jax.agents.configs import CONFIGS
 from rl_jax.envs import make
 from rl_jax.envs.structured_probes import StructuredProbe
 from rl_jax.errors import RLJaxError, UnsupportedSpace

@@ -9,7 +9,7 @@ import pytest
 from running import TINY, call, failed
 
 import rl_jax as rl
-from rl_jax.agents import PPOConfig
+from rl_jax.agents.configs import PPOConfig
 from rl_jax.curricula import FixedTask, PooledStarts, TaskSet
 
 SIZE = 8

@@ -312,7 +312,7 @@ def test_playground():
 
 @needs("jumanji")
 def test_an_agent_trains_on_an_extra():
-    from rl_jax.agents import PPOConfig
+    from rl_jax.agents.configs import PPOConfig
 
     trainer = PPOConfig(num_envs=4, rollout_length=8).trainer(make("jumanji/Snake-v1"))
     _, metrics = jax.jit(lambda key: trainer.train(key, 64, num_rows=1))(jax.random.key(0))

@@ -11,24 +11,12 @@ from hypothesis import strategies as st
 from toy import context, leaves_equal, rollout_of, unchecked
 
 import rl_jax as rl
-from rl_jax.agents import PPOConfig
+from rl_jax.agents.configs import PPOConfig
 from rl_jax.errors import RLJaxError
-from rl_jax.experience import (
-    E3B,
-    ICM,
-    RND,
-    EpisodicCount,
-    IntrinsicReturn,
-    InverseDynamics,
-    LifetimeCount,
-    NovelD,
-    Product,
-    Sum,
-    hashed,
-    intrinsic,
-    reported,
-)
+from rl_jax.experience import E3B, ICM, RND, EpisodicCount, IntrinsicReturn, LifetimeCount, NovelD, Product, Sum, intrinsic
+from rl_jax.experience.bonus.counts import hashed, reported
 from rl_jax.experience.bonus.e3b import elliptical
+from rl_jax.experience.bonus.inverse_dynamics import InverseDynamics
 from rl_jax.experience.scaling.normalize import RunningMoments
 from rl_jax.spaces import Box, Discrete
 from rl_jax.types import Spec

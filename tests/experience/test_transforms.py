@@ -18,7 +18,6 @@ from rl_jax.experience import (
     ClipReward,
     NormalizeObs,
     NormalizeReward,
-    RunningMoments,
     Transform,
     chain,
     clip_reward,
@@ -27,6 +26,7 @@ from rl_jax.experience import (
     standardize_advantage,
 )
 from rl_jax.experience.advantage.gae import values_of_truncated
+from rl_jax.experience.scaling.normalize import RunningMoments
 from rl_jax.experience.scaling.online import push
 from rl_jax.spaces import Box, Discrete
 from rl_jax.types import Spec

@@ -10,7 +10,8 @@ from conftest import SMALL, compiled
 from flax import struct
 from toy import Clock, leaves_equal, named_leaves, plain, unchecked
 
-from rl_jax.agents import PPOConfig, ppo
+from rl_jax.agents import ppo
+from rl_jax.agents.configs import PPOConfig
 from rl_jax.curricula import TaskSet
 from rl_jax.envs import make
 from rl_jax.errors import RLJaxError, UnsupportedSpace

@@ -12,7 +12,8 @@ import pytest
 from flax import struct
 
 import rl_jax as rl
-from rl_jax.agents import DQNConfig, PPOConfig, PQNConfig, ppo
+from rl_jax.agents import ppo
+from rl_jax.agents.configs import DQNConfig, PPOConfig, PQNConfig
 from rl_jax.curricula import TaskSet
 from rl_jax.errors import RLJaxError
 from rl_jax.experience import Transform, chain, gae, standardize_advantage

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy import Clock, context, equations, leaves_equal, rollout_of, unchecked
 
-from rl_jax.agents import DQNConfig
+from rl_jax.agents.configs import DQNConfig
 from rl_jax.errors import RLJaxError
 from rl_jax.loop import Constant, PerStep
 from rl_jax.ops import Periodic, Polyak, linear, polyak, shared

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from toy import context, rollout_of
 
-from rl_jax.agents import DQNConfig
+from rl_jax.agents.configs import DQNConfig
 from rl_jax.losses import (
     Categorical51,
     ClippedPolicy,

@@ -173,7 +173,7 @@ def test_by_name():
     spec = trainer().spec()
     net = actor_critic(spec, (8, 8), memory="transformer", memory_width=16)
     assert isinstance(net.memory, Transformer) and net.memory.width == 16
-    config = rl.agents.PPOConfig(memory="transformer", memory_width=8, num_envs=4, minibatches=2).trainer(
+    config = rl.agents.configs.PPOConfig(memory="transformer", memory_width=8, num_envs=4, minibatches=2).trainer(
         Trial(Bandit(3), episodes=4)
     )
     assert config.agent.recurrent

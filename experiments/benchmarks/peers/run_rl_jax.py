@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from cases import CASES
 
 import rl_jax as rl
-from rl_jax.agents import CONFIGS
+from rl_jax.agents.configs import CONFIGS
 from rl_jax.run.devices.compiling import compiler_options
 
 

@@ -22,7 +22,7 @@ def mdpo_off_policy(
 
     Args:
         actor, critics: modules or functions from :class:`~rl_jax.types.Spec` to one, instead of the usual ones.
-        config: all numbers; default :class:`~rl_jax.agents.MDPOOffPolicyConfig` as it is. A
+        config: all numbers; default :class:`~rl_jax.agents.configs.MDPOOffPolicyConfig` as it is. A
         overrides: its fields that shall be others, such as ``kappa=0.5``.
             ``temperature`` of ``None`` is learned as SAC does.
 

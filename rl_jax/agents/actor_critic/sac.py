@@ -229,7 +229,7 @@ def sac(
 
     Args:
         actor, critics: modules or functions from :class:`~rl_jax.types.Spec` to one, instead of the usual ones.
-        config: all numbers; default :class:`~rl_jax.agents.SACConfig` as it is.
+        config: all numbers; default :class:`~rl_jax.agents.configs.SACConfig` as it is.
         overrides: its fields that shall be others, such as ``learning_rate=3e-4``.
 
     Raises:

@@ -194,7 +194,7 @@ def td3(
 
     Args:
         actor, critics: modules or functions from :class:`~rl_jax.types.Spec` to one, instead of the usual ones.
-        config: all numbers; default :class:`~rl_jax.agents.TD3Config` as it is.
+        config: all numbers; default :class:`~rl_jax.agents.configs.TD3Config` as it is.
         overrides: its fields that shall be others, such as ``policy_delay=1``.
 
     Raises:
@@ -228,7 +228,7 @@ def ddpg(
     Args:
         actor, critic: modules or functions from :class:`~rl_jax.types.Spec` to one, instead of the usual ones; an ensemble of
             critics has ``members=1``.
-        config: all numbers; default :class:`~rl_jax.agents.DDPGConfig` as it is.
+        config: all numbers; default :class:`~rl_jax.agents.configs.DDPGConfig` as it is.
         overrides: its fields that shall be others, such as ``tau=0.001``.
 
     Raises:

@@ -19,7 +19,7 @@ def a2c(network: Maker | None = None, *, config: A2CConfig | None = None, **over
     Args:
         network: a module or a function from :class:`~rl_jax.types.Spec` to one, instead of the usual one; a remembering network
             makes the agent recurrent.
-        config: all numbers; default :class:`~rl_jax.agents.A2CConfig` as it is.
+        config: all numbers; default :class:`~rl_jax.agents.configs.A2CConfig` as it is.
         overrides: its fields that shall be others, such as ``anneal=False``.
 
     Raises:

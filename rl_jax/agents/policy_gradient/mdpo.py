@@ -21,7 +21,7 @@ def mdpo(network: Maker | None = None, *, config: MDPOConfig | None = None, **ov
     Args:
         network: a module or a function from :class:`~rl_jax.types.Spec` to one, instead of the usual one; a remembering network
             makes the agent recurrent.
-        config: all numbers; default :class:`~rl_jax.agents.MDPOConfig` as it is.
+        config: all numbers; default :class:`~rl_jax.agents.configs.MDPOConfig` as it is.
         overrides: its fields that shall be others, such as ``epochs=5``.
 
     Raises:

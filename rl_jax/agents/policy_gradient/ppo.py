@@ -20,7 +20,7 @@ def ppo(network: Maker | None = None, *, config: PPOConfig | None = None, **over
     Args:
         network: a module or a function from :class:`~rl_jax.types.Spec` to one, instead of the usual one; a remembering network
             makes the agent recurrent.
-        config: all numbers; default :class:`~rl_jax.agents.PPOConfig` as it is.
+        config: all numbers; default :class:`~rl_jax.agents.configs.PPOConfig` as it is.
         overrides: its fields that shall be others, such as ``learning_rate=3e-4``.
 
     Raises:

@@ -162,7 +162,7 @@ def dqn(network: Maker | None = None, *, config: DQNConfig | None = None, **over
 
     Args:
         network: a module, or a function ``(spec, atoms=K)`` to one, instead of the usual one.
-        config: all numbers; default :class:`~rl_jax.agents.DQNConfig` as it is.
+        config: all numbers; default :class:`~rl_jax.agents.configs.DQNConfig` as it is.
         overrides: its fields that shall be others, such as ``double=True``.
 
     Raises:
@@ -193,6 +193,6 @@ def dqn(network: Maker | None = None, *, config: DQNConfig | None = None, **over
 
 
 def rainbow(network: Maker | None = None, *, config: RainbowConfig | None = None, **overrides: Any) -> QLearning:
-    """Rainbow (Hessel et al. 2018, arXiv 1710.02298): :func:`dqn` with the numbers of :class:`~rl_jax.agents.RainbowConfig`."""
+    """Rainbow (Hessel et al. 2018, arXiv 1710.02298): :func:`dqn` with the numbers of :class:`~rl_jax.agents.configs.RainbowConfig`."""
     numbers = numbers_of(RainbowConfig, config, overrides, network=network)
     return dqn(network, config=numbers)

@@ -109,7 +109,7 @@ def pqn(network: Maker | None = None, *, config: PQNConfig | None = None, **over
 
     Args:
         network: a module, or a function ``(spec, atoms=1)`` to one, instead of the usual one, which normalises its layers.
-        config: all numbers; default :class:`~rl_jax.agents.PQNConfig` as it is.
+        config: all numbers; default :class:`~rl_jax.agents.configs.PQNConfig` as it is.
         overrides: its fields that shall be others, such as ``epochs=2``.
 
     Raises:

@@ -20,7 +20,7 @@ def r2d2(network: Maker | None = None, *, config: R2D2Config | None = None, **ov
 
     Args:
         network: a module, or a function ``(spec, atoms=1)`` to one, instead of the usual one.
-        config: all numbers; default :class:`~rl_jax.agents.R2D2Config` as it is.
+        config: all numbers; default :class:`~rl_jax.agents.configs.R2D2Config` as it is.
         overrides: its fields that shall be others, such as ``burn_in=40``.
 
     Raises:

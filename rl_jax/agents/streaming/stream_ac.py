@@ -150,7 +150,7 @@ def stream_ac(
     Args:
         actor, critic: modules or functions from :class:`~rl_jax.types.Spec` to one, instead of the usual ones.
         optimizer: with ``step_rule="sgd"``: a name, or a transformation of optax, for each of both networks.
-        config: all numbers; default :class:`~rl_jax.agents.StreamACConfig` as it is.
+        config: all numbers; default :class:`~rl_jax.agents.configs.StreamACConfig` as it is.
         overrides: its fields that shall be others, such as ``entropy_weight=0.0``.
 
     Raises:

@@ -117,7 +117,7 @@ def stream_q(
     Args:
         network: a module, or a function ``(spec, atoms=1)`` to one, instead of the usual one; without memory.
         optimizer: with ``step_rule="sgd"``: a name, or a transformation of optax.
-        config: all numbers; default :class:`~rl_jax.agents.StreamQConfig` as it is.
+        config: all numbers; default :class:`~rl_jax.agents.configs.StreamQConfig` as it is.
         overrides: its fields that shall be others, such as ``td_lambda=0.9``.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 import rl_jax as rl
-from rl_jax.agents import CONFIGS
+from rl_jax.agents.configs import CONFIGS
 from rl_jax.loop import Trainer
 from rl_jax.run.bench.apart import measured_apart, report, told
 from rl_jax.run.bench.row import Row, Setup, bytes_of, finished, timed

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 import rl_jax as rl
-from rl_jax.agents import CONFIGS
+from rl_jax.agents.configs import CONFIGS
 from rl_jax.errors import RLJaxError
 from rl_jax.loop import Trainer
 from rl_jax.run.bench.row import Row, Setup, compiled, finished, timed

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 import rl_jax as rl
-from rl_jax.agents import CONFIGS
+from rl_jax.agents.configs import CONFIGS
 from rl_jax.run.bench.apart import measured_apart, report, told
 from rl_jax.run.bench.flops import count
 from rl_jax.run.bench.row import Row, Setup, bytes_of, finished

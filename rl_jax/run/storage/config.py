@@ -14,7 +14,7 @@ from typing import Any
 import jax
 
 import rl_jax as rl
-from rl_jax.agents import CONFIGS
+from rl_jax.agents.configs import CONFIGS
 from rl_jax.agents.configs.by_name import PASSED, is_own
 from rl_jax.curricula import FixedTask, PooledStarts
 from rl_jax.errors import RLJaxError

@@ -13,7 +13,7 @@ from running import call, failed
 from toy import unchecked
 
 import rl_jax as rl
-from rl_jax.agents import PPOConfig
+from rl_jax.agents.configs import PPOConfig
 from rl_jax.errors import NonFinite, RLJaxError
 from rl_jax.run.claims import Axes, Outcome, Prediction, Recipe, Trained, Work, attempts, library
 from rl_jax.run.claims.execute import run

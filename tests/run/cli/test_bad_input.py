@@ -14,7 +14,7 @@ import pytest
 from running import TINY, call, failed, rows, start, wait
 from toy import Clock
 
-from rl_jax.agents import PPOConfig
+from rl_jax.agents.configs import PPOConfig
 from rl_jax.envs import make
 from rl_jax.errors import RLJaxError
 from rl_jax.run.cli import commands

@@ -11,7 +11,7 @@ from PIL import Image
 from running import TINY, call, rows, start, wait
 
 from rl_jax import __version__
-from rl_jax.agents import PPOConfig
+from rl_jax.agents.configs import PPOConfig
 from rl_jax.errors import RLJaxError
 from rl_jax.run.options import RunOptions
 from rl_jax.run.storage.checkpoint import Checkpoints

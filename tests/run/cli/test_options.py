@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running import call, failed
 
-from rl_jax.agents import CONFIGS
+from rl_jax.agents.configs import CONFIGS
 from rl_jax.errors import RLJaxError
 from rl_jax.run.cli.help import Option
 from rl_jax.run.cli.parse import options_of, parse, run_options

@@ -15,7 +15,7 @@ from running import call, failed
 
 import rl_jax as rl
 from rl_jax._lazy import LazyPackage
-from rl_jax.agents import CONFIGS
+from rl_jax.agents.configs import CONFIGS
 from rl_jax.agents.configs.spellings import SPELLINGS
 from rl_jax.run.cli.catalogue import AGENTS, LIBRARY, environments
 from rl_jax.run.cli.listing import show_list

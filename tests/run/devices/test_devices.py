@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from running import TINY, call, failed, rows, start, wait, wait_for
 
-from rl_jax.agents import PPOConfig
+from rl_jax.agents.configs import PPOConfig
 from rl_jax.envs import make
 from rl_jax.errors import RLJaxError
 from rl_jax.loop.sharding import check_divides, env_axes

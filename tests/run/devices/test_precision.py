@@ -9,7 +9,7 @@ import pytest
 from running import TINY, call, failed
 
 import rl_jax as rl
-from rl_jax.agents import CONFIGS
+from rl_jax.agents.configs import CONFIGS
 from rl_jax.run.storage.checkpoint import Checkpoints
 
 DISCRETE = ("ppo", "dqn", "pqn", "r2d2")

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from running import call, failed
 
-from rl_jax.agents import PPOConfig
+from rl_jax.agents.configs import PPOConfig
 from rl_jax.envs import Trial, adapt, make
 from rl_jax.envs.suites.gymnax import GymnaxEnv
 from rl_jax.errors import MissingExtra, RLJaxError

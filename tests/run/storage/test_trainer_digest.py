@@ -11,7 +11,7 @@ import own_parts
 import pytest
 
 import rl_jax as rl
-from rl_jax.agents import CONFIGS
+from rl_jax.agents.configs import CONFIGS
 from rl_jax.run.storage.trainer_digest import trainer_digest
 
 WHOLE = """

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from running import TINY, call, rows
 
-from rl_jax.agents import PPOConfig
+from rl_jax.agents.configs import PPOConfig
 from rl_jax.envs import make
 from rl_jax.errors import NonFinite
 from rl_jax.run.devices.compiled_runs import CompiledRuns

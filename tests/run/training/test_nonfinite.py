@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl_jax.agents import CONFIGS
+from rl_jax.agents.configs import CONFIGS
 from rl_jax.errors import UnsupportedSpace
 from rl_jax.run.devices.compiled_runs import CompiledRuns
 from rl_jax.spaces import Box, Discrete
