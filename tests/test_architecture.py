@@ -58,7 +58,19 @@ RUN = (
     "claims",
     "cli",
 )
-GROUND = ("_lazy", "errors", "imports", "values", "given", "types", "masks", "array_spaces", "spaces", "action_map", "tracing")
+GROUND = (
+    "_lazy",
+    "errors",
+    "imports",
+    "values",
+    "argument_checks",
+    "types",
+    "masks",
+    "array_spaces",
+    "spaces",
+    "action_map",
+    "tracing",
+)
 SIBLINGS, NAMES = 14, 30
 #: Names that two files may have, since their folders say which is which.
 SAME_NAMES = {"actor_critic", "base", "command", "dqn", "metrics", "on_policy", "parts", "pqn", "progress", "r2d2", "streaming"}

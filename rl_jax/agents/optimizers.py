@@ -8,8 +8,8 @@ import optax
 from flax import struct
 
 from rl_jax.agents.configs.base import OptimizerName
+from rl_jax.argument_checks import check_argument
 from rl_jax.errors import RLJaxError, chosen
-from rl_jax.given import check_given
 from rl_jax.types import Context, PyTree
 from rl_jax.values import NotNegative
 
@@ -102,7 +102,7 @@ def _rate(what: str, rate: Any) -> Any:
         return rate
     if not callable(rate):
         fix = "schedules of optax fit here too, and its transformations are an optimizer="
-        check_given(what, rate, NotNegative, fix)
+        check_argument(what, rate, NotNegative, fix)
         return rate
     try:
         shape = jax.eval_shape(rate, jax.ShapeDtypeStruct((), "float32")).shape

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 import jax
 import jax.numpy as jnp
 
+from rl_jax.argument_checks import check_numbers
 from rl_jax.errors import RLJaxError
-from rl_jax.given import check_numbers
 from rl_jax.spaces import Box, Discrete, Space
 from rl_jax.types import Key, Step
 from rl_jax.values import Number, Range

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rl_jax.argument_checks import check_argument
 from rl_jax.envs.adapt import MEMBERS
-from rl_jax.envs.played import played
+from rl_jax.envs.random_play import played
 from rl_jax.errors import ProtocolError, RLJaxError
-from rl_jax.given import check_given
 from rl_jax.spaces import Dict, ObsSpace, Space, check_mask
 from rl_jax.types import PyTree, Step
 from rl_jax.values import Count, CountOrZero
@@ -29,7 +29,7 @@ def check_env(env: Any, params: PyTree = None, steps: int = 0) -> None:
         ProtocolError: one line per violation; each names the environment, the field, what came, what was expected, and
             what to do about it.
     """
-    check_given("steps", steps, CountOrZero)
+    check_argument("steps", steps, CountOrZero)
     if isinstance(env, type):
         raise ProtocolError(f"{env.__name__} is a class; pass an object of it: {env.__name__}()")
     name = str(getattr(env, "name", type(env).__name__))
@@ -54,7 +54,7 @@ def _about(name: str, env: Any) -> list[str]:
         problems.append(f"{type(env).__name__}: name is {env.name!r}, expected a text; give what messages should call it")
     if env.time_limit is not None:
         try:
-            check_given(f"{name}: time_limit", env.time_limit, Count, "None is no limit")
+            check_argument(f"{name}: time_limit", env.time_limit, Count, "None is no limit")
         except RLJaxError as error:
             problems.append(str(error))
     return problems

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_jax.given import check_given
+from rl_jax.argument_checks import check_argument
 from rl_jax.values import Count
 
 #: What libraries call it, in their parameters or on their objects.
@@ -28,7 +28,7 @@ def check_time_limit(limit: Any) -> None:
         RLJaxError: with the range.
     """
     if limit is not None:
-        check_given("time_limit", limit, Count, "leave it out for no limit")
+        check_argument("time_limit", limit, Count, "leave it out for no limit")
 
 
 def longest_episode(env: Any) -> int | None:

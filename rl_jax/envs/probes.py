@@ -32,8 +32,8 @@ from typing import Annotated, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rl_jax.argument_checks import check_argument
 from rl_jax.envs.structured_probes import STRUCTURED_PROBES
-from rl_jax.given import check_given
 from rl_jax.spaces import Box, Discrete, MultiDiscrete, Space
 from rl_jax.types import Environment, Key, PyTree, Step
 from rl_jax.values import Range
@@ -150,7 +150,7 @@ _TWO = Discrete(2)
 
 def _memory(delay: int = 4) -> Probe:
     """``probe/memory`` with ``delay`` blank steps between the cue and the answer."""
-    check_given("probe/memory's delay", delay, Annotated[int, Range(0, 1_000_000)])
+    check_argument("probe/memory's delay", delay, Annotated[int, Range(0, 1_000_000)])
     space = Box.of(-1.0, 1.0, (2,))
     return Probe("probe/memory", space, _TWO, _see_cue_once, _pay_match, steps=delay + 2)
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from rl_jax.envs.adapt import adapt
 from rl_jax.envs.bandit import Bandit
+from rl_jax.envs.close_names import nearest
 from rl_jax.envs.dtypes import single_width
 from rl_jax.envs.grid import GRIDS, NoisyTV
 from rl_jax.envs.limits import check_time_limit
-from rl_jax.envs.nearest import nearest
 from rl_jax.envs.probes import PROBES
 from rl_jax.envs.suites import brax, extras
 from rl_jax.envs.suites.gymnax import GymnaxEnv

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+from rl_jax.argument_checks import check_numbers
 from rl_jax.errors import RLJaxError
-from rl_jax.given import check_numbers
 from rl_jax.networks.torsos import to_vector
 from rl_jax.spaces import Box, Dict, Discrete, ObsSpace, Space
 from rl_jax.types import Environment, Key, PyTree, Step

@@ -5,9 +5,9 @@ from typing import Any
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.argument_checks import check_numbers
 from rl_jax.experience.advantage.gae import advantages
 from rl_jax.experience.transform import Transform
-from rl_jax.given import check_numbers
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 from rl_jax.values import Share
 

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.argument_checks import check_argument
 from rl_jax.curricula import FixedTask
 from rl_jax.envs.limits import longest_episode
-from rl_jax.given import check_given
 from rl_jax.loop import counter as streams
 from rl_jax.loop.collect import reset_envs
 from rl_jax.loop.parts import check_params
@@ -139,9 +139,9 @@ def evaluate(
     Raises:
         RLJaxError: no episodes or steps, or several tasks.
     """
-    check_given("num_episodes", num_episodes, Count)
+    check_argument("num_episodes", num_episodes, Count)
     if max_steps is not None:
-        check_given("max_steps", max_steps, Count)
+        check_argument("max_steps", max_steps, Count)
     if task is not None:
         check_params(trainer.env, task, "task")
         trainer = trainer.replace(curriculum=FixedTask(trainer.env, task))  # type: ignore[attr-defined]

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from rl_jax import envs
+from rl_jax.argument_checks import check_argument
 from rl_jax.envs.limits import check_time_limit
 from rl_jax.errors import ProtocolError, RLJaxError, UnsupportedSpace, check_metrics, check_part
 from rl_jax.experience.transform import ONE
-from rl_jax.given import check_given
 from rl_jax.loop.metrics import RESERVED, Means
 from rl_jax.ops.tree_difference import difference, kind_of
 from rl_jax.spaces import ObsSpace, Space, check_mask, seen_by_actor
@@ -78,8 +78,8 @@ def check_sizes(num_envs: Any, rollout_length: Any, limit: Any) -> None:
     Raises:
         RLJaxError: with the range.
     """
-    check_given("num_envs", num_envs, Count)
-    check_given("rollout_length", rollout_length, Count)
+    check_argument("num_envs", num_envs, Count)
+    check_argument("rollout_length", rollout_length, Count)
     check_time_limit(limit)
 
 
@@ -89,7 +89,7 @@ def check_steps(number: Any) -> None:
     Raises:
         RLJaxError: with the range.
     """
-    check_given("num_steps", number, Annotated[float, Range(0, 1e30)])
+    check_argument("num_steps", number, Annotated[float, Range(0, 1e30)])
 
 
 def check_episode_info(names: Any) -> tuple[str, ...]:

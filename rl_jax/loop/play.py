@@ -2,7 +2,7 @@
 
 import jax
 
-from rl_jax.given import check_given
+from rl_jax.argument_checks import check_argument
 from rl_jax.loop import counter as streams
 from rl_jax.loop.collect import collect, not_first, reset_envs
 from rl_jax.loop.trainer import Trainer, TrainState
@@ -27,8 +27,8 @@ def play(trainer: Trainer, state: TrainState, key: Key, num_envs: int, steps: in
     Raises:
         RLJaxError: no environments or steps.
     """
-    check_given("num_envs", num_envs, Count)
-    check_given("steps", steps, Count)
+    check_argument("num_envs", num_envs, Count)
+    check_argument("steps", steps, Count)
     key_start, key_steps = jax.random.split(jax.random.fold_in(unrolled_threefry(key), streams.EVALUATE))
     collector = reset_envs(trainer.curriculum, state.curriculum, trainer.agent.initial_carry(num_envs), key_start, num_envs)
 

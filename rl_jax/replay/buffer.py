@@ -6,9 +6,9 @@ from typing import Annotated, Any
 import jax
 from flax import struct
 
+from rl_jax.argument_checks import check_numbers
 from rl_jax.errors import check_part
 from rl_jax.experience import chain
-from rl_jax.given import check_numbers
 from rl_jax.replay import ring as rings
 from rl_jax.replay.batches import Plan, check_kept, init_transforms, plan_of, transformed
 from rl_jax.replay.layout import Layout

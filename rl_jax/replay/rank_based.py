@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.given import check_numbers
+from rl_jax.argument_checks import check_numbers
 from rl_jax.ops import SumTree
-from rl_jax.replay.eligible import renew, table_size
 from rl_jax.replay.prioritized import Priorities, importance_weights, update_priorities
 from rl_jax.replay.ring import Added, Layout, Ring
 from rl_jax.replay.samplers import Draw
+from rl_jax.replay.start_table import renew, table_size
 from rl_jax.types import Context, PyTree, Rollout
 from rl_jax.values import NotNegative
 

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.argument_checks import check_numbers
 from rl_jax.experience import chain
-from rl_jax.given import check_numbers
 from rl_jax.ops import random_index
 from rl_jax.replay.batches import Plan, check_kept, init_transforms, plan_of, transformed
 from rl_jax.types import Context, Key, PyTree, Rollout, Sample, Spec

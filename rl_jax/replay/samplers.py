@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.given import check_numbers
+from rl_jax.argument_checks import check_numbers
 from rl_jax.ops import random_index
 from rl_jax.replay.ring import Added, Layout, Ring, row_of_age, starts
 from rl_jax.types import Context, PyTree, Rollout

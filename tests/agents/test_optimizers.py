@@ -14,7 +14,7 @@ from rl_jax.agents.configs import CONFIGS
 from rl_jax.agents.optimizers import Schedule, rate_now, step_size
 from rl_jax.agents.streaming.update import TraceStep
 from rl_jax.errors import RLJaxError
-from rl_jax.losses.soft import choose, soft_value
+from rl_jax.losses.soft_values import choose, soft_value
 
 WARM_UP = optax.linear_schedule(0.0, 0.03, 3)
 

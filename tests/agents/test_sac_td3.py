@@ -14,7 +14,7 @@ from rl_jax.agents import ddpg, mdpo_off_policy, sac, td3
 from rl_jax.agents.configs import DDPGConfig, MDPOOffPolicyConfig, SACConfig, TD3Config
 from rl_jax.envs import make
 from rl_jax.errors import RLJaxError, UnsupportedSpace
-from rl_jax.losses.soft import choose, policy_cost, smallest, soft_value
+from rl_jax.losses.soft_values import choose, policy_cost, smallest, soft_value
 from rl_jax.networks.critics import critics
 from rl_jax.networks.distributions import Categorical
 from rl_jax.networks.squashed import TanhGaussian

@@ -6,9 +6,9 @@ from typing import Any
 from rl_jax.agents.actor_critic.sac import SoftActorCritic
 from rl_jax.agents.configs.actor_critic import MDPOOffPolicyConfig
 from rl_jax.agents.configs.base import numbers_of, usual
+from rl_jax.networks.build import Maker
 from rl_jax.networks.critics import critics as twin_critics
 from rl_jax.networks.critics import stochastic_actor
-from rl_jax.networks.own import Maker
 
 
 def mdpo_off_policy(

@@ -12,11 +12,11 @@ from rl_jax.agents.configs.actor_critic import DDPGConfig, TD3Config
 from rl_jax.agents.configs.base import numbers_of, usual
 from rl_jax.agents.continuous import check_bounded, single_steps
 from rl_jax.agents.optimizers import Optimizer, bind_optimizer, optimizer, step_size
-from rl_jax.given import check_numbers
+from rl_jax.argument_checks import check_numbers
 from rl_jax.losses.td import td_target
+from rl_jax.networks.build import Maker, actor_spec, made
 from rl_jax.networks.critics import critics as twin_critics
 from rl_jax.networks.critics import deterministic_actor
-from rl_jax.networks.own import Maker, actor_spec, made
 from rl_jax.ops import apply_updates, batch_parallel, polyak
 from rl_jax.ops.branch import change_where
 from rl_jax.spaces import Box, check_supported, example, without_privileged

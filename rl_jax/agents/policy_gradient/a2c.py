@@ -8,7 +8,7 @@ from rl_jax.agents.configs.on_policy import A2CConfig
 from rl_jax.agents.policy_gradient.update import PolicyGradient
 from rl_jax.losses import LogPolicy, NegativeEntropy, SquaredValue
 from rl_jax.networks import actor_critic
-from rl_jax.networks.own import Maker
+from rl_jax.networks.build import Maker
 
 
 def a2c(network: Maker | None = None, *, config: A2CConfig | None = None, **overrides: Any) -> PolicyGradient:

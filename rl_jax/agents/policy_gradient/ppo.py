@@ -8,7 +8,7 @@ from rl_jax.agents.configs.on_policy import PPOConfig
 from rl_jax.agents.policy_gradient.update import PolicyGradient
 from rl_jax.losses import ClippedPolicy, ClippedValue, KLDiagnostic, NegativeEntropy, SquaredValue
 from rl_jax.networks import actor_critic
-from rl_jax.networks.own import Maker
+from rl_jax.networks.build import Maker
 
 
 def ppo(network: Maker | None = None, *, config: PPOConfig | None = None, **overrides: Any) -> PolicyGradient:

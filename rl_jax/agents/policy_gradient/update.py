@@ -9,12 +9,12 @@ from flax import struct
 from rl_jax.agents.base import AgentBase
 from rl_jax.agents.optimizers import Optimizer, bind_optimizer, optimizer, step_size
 from rl_jax.agents.policy_gradient.minibatches import check_minibatches, sweep_minibatches
+from rl_jax.argument_checks import Bound, check_numbers
 from rl_jax.errors import RLJaxError
-from rl_jax.given import Bound, check_numbers
 from rl_jax.losses import weighted_sum
 from rl_jax.masks import mask_of
+from rl_jax.networks.build import Maker, build_recurrent_network, init_params
 from rl_jax.networks.distributions import masked
-from rl_jax.networks.own import Maker, first_params, made_remembering
 from rl_jax.ops import apply_updates, batch_parallel, joined
 from rl_jax.ops.arrays.trees import replaced, with_time
 from rl_jax.spaces import Box, Discrete, MultiDiscrete, check_supported
@@ -73,7 +73,7 @@ class PolicyGradient(AgentBase):
             RLJaxError: the network cannot be an agent's, the minibatches do not divide the rollout, or hold a single item.
         """
         check_supported(self.name, spec.action_space, (Discrete, MultiDiscrete, Box))
-        agent = bind_optimizer(self, "learning_rate").replace(network=made_remembering(self.network, spec))  # type: ignore[attr-defined]
+        agent = bind_optimizer(self, "learning_rate").replace(network=build_recurrent_network(self.network, spec))  # type: ignore[attr-defined]
         if missing := set(self.terms) ^ set(self.weights):
             raise RLJaxError(f"every loss term needs a weight and every weight a term; unmatched: {sorted(missing)}")
         check_numbers(f"{self.name}'s", self, epochs=Count, minibatches=Count)
@@ -91,7 +91,7 @@ class PolicyGradient(AgentBase):
 
     def init(self, key: Key, spec: Spec) -> Learner:
         """Fresh parameters."""
-        params = first_params(self.network, key, spec, {"policy": (), "value": (), "hidden": ()})
+        params = init_params(self.network, key, spec, {"policy": (), "value": (), "hidden": ()})
         return Learner(params, self._optimizer().init(params))
 
     def initial_carry(self, num_envs: int) -> PyTree:

@@ -12,10 +12,10 @@ from rl_jax.agents.configs.base import numbers_of, usual
 from rl_jax.agents.configs.dqn import DQNConfig, RainbowConfig
 from rl_jax.agents.optimizers import Optimizer, bind_optimizer, optimizer, step_size
 from rl_jax.agents.q_learning.q_policy import ActsByValue, QPolicy, take_along_axis
-from rl_jax.given import Bound, check_numbers
+from rl_jax.argument_checks import Bound, check_numbers
 from rl_jax.losses import bootstrap_discount
 from rl_jax.networks import q_network
-from rl_jax.networks.own import Maker
+from rl_jax.networks.build import Maker
 from rl_jax.ops import Periodic, Polyak, apply_updates
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
 from rl_jax.values import CountOrZero, NotNegative, Share

@@ -13,9 +13,9 @@ from rl_jax.agents.configs.pqn import PQNConfig
 from rl_jax.agents.optimizers import Optimizer, bind_optimizer, optimizer, step_size
 from rl_jax.agents.policy_gradient.minibatches import check_minibatches, sweep_minibatches
 from rl_jax.agents.q_learning.q_policy import ActsByValue, QPolicy, take_along_axis
-from rl_jax.given import Bound, check_numbers
+from rl_jax.argument_checks import Bound, check_numbers
 from rl_jax.networks import q_network
-from rl_jax.networks.own import Maker
+from rl_jax.networks.build import Maker
 from rl_jax.ops import apply_updates, joined
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
 from rl_jax.values import Count, NotNegative

@@ -9,7 +9,7 @@ from flax import struct
 from rl_jax.agents.base import AgentBase
 from rl_jax.losses import ExpectedValue
 from rl_jax.masks import among, forbid, mask_of, usable
-from rl_jax.networks.own import Maker, actor_spec, first_params, made_remembering
+from rl_jax.networks.build import Maker, actor_spec, build_recurrent_network, init_params
 from rl_jax.ops import batch_parallel, linear
 from rl_jax.ops.arrays.trees import with_time
 from rl_jax.spaces import Discrete, check_supported, without_privileged
@@ -61,12 +61,12 @@ class QPolicy:
             UnsupportedSpace: the action space is not discrete.
         """
         check_supported(name, spec.action_space, (Discrete,))
-        return self.replace(network=made_remembering(self.network, actor_spec(spec), atoms=self.head.atoms))  # type: ignore[attr-defined]
+        return self.replace(network=build_recurrent_network(self.network, actor_spec(spec), atoms=self.head.atoms))  # type: ignore[attr-defined]
 
     def init(self, key: Key, spec: Spec) -> PyTree:
         """Fresh parameters."""
         actions: Any = spec.action_space
-        return first_params(self.network, key, actor_spec(spec), {"raw": (actions.n, self.head.atoms)})
+        return init_params(self.network, key, actor_spec(spec), {"raw": (actions.n, self.head.atoms)})
 
     def initial_carry(self, num_envs: int) -> PyTree:
         """The memory before an episode, leading axis ``[N]``."""

@@ -9,7 +9,7 @@ from rl_jax.agents.q_learning.dqn import QLearning
 from rl_jax.agents.q_learning.q_policy import QPolicy
 from rl_jax.losses import ExpectedValue
 from rl_jax.networks import q_network
-from rl_jax.networks.own import Maker
+from rl_jax.networks.build import Maker
 from rl_jax.ops import Periodic
 
 

@@ -13,9 +13,9 @@ from rl_jax.agents.configs.base import numbers_of, usual
 from rl_jax.agents.configs.streaming import StreamACConfig
 from rl_jax.agents.optimizers import Optimizer, bind_optimizer
 from rl_jax.agents.streaming.update import StepRule, Traced, TraceStep, check_stream, one_step, td_lambda_update
-from rl_jax.given import check_numbers
+from rl_jax.argument_checks import check_numbers
+from rl_jax.networks.build import Maker, actor_spec
 from rl_jax.networks.distributions import Distribution, masked
-from rl_jax.networks.own import Maker, actor_spec
 from rl_jax.networks.streaming import stream_actor, stream_value
 from rl_jax.spaces import example, without_privileged
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec

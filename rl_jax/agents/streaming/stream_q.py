@@ -12,10 +12,10 @@ from rl_jax.agents.configs.streaming import StreamQConfig
 from rl_jax.agents.optimizers import Optimizer, bind_optimizer
 from rl_jax.agents.q_learning.q_policy import ActsByValue, QPolicy, take_along_axis
 from rl_jax.agents.streaming.update import StepRule, Traced, TraceStep, check_stream, one_step, td_lambda_update
+from rl_jax.argument_checks import check_numbers
 from rl_jax.errors import RLJaxError
-from rl_jax.given import check_numbers
 from rl_jax.masks import forbid
-from rl_jax.networks.own import Maker
+from rl_jax.networks.build import Maker
 from rl_jax.networks.streaming import stream_q_network
 from rl_jax.ops.arrays.trees import with_time
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec

@@ -12,9 +12,9 @@ from rl_jax.agents.base import AgentBase
 from rl_jax.agents.continuous import check_bounded
 from rl_jax.agents.optimizers import Optimizer, bind_optimizer
 from rl_jax.agents.streaming.update import StepRule, Traced, TraceStep, check_stream, one_step, td_lambda_update
-from rl_jax.given import check_numbers
+from rl_jax.argument_checks import check_numbers
 from rl_jax.masks import mask_of
-from rl_jax.networks.own import Maker, made
+from rl_jax.networks.build import Maker, made
 from rl_jax.networks.streaming import stream_value
 from rl_jax.spaces import Space, example, random_action
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+from rl_jax.argument_checks import check_numbers
 from rl_jax.envs.grid.darkroom import MOVES, Square
-from rl_jax.given import check_numbers
 from rl_jax.ops import random_index
 from rl_jax.spaces import Discrete, Space
 from rl_jax.types import Key, Step

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rl_jax.argument_checks import check_argument
 from rl_jax.envs.grid.rooms import Rooms
 from rl_jax.envs.grid.world import CLOSED, FLOOR, GOAL, KEY, LOCKED, WALL, World, put
-from rl_jax.given import check_given
 from rl_jax.ops import random_index
 from rl_jax.types import Key
 from rl_jax.values import Range
@@ -32,8 +32,8 @@ class KeyCorridor:
     size: int
 
     def __post_init__(self) -> None:
-        check_given("grid/key-corridor's rows", self.length, Annotated[int, Range(1, 100)])
-        check_given("grid/key-corridor's size (walls included)", self.size, Annotated[int, Range(3, 100)])
+        check_argument("grid/key-corridor's rows", self.length, Annotated[int, Range(1, 100)])
+        check_argument("grid/key-corridor's size (walls included)", self.size, Annotated[int, Range(3, 100)])
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+from rl_jax.argument_checks import check_numbers
 from rl_jax.envs.grid.rooms import check_view
 from rl_jax.envs.grid.world import EAST, FLOOR, GOAL, KEY, LOCKED, PLANES, WALL, World, act, ahead, on_goal, view
 from rl_jax.errors import RLJaxError
-from rl_jax.given import check_numbers
 from rl_jax.spaces import Box, Discrete, Space
 from rl_jax.types import Key, Step
 from rl_jax.values import Count, CountOrZero, Range, Share

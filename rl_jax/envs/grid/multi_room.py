@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rl_jax.argument_checks import check_argument
 from rl_jax.envs.grid.rooms import Rooms
 from rl_jax.envs.grid.world import CLOSED, FLOOR, GOAL, WALL, World, put
-from rl_jax.given import check_given
 from rl_jax.ops import random_index
 from rl_jax.types import Key
 from rl_jax.values import Range
@@ -57,8 +57,8 @@ class MultiRoom:
     size: int
 
     def __post_init__(self) -> None:
-        check_given("grid/multi-room's rooms", self.length, Annotated[int, Range(2, 16)])
-        check_given("grid/multi-room's size (walls included)", self.size, Annotated[int, Range(4, 100)])
+        check_argument("grid/multi-room's rooms", self.length, Annotated[int, Range(2, 16)])
+        check_argument("grid/multi-room's size (walls included)", self.size, Annotated[int, Range(4, 100)])
 
     @property
     def side(self) -> int:

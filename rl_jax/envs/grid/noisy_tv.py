@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rl_jax.argument_checks import check_numbers
 from rl_jax.errors import UnsupportedSpace
-from rl_jax.given import check_numbers
 from rl_jax.spaces import Box, Discrete, Space, describe
 from rl_jax.types import Environment, Key, PyTree, Step
 from rl_jax.values import Range

@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+from rl_jax.argument_checks import check_numbers
 from rl_jax.envs.grid.darkroom import MOVES
 from rl_jax.errors import RLJaxError
-from rl_jax.given import check_numbers
 from rl_jax.spaces import Discrete, Space
 from rl_jax.types import Key, Step
 from rl_jax.values import Count, Range

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+from rl_jax.argument_checks import check_argument, check_numbers
 from rl_jax.envs.grid.world import PLANES, World, act, on_goal, view
 from rl_jax.errors import RLJaxError
-from rl_jax.given import check_given, check_numbers
 from rl_jax.ops import random_index
 from rl_jax.spaces import Box, Discrete, Space
 from rl_jax.types import Key, Step
@@ -138,6 +138,6 @@ class Rooms:
 
 def check_view(name: str, size: int) -> None:
     """Raise unless ``size`` can be the side of a view."""
-    check_given(f"{name}'s view", size, Annotated[int, Range(3, 99)])
+    check_argument(f"{name}'s view", size, Annotated[int, Range(3, 99)])
     if size % 2 == 0:
         raise RLJaxError(f"{name}: view must be an odd number, since the agent is in the middle, not {size}")

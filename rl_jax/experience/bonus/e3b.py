@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.argument_checks import check_numbers
 from rl_jax.experience.bonus.fit import Model
 from rl_jax.experience.bonus.inverse_dynamics import InverseDynamics
-from rl_jax.given import check_numbers
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 from rl_jax.values import Positive
 

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.argument_checks import check_numbers
 from rl_jax.experience.bonus.fit import Model, apply, flat
 from rl_jax.experience.bonus.inverse_dynamics import InverseDynamics
-from rl_jax.given import check_numbers
 from rl_jax.networks.torsos import MLP, Dense
 from rl_jax.spaces import Discrete
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec

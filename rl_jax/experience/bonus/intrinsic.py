@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.argument_checks import check_numbers
 from rl_jax.errors import RLJaxError
 from rl_jax.experience.scaling.normalize import RunningMoments
 from rl_jax.experience.transform import Transform
-from rl_jax.given import check_numbers
 from rl_jax.ops import joined
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 from rl_jax.values import Number

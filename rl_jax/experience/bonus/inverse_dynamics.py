@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.argument_checks import check_numbers
 from rl_jax.experience.bonus.fit import Embedding, Model, apply, transitions
-from rl_jax.given import check_numbers
 from rl_jax.networks.torsos import MLP, Dense
 from rl_jax.spaces import Box, Discrete, ObsSpace, Space, example
 from rl_jax.types import Key, PyTree, Rollout

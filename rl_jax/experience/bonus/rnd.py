@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.argument_checks import check_numbers
 from rl_jax.experience.bonus.fit import Embedding, Model, apply, flat
 from rl_jax.experience.scaling.normalize import RunningMoments
-from rl_jax.given import check_numbers
 from rl_jax.networks.torsos import to_vector
 from rl_jax.spaces import Box, Dict, Discrete, MultiDiscrete, ObsSpace, Space, example, seen_by_actor
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.argument_checks import Bound, Limit, check_numbers
 from rl_jax.experience.scaling.by_part import map_normalized, map_statistics, moments_of
 from rl_jax.experience.transform import Transform
-from rl_jax.given import Bound, Limit, check_numbers
 from rl_jax.ops import any_true, two_sum
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 from rl_jax.values import NotNegative, Share

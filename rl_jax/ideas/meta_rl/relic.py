@@ -14,7 +14,7 @@ from rl_jax.agents.policy_gradient.ppo import ppo
 from rl_jax.agents.policy_gradient.update import Learner, PolicyGradient
 from rl_jax.errors import RLJaxError
 from rl_jax.networks import History, Transformer, WithHistory, actor_critic
-from rl_jax.networks.own import made_remembering
+from rl_jax.networks.build import build_recurrent_network
 from rl_jax.ops import any_true
 from rl_jax.spaces import example
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
@@ -69,7 +69,7 @@ class ReLIC(AgentBase):
         if self.history < 1 or self.segments < 0:
             raise RLJaxError(f"ReLIC keeps at least one step and no fewer than 0 segments, not {self.history}, {self.segments}")
         network = self.learner.network
-        inner = made_remembering(network, spec)
+        inner = build_recurrent_network(network, spec)
         if not jax.tree.leaves(inner.initial_carry(1)):
             raise RLJaxError("ReLIC needs a network with a memory: actor_critic(spec, memory=Transformer(...)), for one")
         with_history = WithHistory(inner, self.history, spec.obs_space)

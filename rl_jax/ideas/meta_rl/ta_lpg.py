@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.agents.base import AgentBase
+from rl_jax.argument_checks import check_numbers
 from rl_jax.errors import RLJaxError
-from rl_jax.given import check_numbers
 from rl_jax.ideas.meta_rl._lpg_networks import Experienced, LPGRule, Readout
 from rl_jax.networks.distributions import Categorical
 from rl_jax.ops import apply_updates, clip_by_global_norm

@@ -12,9 +12,9 @@ from rl_jax.errors import RLJaxError
 from rl_jax.run.bench import report
 from rl_jax.run.bench.row import Row, Setup, matmul_peak
 from rl_jax.run.bench.suites import SUITES
-from rl_jax.run.storage.kept import Kept
 from rl_jax.run.storage.metadata import metadata
 from rl_jax.run.storage.ownership import check_writable, own
+from rl_jax.run.storage.partial_results import Kept
 
 
 def bench(given: Any) -> None:

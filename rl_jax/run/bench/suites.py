@@ -14,7 +14,7 @@ from rl_jax.run.bench.devices import scale_devices
 from rl_jax.run.bench.flops import count
 from rl_jax.run.bench.parts import envs, replay, scale_replay, start
 from rl_jax.run.bench.row import Row, Setup, bytes_of, compiled, finished, timed
-from rl_jax.run.bench.seeds import scale_seeds
+from rl_jax.run.bench.scale_seeds import scale_seeds
 from rl_jax.run.devices.compiled_runs import CompiledRuns
 
 #: The settings that are compared everywhere: environment and hyperparameters of each agent.

@@ -18,8 +18,8 @@ from rl_jax.run.claims.recipe import Arm, Curve, Outcome, Recipe, Work
 from rl_jax.run.claims.source_files import STUDIES, digest, study_file
 from rl_jax.run.report.curves import fill_gaps
 from rl_jax.run.report.stats import bootstrap_band, iqm
-from rl_jax.run.storage.kept import Kept
 from rl_jax.run.storage.metadata import metadata
+from rl_jax.run.storage.partial_results import Kept
 
 #: Runs of the quick slice.
 QUICK_SEEDS = 2

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rl_jax.envs.nearest import nearest
+from rl_jax.envs.close_names import nearest
 from rl_jax.errors import RLJaxError
 from rl_jax.run.cli.catalogue import AGENTS, LIBRARY, Agent, Environment, environments
 from rl_jax.run.options import List

@@ -13,7 +13,7 @@ from rl_jax.envs import GymnaxEnv, Trial, TupleEnv
 from rl_jax.envs.adapt import Override
 from rl_jax.envs.suites.foreign import ForeignEnv
 from rl_jax.errors import RLJaxError, import_extra
-from rl_jax.run.pictures import draw
+from rl_jax.run.pictures import drawers
 
 CLASSIC_CONTROL = ("Acrobot-v1", "CartPole-v1", "Pendulum-v1", "MountainCar-v0", "MountainCarContinuous-v0")
 CAN_RENDER = (
@@ -69,7 +69,7 @@ def drawing_of(env: Any, params: Any, state: Any = None) -> Drawing:
             found = _inside(*found) or found
         return found
 
-    def each(drawer: draw.Drawer) -> Callable[[Sequence[Inner]], list[np.ndarray]]:
+    def each(drawer: drawers.Drawer) -> Callable[[Sequence[Inner]], list[np.ndarray]]:
         return lambda moments: [drawer(*moment) for moment in moments]
 
     if _draws(inner):
@@ -80,10 +80,10 @@ def drawing_of(env: Any, params: Any, state: Any = None) -> Drawing:
     if name in CLASSIC_CONTROL:
         rate = _classic_control_imports(name)
         return Drawing(name, ".gif", rate, within, _classic_control)
-    if (drawer := draw.DRAWERS.get(name)) is not None:
-        return Drawing(name, ".gif", 20.0 if name in draw.CONTINUOUS else 10.0, within, each(drawer))
+    if (drawer := drawers.DRAWERS.get(name)) is not None:
+        return Drawing(name, ".gif", 20.0 if name in drawers.CONTINUOUS else 10.0, within, each(drawer))
     seen = _seen(inner, own_params, own_state)
-    if seen is None or not draw.is_image(seen):
+    if seen is None or not drawers.is_image(seen):
         raise RLJaxError(f"there is no rendering of {name}. What can be rendered: {CAN_RENDER}")
     return Drawing(name, ".gif", 10.0, within, _observations)
 
@@ -151,7 +151,7 @@ def _observations(moments: Sequence[Inner]) -> list[np.ndarray]:
     states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(state for _, _, state in moments))
     seen = np.asarray(jax.jit(jax.vmap(lambda state: _observe(env, params, state)))(states))
     low, high = float(seen.min()), float(seen.max())
-    return [draw.image(one, low, high) for one in seen]
+    return [drawers.image(one, low, high) for one in seen]
 
 
 def _classic_control_imports(name: str) -> float:

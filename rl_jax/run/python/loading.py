@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from rl_jax.agents.configs.by_name import config_class
+from rl_jax.argument_checks import check_argument
 from rl_jax.errors import RLJaxError
-from rl_jax.given import check_given
 from rl_jax.loop import Trainer
 from rl_jax.loop.policy import Policy
 from rl_jax.loop.state import TrainState
@@ -98,7 +98,7 @@ class Run:
         Raises:
             RLJaxError: the episodes are no number, or do not fit into memory.
         """
-        check_given("episodes", episodes, Count)
+        check_argument("episodes", episodes, Count)
         check_memory(self.runs.trainer_of(0), len(self), episodes)
         runs = dataclasses.replace(self.runs, eval_episodes=episodes)
         failed = [row for row in self.rows if "failed" in row and row["steps"] < self.steps]

@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
+from rl_jax.argument_checks import check_argument
 from rl_jax.errors import RLJaxError
-from rl_jax.given import check_given
 from rl_jax.run.devices.placement import put
 from rl_jax.run.devices.tree_io import describe, flatten, key_to_words, words_to_key
 from rl_jax.run.stopping import say
@@ -73,7 +73,7 @@ class Checkpoints:
         Raises:
             RLJaxError: ``step`` is no number of steps, ``score`` no number, or the state holds what no checkpoint can keep.
         """
-        check_given("a checkpoint's step", step, Annotated[int, Range(0, 10**18 - 1)])
+        check_argument("a checkpoint's step", step, Annotated[int, Range(0, 10**18 - 1)])
         step, score = int(step), _finite_or_none(score)
         flat = {name: key_to_words(leaf) for name, leaf in flatten(state).items()}
         full = {name: leaf for name, leaf in flat.items() if leaf.size}  # orbax refuses empty ones

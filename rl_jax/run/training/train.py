@@ -25,9 +25,9 @@ from rl_jax.run.storage.metrics import Logger, MetricsFile
 from rl_jax.run.storage.ownership import Owned
 from rl_jax.run.storage.provenance import Provenance
 from rl_jax.run.training.budget import evaluation_budget
-from rl_jax.run.training.cause import environment_faults
 from rl_jax.run.training.chunks import Chunk, OnChunk, wants_stop
 from rl_jax.run.training.evaluating import Evaluator
+from rl_jax.run.training.failure_cause import environment_faults
 from rl_jax.run.training.outcome import Failures, add_scores, failure_text, rows_of, summarise
 from rl_jax.run.training.plan import Plan, Timer, with_length
 from rl_jax.run.training.resuming import newest

@@ -10,7 +10,7 @@ import pytest
 from running import call, failed
 
 from rl_jax.ops.arrays.product import product
-from rl_jax.run.bench import devices, parts, report, seeds, suites
+from rl_jax.run.bench import devices, parts, report, scale_seeds, suites
 from rl_jax.run.bench.apart import measured_apart
 from rl_jax.run.bench.flops import count
 from rl_jax.run.bench.row import Row, Setup, finished
@@ -147,8 +147,8 @@ def test_suites_of_many_devices_have_processes_of_their_own(tmp_path, monkeypatc
         named, case = ("scale-seeds", "one device") if module.endswith("seeds") else ("scale-devices", "envs")
         return finished(Row(named, case, envs=8, steps=1, seconds_collect=0.1, seconds_processor=0.1), [1.0], None, 0.0)
 
-    monkeypatch.setattr(seeds, "measured_apart", with_two)
-    monkeypatch.setattr(seeds, "cores_that_divide", lambda runs: runs)
+    monkeypatch.setattr(scale_seeds, "measured_apart", with_two)
+    monkeypatch.setattr(scale_seeds, "cores_that_divide", lambda runs: runs)
     monkeypatch.setattr(devices, "measured_apart", with_two)
     rows = rows_of(tmp_path, "scale-seeds", "scale-devices")
     assert [(row["suite"], row["devices"]) for row in rows] == [

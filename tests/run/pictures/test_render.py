@@ -19,7 +19,7 @@ from rl_jax.envs import Trial, adapt, make
 from rl_jax.envs.suites.gymnax import GymnaxEnv
 from rl_jax.errors import MissingExtra, RLJaxError
 from rl_jax.run.options import RunOptions
-from rl_jax.run.pictures import draw
+from rl_jax.run.pictures import drawers
 from rl_jax.run.pictures.drawing import drawing_of
 from rl_jax.run.pictures.render import render_episode
 from rl_jax.run.storage.run_config import RunConfig
@@ -76,18 +76,18 @@ def test_stacked_states_give_the_same_pictures(tmp_path: Path) -> None:
 def test_catch_is_drawn_where_things_are() -> None:
     env, params, states, _ = episode("Catch-bsuite", steps=1)
     board = np.asarray(env.env.observe(jax.random.key(0), states[0], None, params))
-    picture = draw.image(board, 0, 1)
+    picture = drawers.image(board, 0, 1)
     cell = picture.shape[0] // board.shape[0]
-    lit = (picture[cell // 2 :: cell, cell // 2 :: cell] == draw.CHANNELS[0]).all(axis=-1)
+    lit = (picture[cell // 2 :: cell, cell // 2 :: cell] == drawers.CHANNELS[0]).all(axis=-1)
     np.testing.assert_array_equal(lit, board != 0)
 
 
 def test_graded_images_are_grey_or_rgb() -> None:
     ramp = np.linspace(0, 1, 9).reshape(3, 3)
-    grey = draw.image(ramp, 0, 1)
+    grey = drawers.image(ramp, 0, 1)
     assert (grey[..., 0] == grey[..., 2]).all()
     assert (grey[0, 0, 0], grey[-1, -1, 0]) == (0, 255)
-    rgb = draw.image(np.stack([ramp, 1 - ramp, ramp], axis=-1), 0, 1)
+    rgb = drawers.image(np.stack([ramp, 1 - ramp, ramp], axis=-1), 0, 1)
     assert rgb[-1, -1].tolist() == [255, 0, 255]
 
 

@@ -55,7 +55,7 @@ def made(network: Any, spec: Spec, **options: Any) -> Any:
     return module
 
 
-def made_remembering(network: Any, spec: Spec, **options: Any) -> Any:
+def build_recurrent_network(network: Any, spec: Spec, **options: Any) -> Any:
     """:func:`made`, of a network that is called with a memory, be it empty.
 
     Raises:
@@ -70,7 +70,7 @@ def made_remembering(network: Any, spec: Spec, **options: Any) -> Any:
     return module
 
 
-def first_params(network: Any, key: Any, spec: Spec, needs: dict[str, tuple[int, ...]]) -> PyTree:
+def init_params(network: Any, key: Any, spec: Spec, needs: dict[str, tuple[int, ...]]) -> PyTree:
     """Fresh parameters of a network that is called with a memory.
 
     Args:

@@ -18,7 +18,7 @@ Bound = Annotated[float, Range(1e-30, math.inf)]
 Limit = Annotated[float, Range(-math.inf, math.inf)]
 
 
-def check_given(what: str, value: Any, hint: Any, fix: str = "") -> None:
+def check_argument(what: str, value: Any, hint: Any, fix: str = "") -> None:
     """Refuse a value that its type does not hold.
 
     Args:
@@ -40,10 +40,10 @@ def check_given(what: str, value: Any, hint: Any, fix: str = "") -> None:
 
 
 def check_numbers(whose: str, part: Any, **hints: Any) -> None:
-    """:func:`check_given` of some of a part's fields, each by its name and type.
+    """:func:`check_argument` of some of a part's fields, each by its name and type.
 
     Raises:
         RLJaxError: with the field and its range.
     """
     for name, hint in hints.items():
-        check_given(f"{whose} {name}", getattr(part, name), hint)
+        check_argument(f"{whose} {name}", getattr(part, name), hint)

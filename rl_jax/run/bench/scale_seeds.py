@@ -24,7 +24,7 @@ def scale_seeds(setup: Setup) -> Iterator[Row]:
     for seeds in (1, 2) if setup.small else (1, 2, 8, 64, 256):
         if jax.default_backend() == "cpu":
             for devices in sorted({1, cores_that_divide(seeds)}):
-                yield measured_apart("rl_jax.run.bench.seeds", devices, setup, seeds, devices)
+                yield measured_apart("rl_jax.run.bench.scale_seeds", devices, setup, seeds, devices)
         else:  # two processes would want one memory
             yield measure(seeds, 1, setup)
 
