@@ -52,8 +52,8 @@ class Dict:
                 f"a Dict is made of a mapping of names to spaces, such as {{'x': Box(...)}}, not of {self.parts!r}"
             )
         for name, space in pairs.items():
-            if not isinstance(name, str) or not name:
-                raise UnsupportedSpace(f"the names of a Dict are texts, not {name!r}")
+            if not isinstance(name, str) or not name or "/" in name:
+                raise UnsupportedSpace(f"the names of a Dict are texts without '/', not {name!r}")
             if not isinstance(space, ObsSpace):
                 raise UnsupportedSpace(
                     f"the part '{name}' of a Dict is {str(space)[:80]}, and has to be a space of rl_jax.spaces"
@@ -64,6 +64,10 @@ class Dict:
                 f"'{MASK}' is {mask}, and has to be one row of booleans: rl_jax.spaces.mask_space(action_space)"
             )
         object.__setattr__(self, "parts", tuple(sorted(pairs.items())))
+        paths = sorted(_paths(self))
+        flat = [path.replace("/", "_") for path in paths]  # as networks name their layers
+        if twice := [path for path, name in zip(paths, flat, strict=True) if flat.count(name) > 1]:
+            raise UnsupportedSpace(f"the parts {' and '.join(map(repr, twice))} of a Dict are too alike: rename one of them")
 
     def __getitem__(self, name: str) -> "ObsSpace":
         return dict(self.parts)[name]
@@ -80,6 +84,13 @@ class Dict:
 
     def __repr__(self) -> str:
         return f"Dict({', '.join(f'{name}: {describe(space)}' for name, space in self.parts)})"
+
+
+def _paths(space: "ObsSpace", name: str = "") -> list[str]:
+    """The name of every array of a space, ``"a/b"`` of nested parts."""
+    if not isinstance(space, Dict):
+        return [name]
+    return [path for key, part in space.items() for path in _paths(part, f"{name}/{key}".lstrip("/"))]
 
 
 #: What an observation may be of; an action is of a ``Space``.

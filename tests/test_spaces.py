@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from toy import context, rollout_of, unchecked
 
 import rl_jax as rl
 from rl_jax.envs import Trial, adapt, check_env, make
@@ -15,7 +16,6 @@ from rl_jax.experience import RND, normalize_obs
 from rl_jax.experience.bonus.counts import observed
 from rl_jax.masks import MASK, among, usable
 from rl_jax.spaces import Box, Dict, Discrete, MultiDiscrete, allows, describe, example, leaves, mask_space, random_action
-from tests.toy import context, rollout_of, unchecked
 
 X = Box.of(-1, 1, (2,))
 
@@ -34,7 +34,20 @@ def test_a_dictionary_is_sorted_hashable_and_short():
     assert [name for name, _, _ in leaves(space, zeros)] == ["a", "b", "c/d"]
 
 
-@pytest.mark.parametrize("parts", [{}, {"": X}, {3: X}, {"a": 3}, X, {MASK: X}, {MASK: Box.of(0, 1, (2, 2), bool)}])
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {},
+        {"": X},
+        {3: X},
+        {"a/b": X},
+        {"a": Dict({"b": X}), "a_b": X},
+        {"a": 3},
+        X,
+        {MASK: X},
+        {MASK: Box.of(0, 1, (2, 2), bool)},
+    ],
+)
 def test_a_dictionary_that_cannot_be_is_refused(parts):
     with pytest.raises(UnsupportedSpace):
         Dict(parts)

@@ -69,15 +69,14 @@ class Policy:
         return action[0] if single else action, carry
 
 
-def _batch(space: ObsSpace, obs: Any) -> tuple[PyTree, bool]:
-    """Observations ``[N, ...]``, and whether they were a single one. What is privileged may be left out."""
+def _batch(space: ObsSpace, obs: Any, optional: str | None = PRIVILEGED) -> tuple[PyTree, bool]:
+    """Observations ``[N, ...]``, and whether they were a single one. At the top, what is privileged may be left out."""
     if isinstance(space, Dict):
-        if not isinstance(obs, Mapping) or (missing := [name for name in space if name not in (*obs, PRIVILEGED)]):
+        needed = [name for name in space if name != optional]
+        if not isinstance(obs, Mapping) or (missing := [name for name in needed if name not in obs]):
             lacks = f"without '{missing[0]}'" if isinstance(obs, Mapping) else "no dictionary"
-            raise RLJaxError(
-                f"obs is {lacks}: give a dictionary with {', '.join(name for name in space if name != PRIVILEGED)}"
-            )
-        parts = {name: _batch(part, obs[name]) for name, part in space.items() if name in obs}
+            raise RLJaxError(f"obs is {lacks}: give a dictionary with {', '.join(needed)}")
+        parts = {name: _batch(part, obs[name], None) for name, part in space.items() if name in obs}
         if len({single for _, single in parts.values()}) > 1:
             raise RLJaxError(
                 "some parts of obs are of one observation, others of several: give all of them an axis [N, ...], or none"

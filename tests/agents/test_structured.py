@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from toy import TWO, context, rollout_of, unchecked
 
 import rl_jax as rl
 from rl_jax.agents.configs import CONFIGS
@@ -15,7 +16,6 @@ from rl_jax.ideas.meta_rl.ta_lpg import LPG
 from rl_jax.masks import MASK
 from rl_jax.networks import QOutputs
 from rl_jax.spaces import PRIVILEGED, Box, Dict, Discrete, MultiDiscrete, mask_space
-from tests.toy import TWO, context, rollout_of, unchecked
 
 NUM = 96
 SMALL = {"hidden": (4,)}

@@ -7,7 +7,8 @@ import pytest
 
 import rl_jax as rl
 from rl_jax.errors import RLJaxError
-from rl_jax.loop.policy import Policy
+from rl_jax.loop.policy import Policy, _batch
+from rl_jax.spaces import Box, Dict
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +38,12 @@ def test_dictionaries_one_at_a_time_or_several(masked):
 def test_what_is_no_observation_is_one_line(masked, obs, text):
     with pytest.raises(RLJaxError, match=text):
         masked(obs)
+
+
+def test_only_what_is_privileged_at_the_top_may_be_left_out():
+    number = Box.of(0, 1, (1,))
+    space = Dict({"x": Dict({"privileged": number, "y": number}), "privileged": number})
+    obs, single = _batch(space, {"x": {"privileged": [0.0], "y": [0.0]}})
+    assert single and obs["privileged"].shape == (1, 1)
+    with pytest.raises(RLJaxError, match="without 'privileged'"):
+        _batch(space, {"x": {"y": [0.0]}})
