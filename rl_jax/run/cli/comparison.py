@@ -90,15 +90,20 @@ def _curve(rows: list[Row], metric: str) -> Curve:
 def _labels(groups: list[str]) -> list[str]:
     """A label for each configuration: the options in which they differ, or the agent and the environment.
 
-    Of a trainer's digest the beginning is shown.
+    Options that only some of them have are named where they are needed to tell two apart. Of a trainer's digest the beginning is shown.
     """
     parsed = [{"agent": agent, **options, **settings} for agent, options, settings in map(json.loads, groups)]
     if len({config["trainer"][:8] for config in parsed if "trainer" in config}) > 1:
         parsed = [{**config, "trainer": config.get("trainer", "")[:8]} for config in parsed]
     names = list(dict.fromkeys(name for config in parsed for name in config))
     differing = [name for name in names if len({json.dumps(config.get(name)) for config in parsed}) > 1]
+    common = [name for name in differing if all(name in config for config in parsed)]
+    if differing and len({json.dumps([config[name] for name in common]) for config in parsed}) == len(parsed):
+        differing = common
     shown = differing or ["agent", "env"]
-    return [
-        ", ".join(str(config.get(name)) if name in ("agent", "env") else f"{name} {config.get(name)}" for name in shown)
-        for config in parsed
-    ]
+
+    def text(config: dict[str, Any]) -> str:
+        present = [name for name in shown if name in config]
+        return ", ".join(str(config[name]) if name in ("agent", "env") else f"{name} {config[name]}" for name in present)
+
+    return [text(config) for config in parsed]

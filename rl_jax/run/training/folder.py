@@ -138,11 +138,12 @@ class RunFolder:
         return {name: value if isinstance(value, list) else [value] for name, value in values.items()}
 
     def settings(self) -> Row:
-        """What the runs have in common besides the options: hyperparameters with one value, and the trainer's digest."""
+        """What the runs have in common besides the options: hyperparameters with one value. Runs from Python have none, and the digest
+        of their trainer instead."""
         of_python = {SWEEP, SEEDS} if self.command == PYTHON else set()
         values = {name: value for name, value in self.hyperparameters.items() if name not in of_python}
         values |= {name: value[0] for name, value in (self.grid() or {}).items()}
-        return values | ({"trainer": self.trainer} if self.trainer else {})
+        return values | ({"trainer": self.trainer} if self.trainer and self.command == PYTHON else {})
 
     def labels(self) -> list[Row]:
         """The labels of the folder's runs, see :func:`rl_jax.run.storage.identity.run_labels`."""
