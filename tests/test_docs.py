@@ -94,6 +94,8 @@ def folder(tmp_path, monkeypatch):
     """The reader's, from which Python imports, with modules of its own and a main one."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    for module in [name for name in sys.modules if name.split(".")[0] == "studies"]:  # those of another folder
+        monkeypatch.delitem(sys.modules, module)
     before = set(sys.modules)
     # Classes look up their own module while they are decorated.
     for module in ("documentation", "__main__"):
