@@ -73,7 +73,7 @@ def _check_override(kind: Any, field: str, value: Any, networks: Mapping[str, An
     known, name = fields(kind), kind.__name__
     if field not in known:
         near = meant(field, {*known, *networks})
-        fix = f"did you mean {' or '.join(near)}?" if near else f"help(rl_jax.agents.{name}) lists all"
+        fix = f"did you mean {' or '.join(near)}?" if near else f"help(rl_jax.agents.configs.{name}) lists all"
         raise RLJaxError(f"{name} has no {short(field, quoted=False)}; {fix}")
     if field in kind.RUN:
         fix = f"give it to {name}({field}=...).trainer(env), or to the other parts of rl_jax.Trainer.create"
