@@ -11,6 +11,7 @@ from rl_jax.run.claims import attempts, library
 from rl_jax.run.claims.execute import KeptArms, run, seeds_of, study_folder
 from rl_jax.run.claims.judge import judge_again
 from rl_jax.run.claims.recipe import Recipe
+from rl_jax.run.claims.source_files import in_reach
 from rl_jax.run.claims.table import failed_gates, table
 from rl_jax.run.storage.config import write_json
 from rl_jax.run.storage.ownership import check_writable, own
@@ -66,7 +67,8 @@ def _run_all(chosen: list[tuple[Recipe, Path]], given: Any) -> None:
     for recipe, path in sorted(chosen, key=lambda each: order.index(each[0].study or each[0].slug)):
         folder, group = given.out / recipe.slug, recipe.study or recipe.slug
         shared = {group: shared.get(group, {})}
-        result = run(recipe, given.quick, given.quiet, arms[path], shared[group])
+        with in_reach(path, library.around(path)):
+            result = run(recipe, given.quick, given.quiet, arms[path], shared[group])
         compared = None if given.quick else _compare(path, result)
         if not given.quick:
             result = attempts.numbered(result, attempts.last(path), given.record)
