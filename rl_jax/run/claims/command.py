@@ -41,7 +41,8 @@ def reproduce(given: Any) -> None:
     if given.verdict_only and (given.quick or given.fresh):
         raise RLJaxError("--verdict-only runs nothing: leave out --quick and --fresh")
     names = given.recipes or (library.recipes() if given.study is None else library.claims_of(given.study))
-    chosen = [library.load(name) for name in names]
+    chosen = [library.load(name) for name in dict.fromkeys(names)]
+    _check_slugs(chosen)
     if given.verdict_only:
         _judge_only(chosen, given)
         return
@@ -53,6 +54,16 @@ def reproduce(given: Any) -> None:
             check_writable(folder)
         make_cpu_devices(cores_that_divide(len(seeds_of(chosen[0][0], given.quick))))
         _run_all(chosen, given)
+
+
+def _check_slugs(chosen: list[tuple[Recipe, Path]]) -> None:
+    """Refuse two files of one slug: they would write the same result."""
+    paths: dict[str, Path] = {}
+    for recipe, path in chosen:
+        if (first := paths.setdefault(recipe.slug, path)).resolve() != path.resolve():
+            raise RLJaxError(
+                f"{first} and {path} would both write the result '{recipe.slug}': give another name to one of them"
+            )
 
 
 def _run_all(chosen: list[tuple[Recipe, Path]], given: Any) -> None:
