@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from rl_jax.run.claims import attempts, library
 from rl_jax.run.claims.execute import KeptArms, run, seeds_of, study_folder
 from rl_jax.run.claims.judge import judge_again
 from rl_jax.run.claims.recipe import Recipe
+from rl_jax.run.claims.source_files import in_reach
 from rl_jax.run.claims.table import failed_gates, table
 from rl_jax.run.storage.config import write_json
 from rl_jax.run.storage.ownership import check_writable, own
@@ -21,7 +23,8 @@ def reproduce(given: Any) -> None:
     """Run the recipes that were asked for, one after the other; those of one study share its arms.
 
     Raises:
-        RLJaxError: no recipe is named, one does not exist, or the results cannot be written; before anything is run.
+        RLJaxError: no recipe is named, one does not exist, two have one name, or the results cannot be written; before anything is
+            run. Or a recipe failed; after all others were run.
     """
     named = bool(given.recipes) + given.all + (given.study is not None)
     if given.list and named:
@@ -40,7 +43,8 @@ def reproduce(given: Any) -> None:
     if given.verdict_only and (given.quick or given.fresh):
         raise RLJaxError("--verdict-only runs nothing: leave out --quick and --fresh")
     names = given.recipes or (library.recipes() if given.study is None else library.claims_of(given.study))
-    chosen = [library.load(name) for name in names]
+    chosen = [library.load(name) for name in dict.fromkeys(names)]
+    _check_slugs(chosen)
     if given.verdict_only:
         _judge_only(chosen, given)
         return
@@ -54,6 +58,16 @@ def reproduce(given: Any) -> None:
         _run_all(chosen, given)
 
 
+def _check_slugs(chosen: list[tuple[Recipe, Path]]) -> None:
+    """Refuse two files of one slug: they would write the same result."""
+    paths: dict[str, Path] = {}
+    for recipe, path in chosen:
+        if (first := paths.setdefault(recipe.slug, path)).resolve() != path.resolve():
+            raise RLJaxError(
+                f"{first} and {path} would both write the result '{recipe.slug}': give another name to one of them"
+            )
+
+
 def _run_all(chosen: list[tuple[Recipe, Path]], given: Any) -> None:
     arms = {path: KeptArms(recipe, path, given.out, given.quick) for recipe, path in chosen}
     if given.fresh:
@@ -62,11 +76,13 @@ def _run_all(chosen: list[tuple[Recipe, Path]], given: Any) -> None:
     # One study after the other: what its arms share need not be in memory any longer.
     order = list(dict.fromkeys(recipe.study or recipe.slug for recipe, _ in chosen))
     shared: dict[str, dict[Any, Any]] = {}
-    summaries = []
-    for recipe, path in sorted(chosen, key=lambda each: order.index(each[0].study or each[0].slug)):
+
+    def one(recipe: Recipe, path: Path) -> dict[str, Any]:
+        nonlocal shared
         folder, group = given.out / recipe.slug, recipe.study or recipe.slug
         shared = {group: shared.get(group, {})}
-        result = run(recipe, given.quick, given.quiet, arms[path], shared[group])
+        with in_reach(path, library.around(path)):
+            result = run(recipe, given.quick, given.quiet, arms[path], shared[group])
         compared = None if given.quick else _compare(path, result)
         if not given.quick:
             result = attempts.numbered(result, attempts.last(path), given.record)
@@ -74,14 +90,42 @@ def _run_all(chosen: list[tuple[Recipe, Path]], given: Any) -> None:
         _draw(result, folder / "plot.png")
         if given.record:
             _record(path, result)
+        left_out = [name for name in recipe.arms if name not in result["arms"]]
         if not given.quiet:
             print(table(result), file=sys.stderr)
             if compared:
                 print(compared, file=sys.stderr)
+            if left_out:
+                ran = f"{len(result['arms'])} of {len(recipe.arms)} arms were run"
+                print(f"  {ran}; --quick leaves out {', '.join(left_out)}", file=sys.stderr)
         line = {"slug": recipe.slug, "verdict": result["verdict"], "seconds": result["seconds"], "out": str(folder)}
-        summaries.append(line | ({"failed_gates": failed} if (failed := failed_gates(result)) else {}))
-    for line in summaries:
-        print(json.dumps(line))
+        return line | ({"left_out": left_out} if left_out else {}) | _gates_of(result)
+
+    _each(sorted(chosen, key=lambda each: order.index(each[0].study or each[0].slug)), one)
+
+
+def _each(chosen: list[tuple[Recipe, Path]], one: Callable[[Recipe, Path], dict[str, Any]]) -> None:
+    """Do something with every recipe, and print its JSON line once it is done; a recipe that fails does not stop the others.
+
+    Raises:
+        RLJaxError: some failed; each error was printed, unless it is the only recipe's.
+    """
+    failed = []
+    for recipe, path in chosen:
+        try:
+            print(json.dumps(one(recipe, path)), flush=True)
+        except RLJaxError as error:
+            if len(chosen) == 1:
+                raise
+            failed.append(recipe.slug)
+            text = " ".join(str(error).split()).removeprefix(f"{recipe.slug}: ")
+            print(f"rl-jax: error: {recipe.slug}: {text}", file=sys.stderr)
+    if failed:
+        raise RLJaxError(f"{len(failed)} of {len(chosen)} recipes failed, as said above: {', '.join(failed)}")
+
+
+def _gates_of(result: dict[str, Any]) -> dict[str, Any]:
+    return {"failed_gates": failed} if (failed := failed_gates(result)) else {}
 
 
 def _draw(result: dict[str, Any], path: Path) -> None:
@@ -111,7 +155,8 @@ def _record(path: Path, result: dict[str, Any]) -> None:
 
 def _judge_only(chosen: list[tuple[Recipe, Path]], given: Any) -> None:
     """Judge the committed values again; running nothing."""
-    for recipe, path in chosen:
+
+    def one(recipe: Recipe, path: Path) -> dict[str, Any]:
         before = attempts.last(path)
         if before is None:
             raise RLJaxError(f"{recipe.slug} has no committed result to judge: leave out --verdict-only, and it is run")
@@ -120,8 +165,9 @@ def _judge_only(chosen: list[tuple[Recipe, Path]], given: Any) -> None:
             _record(path, result)
         if not given.quiet:
             print(table(result), file=sys.stderr)
-        line = {"slug": recipe.slug, "verdict": result["verdict"], "committed": before["verdict"]}
-        print(json.dumps(line | ({"failed_gates": failed} if (failed := failed_gates(result)) else {})))
+        return {"slug": recipe.slug, "verdict": result["verdict"], "committed": before["verdict"]} | _gates_of(result)
+
+    _each(chosen, one)
 
 
 def _show_list() -> None:

@@ -72,7 +72,7 @@ def claims_of(name: str) -> list[str]:
     if own:
         folder = path.resolve().parents[1]
         files = [*folder.glob("*.py"), *folder.glob("*/*.py")]
-        found = [str(entry.path) for entry in _entries(files, "RECIPE").values() if entry.study == path.stem]
+        found = [str(entry.path) for entry in _found(files, "RECIPE") if entry.study == path.stem]
     else:
         if name not in (known := studies()):
             raise RLJaxError(f"there is no study '{name}'; {_hint(name, known)} One of your own is named by its file")
@@ -83,8 +83,12 @@ def claims_of(name: str) -> list[str]:
 
 
 def _entries(paths: Iterable[Path], variable: str) -> dict[str, Entry]:
+    return {entry.slug: entry for entry in _found(paths, variable)}
+
+
+def _found(paths: Iterable[Path], variable: str) -> list[Entry]:
     found = (_entry(path, variable) for path in sorted(paths))
-    return {entry.slug: entry for entry in found if entry is not None}
+    return [entry for entry in found if entry is not None]
 
 
 def _entry(path: Path, variable: str) -> Entry | None:
@@ -93,17 +97,41 @@ def _entry(path: Path, variable: str) -> Entry | None:
         body = ast.parse(path.read_text()).body
     except (OSError, SyntaxError, ValueError):
         return None
-    imported: dict[str, str] = {}
+    means: dict[str, str] = {}  # what the file's names stand for, as ``studies.NAME.STUDY``
     for node in body:
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(f"{STUDIES}."):
-            imported |= {alias.asname or alias.name: node.module.split(".")[1] for alias in node.names}
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == variable for t in node.targets):
-            words = {word.arg: word.value.value for word in getattr(node.value, "keywords", []) if _constant(word.value)}
-            made = getattr(getattr(node.value, "func", None), "value", None)  # the X of X.recipe(...)
-            study = imported.get(made.id, "") if isinstance(made, ast.Name) else ""
-            title, minutes = str(words.get("title", path.stem)), words.get("minutes")
-            return Entry(path.stem, family(path), title, path, study, minutes if isinstance(minutes, int | float) else None)
+        if isinstance(node, ast.Import):
+            means |= {a.asname or a.name.split(".")[0]: a.name if a.asname else a.name.split(".")[0] for a in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            means |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            names = [t.id for t in _targets(node) if isinstance(t, ast.Name)]
+            if variable in names:
+                words = {word.arg: word.value.value for word in getattr(node.value, "keywords", []) if _constant(word.value)}
+                title, minutes = str(words.get("title", path.stem)), words.get("minutes")
+                known = minutes if isinstance(minutes, int | float) else None
+                return Entry(
+                    path.stem, family(path), title, path, _study(getattr(node.value, "func", node.value), means), known
+                )
+            means |= dict.fromkeys(names, _dotted(node.value, means))
     return None
+
+
+def _targets(node: ast.Assign | ast.AnnAssign) -> list[ast.expr]:
+    return node.targets if isinstance(node, ast.Assign) else [node.target]
+
+
+def _study(made_by: ast.expr, means: dict[str, str]) -> str:
+    """The study whose ``recipe`` makes a claim; empty: none."""
+    match _dotted(made_by, means).split("."):
+        case [package, name, *_, "recipe"] if package == STUDIES:
+            return name
+    return ""
+
+
+def _dotted(node: ast.expr, means: dict[str, str]) -> str:
+    """An expression with its first name put in full; a call or the like remains as it is written."""
+    first, *rest = ast.unparse(node).split(".")
+    return ".".join((means.get(first, first), *rest))
 
 
 def _constant(node: ast.AST) -> bool:
@@ -167,7 +195,7 @@ def _line_of_recipe(path: Path) -> int:
         node.lineno
         for node in ast.parse(path.read_bytes()).body
         if isinstance(node, ast.Assign | ast.AnnAssign)
-        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        for target in _targets(node)
         if isinstance(target, ast.Name) and target.id == "RECIPE"
     ]
     return lines[-1] if lines else 1

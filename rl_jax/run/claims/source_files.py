@@ -6,10 +6,13 @@ import importlib.util
 import os
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+import rl_jax
 from rl_jax.errors import RLJaxError
 
 STUDIES = "studies"
@@ -36,14 +39,21 @@ def study_file(name: str, among: tuple[Path, ...]) -> Path | None:
 
 def digest(path: Path, among: tuple[Path, ...]) -> str:
     """SHA-256 over a file and all modules of these folders that it imports, directly or not."""
-    total, found, todo = hashlib.sha256(), set(), [path.resolve()]
-    while todo:
-        if (file := todo.pop()) not in found:
-            found.add(file)
-            todo += _imported(file, among)
-    for file in sorted(found):
+    total = hashlib.sha256()
+    for file in sorted({path.resolve(), *_used(path, among)}):
         total.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
     return total.hexdigest()
+
+
+def _used(path: Path, among: tuple[Path, ...]) -> set[Path]:
+    """The files of all modules of these folders that a file imports, directly or not."""
+    found: set[Path] = set()
+    todo = [path.resolve()]
+    while todo:
+        new = set(_imported(todo.pop(), among)) - found
+        found |= new
+        todo += new
+    return found
 
 
 def _imported(path: Path, among: tuple[Path, ...]) -> list[Path]:
@@ -55,19 +65,28 @@ def _imported(path: Path, among: tuple[Path, ...]) -> list[Path]:
     found = []
     for node in nodes:
         if isinstance(node, ast.Import):
-            found += [_module(among, alias.name) for alias in node.names]
+            names, start = [alias.name for alias in node.names], among
         elif isinstance(node, ast.ImportFrom):
-            start, name = (path.parents[node.level - 1],) if node.level else among, node.module or ""
-            found += [_module(start, name), *(_module(start, f"{name}.{alias.name}".strip(".")) for alias in node.names)]
-    return [file for file in found if file is not None]
+            start, module = (path.parents[node.level - 1],) if node.level else among, node.module or ""
+            names = [f"{module}.{alias.name}".strip(".") for alias in node.names]
+        else:
+            continue
+        found += [file for name in names for file in _modules(start, name)]
+    return found
 
 
-def _module(among: tuple[Path, ...], name: str) -> Path | None:
-    return next((file for folder in among if name and (file := folder / f"{name.replace('.', '/')}.py").is_file()), None)
+def _modules(among: tuple[Path, ...], name: str) -> list[Path]:
+    """The files that are run when a dotted name is imported: of its packages and of the module. This library's are not among them."""
+    words = name.split(".")
+    if words[0] == rl_jax.__name__:
+        return []
+    stems = ["/".join(words[:length]) for length in range(1, len(words) + 1)]
+    files = ([file for folder in among for file in (folder / stem / "__init__.py", folder / f"{stem}.py")] for stem in stems)
+    return [file for choice in files if (file := next(filter(Path.is_file, choice), None)) is not None]
 
 
 def run_file(path: Path, variable: str, among: tuple[Path, ...]) -> object:
-    """What a file defines under a name; ``None`` if it does not. Modules beside it are found, as by a script, and ``studies.NAME``.
+    """What a file defines under a name; ``None`` if it does not. Modules are found as :func:`in_reach` says.
 
     Raises:
         RLJaxError: the file fails; with the line.
@@ -77,24 +96,71 @@ def run_file(path: Path, variable: str, among: tuple[Path, ...]) -> object:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # classes look up their own module while they are decorated
-    if (folder := str(path.resolve().parent)) not in sys.path:
-        sys.path.append(folder)
-    packages = [str(folder / STUDIES) for folder in among if (folder / STUDIES).is_dir()]
-    texts = [file.read_bytes() for package in packages for file in sorted(Path(package).glob("*.py"))]
-    known = _studies(tuple(packages), hashlib.sha256(b"\0".join(texts)).hexdigest())
-    _use(known)
     try:
-        spec.loader.exec_module(module)
-        known |= {key: value for key, value in sys.modules.items() if key.split(".")[0] == STUDIES}
+        with in_reach(path, among):
+            spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # whatever the file does
         if os.environ.get("RL_JAX_TRACEBACK"):
             raise
-        place = _where(path, error, {path.resolve().parent, *(Path(package) for package in packages)})
+        place = _where(path, error, {path.resolve().parent, *map(Path, _packages(among))})
         if isinstance(error, RLJaxError):
             raise RLJaxError(f"{place}: {error}") from error
         what = " ".join(f"{type(error).__name__}: {error}".split())
         raise RLJaxError(f"{place}: {what}; correct that (RL_JAX_TRACEBACK=1 shows where it came from)") from error
     return getattr(module, variable, None)
+
+
+@contextmanager
+def in_reach(path: Path, among: tuple[Path, ...]) -> Iterator[None]:
+    """Modules beside a recipe's file are found, as by a script, and ``studies.NAME``; for a recipe while it is loaded and run.
+
+    Another recipe may have other modules under the same names: each has its own, and has the same ones each time.
+    """
+    beside, used = path.resolve().parent, _used(path, among)
+    names = {file.relative_to(beside).parts[0].removesuffix(".py") for file in used if beside in file.parents}
+    names = {name for name in names - {STUDIES} if not _is_loaded_from(name, used)}
+    packages = _packages(among)
+    texts = [file.read_bytes() for package in packages for file in sorted(Path(package).rglob("*.py"))]
+    studies = _studies(packages, hashlib.sha256(b"\0".join(texts)).hexdigest())
+    own = _modules_of(path.resolve(), digest(path, among))
+    before, studies_before = _swap(names, own), _swap({STUDIES}, studies)
+    sys.path.insert(0, str(beside))
+    try:
+        yield
+    finally:
+        if str(beside) in sys.path:  # which the file may change
+            sys.path.remove(str(beside))
+        own |= _swap(names, before)
+        studies |= _swap({STUDIES}, studies_before)
+
+
+def _packages(among: tuple[Path, ...]) -> tuple[str, ...]:
+    """The folders that are ``studies``, in the order of search."""
+    return tuple(str(folder / STUDIES) for folder in among if (folder / STUDIES).is_dir())
+
+
+def _is_loaded_from(name: str, files: set[Path]) -> bool:
+    """Whether a module was imported before, from one of these files."""
+    file = getattr(sys.modules.get(name), "__file__", None)
+    return file is not None and Path(file).resolve() in files
+
+
+def _swap(names: set[str], modules: dict[str, ModuleType]) -> dict[str, ModuleType]:
+    """Make names of packages and modules mean these; what they meant before."""
+    before = {key: sys.modules.pop(key) for key in [*sys.modules] if key.split(".")[0] in names}
+    sys.modules.update(modules)
+    return before
+
+
+@cache
+def _modules_of(path: Path, content: str) -> dict[str, ModuleType]:
+    """The modules beside a recipe's file that were imported for it.
+
+    Args:
+        path: the file.
+        content: digest of it and of them; changed ones are imported anew.
+    """
+    return {}
 
 
 @cache
@@ -108,13 +174,6 @@ def _studies(packages: tuple[str, ...], content: str) -> dict[str, ModuleType]:
     package = ModuleType(STUDIES)
     package.__path__ = list(packages)
     return {STUDIES: package}
-
-
-def _use(modules: dict[str, ModuleType]) -> None:
-    """Make ``studies`` mean these modules: another recipe's folder may have had others under the same names."""
-    for name in [name for name in sys.modules if name.split(".")[0] == STUDIES]:
-        del sys.modules[name]
-    sys.modules.update(modules)
 
 
 def _where(path: Path, error: BaseException, beside: set[Path]) -> str:

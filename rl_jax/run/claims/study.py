@@ -71,7 +71,7 @@ class Study:
             minutes: what these arms take; ``None``: as the study.
 
         Raises:
-            RLJaxError: the study has no such arm or gate, or both have an arm of one name.
+            RLJaxError: the study has no such arm or gate, a gate cannot be measured, or both have an arm of one name.
         """
         own, known = dict(arms or {}), [gate.name for gate in self.gates]
         if twice := sorted(own.keys() & self.arms.keys()):
@@ -80,8 +80,12 @@ class Study:
             if missing := [name for name in names if name not in offered]:
                 raise RLJaxError(f"the study {self.name} has no {what} '{missing[0]}': {', '.join(offered) or 'none at all'}")
         asked = tuple(gate for gate in self.gates if gates is None or gate.name in gates)
-        named = {*shown, *(arm for gate in asked for arm in gate.arms)}
-        named |= {side for prediction in predictions for side in (prediction.better, prediction.worse) if isinstance(side, str)}
+        sides = [side for prediction in predictions for side in (prediction.better, prediction.worse) if isinstance(side, str)]
+        if missing := [side for side in sides if side not in self.arms and side not in own]:
+            raise RLJaxError(f"{slug}: there is no arm '{missing[0]}': {', '.join((*self.arms, *own))}")
+        for gate in asked:
+            gate.check((*self.arms, *own), self.measures)
+        named = {*shown, *sides, *(arm for gate in asked for arm in gate.arms)}
         return Recipe(
             slug=slug,
             title=title,

@@ -70,7 +70,8 @@ def table(result: dict[str, Any]) -> str:
             lines.append(f"    {name:{width}s} {text}   {budget_text(arm)}, {human_time(arm['seconds'])}")
     lines += map(prediction_text, result["predictions"])
     lines += map(gate_text, result.get("gates", ()))
-    verdict = result["verdict"].upper() + beside_verdict(result)
+    quick = " because of --quick" if result["verdict"] == "not judged" else ""
+    verdict = result["verdict"].upper() + quick + beside_verdict(result)
     lines += ["", f"  {result['slug']}: {verdict}   ({len(result['seeds'])} seeds, {human_time(result['seconds'])})"]
     return "\n".join(lines)
 

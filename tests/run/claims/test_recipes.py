@@ -1,5 +1,6 @@
 """Recipes of one's own: what is wrong in the file is one line with its place, and a module beside it is found."""
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 from running import call, failed
 
-from rl_jax.run.claims import library
+from rl_jax.run.claims import command, library
 
 GOOD = """from rl_jax.run.claims import Outcome, Prediction, Recipe
 
@@ -94,3 +95,56 @@ def test_a_recipe_of_one_s_own_may_use_a_module_beside_it(tmp_path, monkeypatch)
     )
     (tmp_path / "mine.py").write_text(text)
     assert library.load(str(tmp_path / "mine.py"))[0].seeds == tuple(range(50, 60))
+
+
+HELPER = """from rl_jax.run.claims import Outcome
+def arm(work):
+    from {lazy} import VALUE
+    return Outcome({{"m": [VALUE + {value} + seed / 1000 for seed in work.seeds]}})
+"""
+SIGN = """from rl_jax.run.claims import Prediction, Recipe
+from {module} import arm
+RECIPE = Recipe(slug="{slug}", title="t", paper="p", claim="c", environment="e", arms={{"a": arm}}, measures={{"m": "u"}},
+                predictions=(Prediction("m", "a", 0.0),))
+"""
+
+
+@pytest.fixture
+def plotless(tmp_path, monkeypatch):
+    """A folder to run in, in which nothing is drawn, which takes long."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(command, "_draw", lambda *_: None)
+    return tmp_path
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def verdicts(done):
+    return {row["slug"]: row["verdict"] for row in map(json.loads, done.out.splitlines())}
+
+
+def test_each_recipe_has_the_modules_beside_its_own_file(plotless):
+    """Also those that an arm imports when it is run."""
+    for folder, slug, value in (("f1", "up", 5.0), ("f2", "down", -5.0)):
+        write(plotless / folder / "helper.py", HELPER.format(lazy="constant", value=0.0))
+        write(plotless / folder / "constant.py", f"VALUE = {value}\n")
+        write(plotless / folder / f"{slug}.py", SIGN.format(module="helper", slug=slug))
+    path = [*sys.path]
+    done = call("reproduce", "f1/up.py", "f2/down.py")
+    assert verdicts(done) == {"up": "holds", "down": "does not hold"}, done.err
+    assert sys.path == path and not {"helper", "constant"} & sys.modules.keys()
+
+
+def test_a_change_in_a_package_beside_a_recipe_renews_its_arms(plotless):
+    write(plotless / "mine.py", SIGN.format(module="pk.sub.deep", slug="mine"))
+    write(plotless / "pk" / "sub" / "deep.py", HELPER.format(lazy="pk", value=0.0))
+    for file in ("pk/__init__.py", "pk/sub/__init__.py"):
+        for value, verdict in ((5.0, "holds"), (-55.0, "does not hold")):
+            write(plotless / "pk" / "sub" / "__init__.py", "")
+            write(plotless / "pk" / "__init__.py", "VALUE = 5.0\n")
+            write(plotless / file, f"import pk\npk.VALUE = VALUE = {value}\n")
+            assert verdicts(call("reproduce", "mine.py")) == {"mine": verdict}, file

@@ -163,6 +163,64 @@ def test_a_claim_beside_the_folder_of_studies(folder):
     assert len(library.claims_of(str(folder / "studies" / "toy.py"))) == 3
 
 
+@pytest.mark.parametrize(
+    ("imports", "made"),
+    [
+        ("from studies.toy import STUDY", "RECIPE: Recipe = STUDY.recipe("),
+        ("from studies.toy import STUDY as shared", "RECIPE = shared.recipe("),
+        ("from studies import toy", "RECIPE = toy.STUDY.recipe("),
+        ("import studies.toy", "RECIPE = studies.toy.STUDY.recipe("),
+        ("import studies.toy as t", "s = t.STUDY\nRECIPE = s.recipe("),
+    ],
+)
+def test_a_claim_is_found_however_its_study_is_imported(folder, imports, made):
+    one, study = folder / "family" / "one.py", str(folder / "studies" / "toy.py")
+    text = one.read_text().replace("import Prediction", "import Prediction, Recipe")
+    one.write_text(text.replace("from studies.toy import STUDY", imports).replace("RECIPE = STUDY.recipe(", made))
+    assert library.claims_of(study) == [str(one), str(folder / "other" / "two.py")]
+    assert library.load(str(one))[0].study == "toy"
+
+
+def test_two_files_of_one_name_are_refused(folder):
+    """Each would overwrite the other's result."""
+    one, twin = folder / "family" / "one.py", folder / "other" / "one.py"
+    twin.write_text(one.read_text())
+    for args in ((one, twin), ("--study", folder / "studies" / "toy.py")):
+        failed(call("reproduce", *args), f"{one} and {twin} would both write the result 'one'")
+    assert calls() == []
+    assert call("reproduce", one, one).status == 0 and calls() == ["a", "b"]
+
+
+def test_a_claim_that_fails_does_not_stop_the_others(folder):
+    (folder / "family" / "zero.py").write_text(CLAIM.format(slug="zero", sides='"b", "c"'))
+    (folder / "family" / "last.py").write_text(CLAIM.format(slug="last", sides='"a", "c"'))
+    study = folder / "studies" / "toy.py"
+    study.write_text(STUDY.replace("seeds = np", 'seeds = (np.nan if self.name == "a" else 1.0) * np'))
+    done = call("reproduce", "--study", study, "--quiet")
+    assert done.status == 2
+    assert [json.loads(line)["slug"] for line in done.out.splitlines()] == ["zero", "two"]
+    errors = done.err.splitlines()
+    for line, slug in zip(errors, ("last", "one"), strict=False):
+        assert line.startswith(f"rl-jax: error: {slug}: arm 'a' has")
+    assert errors[2:] == ["rl-jax: error: 2 of 4 recipes failed, as said above: last, one"]
+    judged = call("reproduce", folder / "family" / "zero.py", folder / "other" / "two.py", "--verdict-only")
+    assert judged.status == 2 and judged.err.count("no committed result") == 2
+
+
+def test_a_quick_slice_says_which_arms_it_leaves_out(folder):
+    one, study = folder / "family" / "one.py", folder / "studies" / "toy.py"
+    one.write_text(one.read_text().replace("departures", 'shown=("c",), departures'))
+    study.write_text(
+        "from functools import partial\n"
+        + STUDY.replace("name: Arm(", "name: partial(Arm.__call__, Arm(").replace("mean) for", "mean)) for")
+    )
+    done = call("reproduce", one, "--quick")
+    assert done.result["left_out"] == ["c"]
+    assert "one: NOT JUDGED because of --quick" in done.err
+    assert done.err.splitlines()[-1] == "  2 of 3 arms were run; --quick leaves out c"
+    assert "left_out" not in call("reproduce", one).result
+
+
 def test_the_list_shows_studies_with_their_claims(folder, monkeypatch):
     (folder / "family" / "alone.py").write_text("RECIPE = Recipe(title='By itself')\n")
     monkeypatch.setattr(library, "root", lambda: folder)
@@ -188,7 +246,7 @@ def test_what_cannot_be_run_is_one_line(folder):
         failed(call("reproduce", *args), words)
     good = one.read_text()
     for old, new, words in (
-        ('"a", "b"', '"a", "z"', "line 4: one: there is no arm 'z'"),
+        ('"a", "b"', '"a", "z"', "line 4: one: there is no arm 'z': a, b, c"),
         ("departures", 'shown=("z",), departures', "the study toy has no arm 'z': a, b, c"),
         ("departures", 'gates=("z",), departures', "line 4: the study toy has no gate 'z': b learns"),
         ("departures", 'arms={"a": print}, departures', "line 4: the study toy has an arm 'a' too"),
