@@ -17,8 +17,10 @@ from PIL import Image
 from running import call, failed, rows
 
 import rl_jax as rl
+from rl_jax.agents.configs.by_name import title_of
 from rl_jax.run.devices.compiled_runs import CompiledRuns
 from rl_jax.run.python.leaves import check_paths
+from rl_jax.run.python.running import _planned
 from rl_jax.run.storage.checkpoint import Checkpoints
 from rl_jax.run.training.chunks import Chunk, Recorder, wants_stop
 from rl_jax.run.training.playing import EpisodePlayer
@@ -142,6 +144,26 @@ def test_values_of_a_sweep_are_as_their_leaves_hold_them():
     ):
         with pytest.raises(rl.RLJaxError, match=re.escape(message)):
             values(leaf, 1, value)
+
+
+def test_integers_of_numpy_are_integers(trainer):
+    def plan(steps, seeds):
+        return _planned(trainer, steps, seeds, None, None, {}, None)
+
+    for seeds in (np.int64(2), 2, np.arange(2), [np.int64(0), 1], jnp.arange(2)):
+        assert (plan(np.int64(128), seeds).options, plan(128, seeds).hyperparameters) == (plan(128, [0, 1]).options, {})
+    assert json.dumps(plan(np.int64(128), np.array([3, 5])).hyperparameters) == '{"seed-numbers": [3, 5]}'.replace("-", "_")
+    for steps, seeds in ((True, 1), (1e2, 1), (np.float64(128), 1)):
+        with pytest.raises(rl.RLJaxError, match="--steps takes an integer"):
+            plan(steps, seeds)
+    for seeds in (True, 2.0, np.array([True, False]), np.array([0.0, 1.0]), np.eye(2, dtype=int), np.array(2.0), "12"):
+        with pytest.raises(rl.RLJaxError, match="give their number"):
+            plan(128, seeds)
+
+
+def test_an_agent_is_titled_by_module_and_class():
+    titles = {"ppo": "PPO", "step_cost:Config": "step_cost:Config", "a/step_cost.py:Config": "step_cost:Config"}
+    assert {name: title_of(name) for name in titles} == titles
 
 
 def test_answers_of_a_hook_may_be_arrays():
