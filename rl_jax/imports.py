@@ -1,5 +1,6 @@
 """Objects of one's own by name: ``package.module:NAME``, or ``path/file.py:NAME``."""
 
+import difflib
 import hashlib
 import importlib
 import importlib.util
@@ -44,11 +45,22 @@ def imported(name: str, example: str) -> Any:
     except (Exception, SystemExit) as error:
         raise RLJaxError(f"'{name}': importing {where} failed with {type(error).__name__}: {error}") from error
     if not hasattr(module, attribute):
-        raise RLJaxError(
-            f"'{name}': module {where} has no '{attribute}'; it has "
-            f"{', '.join(sorted(x for x in vars(module) if not x.startswith('_'))) or 'nothing public'}"
-        )
+        names = {own.lower(): own for own in _own_names(module)}
+        near = difflib.get_close_matches(attribute.lower()[:100], sorted(names), n=1, cutoff=0.65)
+        fix = f"did you mean {names[near[0]]}?" if near else f"it has {', '.join(sorted(names.values())) or 'nothing public'}"
+        raise RLJaxError(f"'{name}': module {where} has no '{attribute}'; {fix}")
     return getattr(module, attribute)
+
+
+def _own_names(module: ModuleType) -> list[str]:
+    """The public names of a module without what it has imported."""
+    return [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and not isinstance(value, ModuleType)
+        and (not hasattr(value, "__qualname__") or value.__module__ == module.__name__)
+    ]
 
 
 def _module(name: str) -> ModuleType:

@@ -93,8 +93,10 @@ def test_own_environments_are_registered_or_imported(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.chdir(tmp_path)
     assert make("my_probe:maze", delay=2).steps == 4
-    with pytest.raises(RLJaxError, match=r"has no 'labyrinth'; it has make, maze"):
+    with pytest.raises(RLJaxError, match=r"has no 'labyrinth'; it has maze$"):
         make("my_probe:labyrinth")
+    with pytest.raises(RLJaxError, match=r"has no 'MAZES'; did you mean maze\?$"):
+        make("my_probe:MAZES")
     with pytest.raises(RLJaxError, match="no module 'my_nothing'"):
         make("my_nothing:maze")
     with pytest.raises(RLJaxError, match="it needs the module 'tests_line'"):

@@ -34,8 +34,11 @@ def spelled(name: str) -> str:
 
 
 def title_of(name: str) -> str:
-    """How plots and lines call an agent."""
-    return name.rpartition(MARK)[2] if is_own(name) else name.upper()
+    """How plots and lines call an agent: ``PPO``, or ``step_cost:Config``, as many files have a class of that name."""
+    if not is_own(name):
+        return name.upper()
+    where, _, attribute = name.rpartition(MARK)
+    return f"{Path(where).stem if where.endswith('.py') else where}{MARK}{attribute}"
 
 
 def config_class(name: str, taken: Collection[str] = ()) -> Any:

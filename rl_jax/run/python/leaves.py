@@ -38,7 +38,7 @@ def check_paths(trainer: Trainer, grid: Any) -> dict[str, list[float]]:
     """A grid over leaves, as lists of numbers.
 
     Raises:
-        RLJaxError: it is none, a path leads to no number of the trainer, or a value is no number.
+        RLJaxError: it is none, a path leads to no number of the trainer, or a value is no number that the leaf can have.
     """
     if not isinstance(grid, Mapping) or any(isinstance(x, str) or not isinstance(x, Sequence) for x in grid.values()):
         raise RLJaxError(f"sweep is {short(grid)}: give values by path, such as {{'agent.learning_rate': [1e-3, 1e-4]}}")
@@ -52,8 +52,20 @@ def check_paths(trainer: Trainer, grid: Any) -> dict[str, list[float]]:
             raise RLJaxError(f"{path} is varied over {short(wrong[0])}: give numbers")
     if not any(len(values) > 1 for values in grid.values()):
         raise RLJaxError(f"sweep has no number with several values; these can vary: {', '.join(known)}")
-    return {path: [_like(known[path])(value) for value in values] for path, values in grid.items()}
+    return {path: _of_leaf(path, known[path], values) for path, values in grid.items()}
 
 
-def _like(leaf: Any) -> type:
-    return float if jnp.issubdtype(jnp.result_type(leaf), jnp.floating) else int
+def _of_leaf(path: str, leaf: Any, values: Sequence[float]) -> list[float]:
+    """Values as the leaf holds them. A leaf from a Python integer becomes a float where one of them is a fraction."""
+    dtype, weak = jnp.result_type(leaf), getattr(leaf, "weak_type", type(leaf) is int)
+    if fractions := [value for value in values if value % 1 != 0]:
+        dtype = jnp.result_type(float) if weak and jnp.issubdtype(dtype, jnp.integer) else dtype
+    floating = jnp.issubdtype(dtype, jnp.floating)
+    most = float(jnp.finfo(dtype).max) if floating else 1 if jnp.issubdtype(dtype, jnp.bool_) else jnp.iinfo(dtype).max
+    if wrong := [value for value in values if not abs(value) <= most]:
+        raise RLJaxError(
+            f"{path} is varied over {short(wrong[0])}: give finite numbers, of which a {dtype} holds up to {most:g}"
+        )
+    if fractions and not floating:
+        raise RLJaxError(f"{path} is varied over {short(fractions[0])}, and it is of the type {dtype}: give whole numbers")
+    return [float(value) if floating else int(value) for value in values]

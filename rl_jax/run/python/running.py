@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import math
+import operator
 import os
 import signal
 import tempfile
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from rl_jax.agents.configs.spellings import meant
 from rl_jax.errors import RLJaxError
@@ -46,7 +48,7 @@ IN_FOLDER = ("render_every", "tensorboard", "wandb")
 def run(
     trainer: Trainer,
     steps: int | None = None,
-    seeds: int | Sequence[int] | None = None,
+    seeds: int | Sequence[int] | np.ndarray | None = None,
     *,
     out: str | os.PathLike[str] | None = None,
     resume: str | os.PathLike[str] | bool | None = None,
@@ -162,7 +164,7 @@ def _planned(
         restored = config.restore(RunOptions, content["run"], folder / "config.json")
         saved, agent, hyperparameters = vars(restored), content["agent"], dict(content["hyperparameters"])
         saved = {**saved, "overwrite": False, "quiet": False}
-    chosen = {**options, "env": trainer.env.name, **({} if steps is None else {"steps": steps})}
+    chosen = {**options, "env": trainer.env.name, **({} if steps is None else {"steps": _integer(steps)})}
     if seeds is not None:
         seed_list = _checked_seeds(seeds)
         chosen |= {"seed": seed_list[0], "seeds": len(seed_list)}
@@ -178,11 +180,23 @@ def _planned(
     return RunConfig(PYTHON, name or agent, run_options, hyperparameters, trainer_digest(trainer))
 
 
+def _integer(value: Any) -> Any:
+    """An integer of NumPy or JAX as one of Python; anything else unchanged, for the checks of options to refuse."""
+    try:
+        return value if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return value
+
+
 def _checked_seeds(seeds: Any) -> list[int]:
-    """The seeds, of their number or of a list of them."""
-    if isinstance(seeds, int) and not isinstance(seeds, bool) and seeds >= 1:
-        return list(range(seeds))
-    seed_list = list(seeds) if isinstance(seeds, Sequence) and not isinstance(seeds, str) else []
+    """The seeds, of their number or of a list or array of them."""
+    number = _integer(seeds)
+    if type(number) is int and number >= 1:
+        return list(range(number))
+    several = (
+        isinstance(seeds, Sequence | np.ndarray | jax.Array) and not isinstance(seeds, str) and getattr(seeds, "ndim", 1) == 1
+    )
+    seed_list = list(map(_integer, seeds)) if several else []
     if (
         not seed_list
         or not all(type(seed) is int and 0 <= seed < 2**32 for seed in seed_list)

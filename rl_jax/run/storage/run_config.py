@@ -1,7 +1,9 @@
 """What a run folder's ``config.json`` is written from."""
 
 import os
+import shlex
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,3 +48,11 @@ def made_by(command: str, agent: str, folder: str | os.PathLike[str] = "FOLDER")
     if command == PYTHON:
         return f"'{agent}', a trainer that was run from Python (continue it by rl_jax.run(trainer, resume='{folder}'))"
     return f"'rl-jax {command} {agent}'"
+
+
+def resume_text(content: Mapping[str, Any], folder: str | os.PathLike[str]) -> str:
+    """What continues the run of a ``config.json``, in Python or on the command line."""
+    command = content.get("command", "train")
+    if command == PYTHON:
+        return f"rl_jax.run(trainer, resume='{folder}')"
+    return shlex.join(["rl-jax", command, content["agent"], "--resume", str(folder)])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from rl_jax.errors import RLJaxError
 from rl_jax.loop import Trainer
@@ -28,6 +29,7 @@ class Chunk:
     Attributes:
         start, steps: environment steps of each run before and after the chunk.
         total: those that are planned.
+        first: the number of the first run that has not failed, the one that is meant where none is named.
         rows: the rows of metrics of this chunk, one for each run that has not failed.
         folder: of the run; ``None`` if nothing is kept.
     """
@@ -35,6 +37,7 @@ class Chunk:
     start: int
     steps: int
     total: int
+    first: int
     rows: Sequence[Row]
     folder: Path | None
     _runs: CompiledRuns
@@ -45,15 +48,15 @@ class Chunk:
         """The row of the first run that has not failed."""
         return self.rows[0]
 
-    def trainer(self, run: int = 0) -> Trainer:
+    def trainer(self, run: int | None = None) -> Trainer:
         """The trainer of one run, by its number."""
-        return self._runs.trainer_of(run)
+        return self._runs.trainer_of(self.first if run is None else run)
 
-    def state(self, run: int = 0) -> TrainState:
+    def state(self, run: int | None = None) -> TrainState:
         """A copy of the training state of one run: training goes on in the memory of the original."""
-        return jax.tree.map(lambda leaf: leaf.copy(), self._runs.state_of(self._states, run))
+        return jax.tree.map(lambda leaf: leaf.copy(), self._runs.state_of(self._states, self.first if run is None else run))
 
-    def policy(self, run: int = 0) -> Policy:
+    def policy(self, run: int | None = None) -> Policy:
         """The policy of one run as it is, with a :meth:`state` of its own."""
         return Policy(self.trainer(run), self.state(run))
 
@@ -70,13 +73,15 @@ def wants_stop(answer: Any) -> bool:
     """
     if answer is None or isinstance(answer, bool):
         return bool(answer)
+    if isinstance(answer, np.bool_ | np.ndarray | jax.Array) and answer.shape == () and answer.dtype == bool:
+        return bool(answer)
     if isinstance(answer, str) and answer == "stop":
         return True
     raise RLJaxError(f"on_chunk returned {answer!r:.80}: let it return nothing to go on, or 'stop' to end the run")
 
 
 class Recorder:
-    """Draws an evaluation episode of the first run every so many environment steps, at the end of the chunk.
+    """Draws an evaluation episode of the first run that has not failed every so many environment steps, at the end of the chunk.
 
     Args:
         runs: the compiled runs.
@@ -95,5 +100,7 @@ class Recorder:
 
     def __call__(self, chunk: Chunk) -> None:
         if chunk.folder is not None and chunk.steps // self._every > chunk.start // self._every:
+            if self._player.run != chunk.first:
+                self._player = EpisodePlayer(self._runs, run=chunk.first)
             states, rewards = self._player.play(chunk._states)
             draw_episode(self._runs, states, rewards, chunk.folder / PICTURES / f"{chunk.steps}{self._suffix}")

@@ -71,7 +71,7 @@ class EpisodePlayer:
 
     def __init__(self, runs: CompiledRuns, greedy: bool = True, seed: int = 0, max_steps: int = DRAWN_STEPS, run: int = 0):
         trainer = runs.trainer_of(run)
-        self._runs, self._run, self._limit = runs, run, min(max_steps, trainer.time_limit or max_steps)
+        self._runs, self.run, self._limit = runs, run, min(max_steps, trainer.time_limit or max_steps)
         self._key = jax.random.fold_in(unrolled_threefry(jax.random.key(seed, impl=runs.prng)), streams.EVALUATE)
 
         def play(state: PyTree, key: jax.Array) -> Any:
@@ -100,7 +100,7 @@ class EpisodePlayer:
 
     def play(self, states: PyTree) -> tuple[PyTree, np.ndarray]:
         """The environment's states ``[T, ...]`` and the rewards ``[T]`` of an episode, from the training states of all runs."""
-        env_states, rewards, done = self._play(self._runs.state_of(states, self._run), self._key)
+        env_states, rewards, done = self._play(self._runs.state_of(states, self.run), self._key)
         length = int(np.argmax(done)) + 1 if np.any(done) else self._limit
         return jax.tree.map(lambda x: np.asarray(x[:length]), (env_states, rewards))
 

@@ -8,7 +8,9 @@ from rl_jax.run.devices import distributed
 from rl_jax.run.report.progress import human_count
 from rl_jax.run.stopping import Stop, Stopped
 from rl_jax.run.storage.checkpoint import Checkpoints
+from rl_jax.run.storage.config import load
 from rl_jax.run.storage.ownership import Owned
+from rl_jax.run.storage.run_config import resume_text
 from rl_jax.run.training.plan import Timer
 from rl_jax.types import PyTree
 
@@ -70,5 +72,7 @@ class Saver:
             text = f"stopped by {signal.Signals(stop_signal).name}"
             if update == 0:
                 raise Stopped(f"{text} before the first row: there is nothing to save", stop_signal)
-            saved = f"saved: continue with --resume {self.owned.path}" if self.keeps else "not saved, as there is no folder"
+            saved = "not saved, as there is no folder"
+            if self.keeps:
+                saved = f"saved: continue with {resume_text(load(self.owned.real_path / 'config.json'), self.owned.path)}"
             raise Stopped(f"{text} after {human_count(update * self.per_update)} steps; {saved}", stop_signal)

@@ -192,7 +192,8 @@ def _train_chunks(
         last_update = chunk_end
         if hooks:
             where = saver.owned.real_path if saver.keeps else None
-            chunk = Chunk(chunk_start * per_update, chunk_end * per_update, progress.total_steps, rows, where, runs, state)
+            steps = chunk_start * per_update, chunk_end * per_update, progress.total_steps
+            chunk = Chunk(*steps, int(failures.frozen.argmin()), rows, where, runs, state)
             if _end(hooks, chunk) and chunk_end < plan.edges[-1]:
                 if not saving:
                     saver.save(chunk_end, state, scheduled=False)

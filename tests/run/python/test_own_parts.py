@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import own_parts
 import pytest
@@ -15,10 +17,16 @@ from PIL import Image
 from running import call, failed, rows
 
 import rl_jax as rl
+from rl_jax.agents.configs.by_name import title_of
+from rl_jax.run.devices.compiled_runs import CompiledRuns
+from rl_jax.run.python.leaves import check_paths
+from rl_jax.run.python.running import _planned
 from rl_jax.run.storage.checkpoint import Checkpoints
-from rl_jax.run.training.chunks import wants_stop
+from rl_jax.run.training.chunks import Chunk, Recorder, wants_stop
+from rl_jax.run.training.playing import EpisodePlayer
 
 FILE = own_parts.__file__
+PATH = "experience.transforms.0.weight"
 TINY = ["--env", f"{FILE}:make_line", "--steps", "64", "--eval-episodes", "2", "--checkpoints", "2", "--quiet"]
 SMALL = {"steps": 64, "eval_episodes": 2, "checkpoints": 2, "quiet": True}
 
@@ -54,7 +62,7 @@ def test_a_run_has_a_folder_rows_and_a_result(whole):
         whole[2]
 
 
-def test_stopped_by_a_hook_then_by_a_signal_and_resumed(trainer, whole, tmp_path):
+def test_stopped_by_a_hook_then_by_a_signal_and_resumed(trainer, whole, tmp_path, capsys):
     seen, folder = [], tmp_path / "run"
 
     def hook(chunk):
@@ -72,6 +80,7 @@ def test_stopped_by_a_hook_then_by_a_signal_and_resumed(trainer, whole, tmp_path
 
     with pytest.raises(KeyboardInterrupt):
         rl.run(trainer, resume=folder, on_chunk=interrupt, quiet=True)
+    assert f"steps; saved: continue with rl_jax.run(trainer, resume='{folder}')" in capsys.readouterr().err
     assert Checkpoints(folder).steps()[-1] == rows(folder)[-1]["steps"] == 40  # the end of the chunk in which it came
     run = rl.run(trainer, out=folder, resume=True, quiet=True)
     assert "stopped_early" not in run.result and run.result["params_sha256"] == whole.result["params_sha256"]
@@ -117,6 +126,66 @@ def test_a_sweep_over_leaves(trainer, tmp_path):
     ):
         with pytest.raises(rl.RLJaxError, match=message):
             rl.run(trainer, 64, sweep=wrong)
+
+
+def test_values_of_a_sweep_are_as_their_leaves_hold_them():
+    def values(leaf, *numbers):
+        trainer = Config(bonus=0.0).trainer(Line())
+        experience = rl.chain(own_parts.Bonus(leaf), rl.experience.gae())
+        return check_paths(trainer.replace(experience=experience), {PATH: list(numbers)})[PATH]
+
+    assert values(1, 0.5, 1.5, 2) == [0.5, 1.5, 2.0] and values(jnp.asarray(1), 0.5, 1.5) == [0.5, 1.5]
+    assert [*map(type, values(1, 3.0, 4))] == [int, int] and [*map(type, values(0.1, 3, 4))] == [float, float]
+    for leaf, value, message in (
+        (jnp.int32(1), 0.5, "is varied over 0.5, and it is of the type int32: give whole numbers"),
+        *((0.1, value, f"is varied over {value}: give finite numbers") for value in (float("nan"), float("inf"), -1e39)),
+        *((1, value, "give finite numbers") for value in (float("nan"), float("inf"), 2**31)),
+        (0.1, 10**400, "give finite numbers"),
+    ):
+        with pytest.raises(rl.RLJaxError, match=re.escape(message)):
+            values(leaf, 1, value)
+
+
+def test_integers_of_numpy_are_integers(trainer):
+    def plan(steps, seeds):
+        return _planned(trainer, steps, seeds, None, None, {}, None)
+
+    for seeds in (np.int64(2), 2, np.arange(2), [np.int64(0), 1], jnp.arange(2)):
+        assert (plan(np.int64(128), seeds).options, plan(128, seeds).hyperparameters) == (plan(128, [0, 1]).options, {})
+    assert json.dumps(plan(np.int64(128), np.array([3, 5])).hyperparameters) == '{"seed-numbers": [3, 5]}'.replace("-", "_")
+    for steps, seeds in ((True, 1), (1e2, 1), (np.float64(128), 1)):
+        with pytest.raises(rl.RLJaxError, match="--steps takes an integer"):
+            plan(steps, seeds)
+    for seeds in (True, 2.0, np.array([True, False]), np.array([0.0, 1.0]), np.eye(2, dtype=int), np.array(2.0), "12"):
+        with pytest.raises(rl.RLJaxError, match="give their number"):
+            plan(128, seeds)
+
+
+def test_an_agent_is_titled_by_module_and_class():
+    titles = {"ppo": "PPO", "step_cost:Config": "step_cost:Config", "a/step_cost.py:Config": "step_cost:Config"}
+    assert {name: title_of(name) for name in titles} == titles
+
+
+def test_answers_of_a_hook_may_be_arrays():
+    for kind in (bool, np.bool_, np.array, jnp.asarray):
+        assert wants_stop(kind(True)) is True and wants_stop(kind(False)) is False
+    for answer in (np.array([True]), jnp.float32(1), np.int64(1)):
+        with pytest.raises(rl.RLJaxError, match="on_chunk returned"):
+            wants_stop(answer)
+
+
+def test_the_first_run_that_has_not_failed_is_meant(trainer, monkeypatch, tmp_path):
+    states, played = {"x": jnp.arange(3.0)}, []
+    runs = CompiledRuns(
+        jax.tree.map(lambda leaf: jnp.stack([leaf, leaf + 1, leaf + 2]), trainer), [0, 1, 2], 64, 2, batched=True
+    )
+    chunk = Chunk(0, 64, 64, 1, [{"seed": 1}, {"seed": 2}], tmp_path, runs, states)
+    assert float(chunk.state()["x"]) == float(chunk.policy().state["x"]) == 1.0 and float(chunk.state(0)["x"]) == 0.0
+    assert [round(float(x.agent.learning_rate), 3) for x in (chunk.trainer(), chunk.trainer(0))] == [1.1, 0.1]
+    monkeypatch.setattr(EpisodePlayer, "play", lambda self, states: (played.append(self.run), None))
+    monkeypatch.setattr("rl_jax.run.training.chunks.draw_episode", lambda *_: None)
+    Recorder(runs, 64)(chunk)
+    assert played == [1]
 
 
 def test_what_rl_run_cannot_do_is_said(trainer, whole, tmp_path):

@@ -164,7 +164,10 @@ def test_asked_to_stop(tmp_path, whole):
         assert outcome.status == 128 + number, outcome.err
         assert outcome.out == ""
         assert len(outcome.err.splitlines()) == 1
-        assert f"stopped by {number.name}" in outcome.err and f"--resume {folder}" in outcome.err
+        assert (
+            f"stopped by {number.name}" in outcome.err
+            and f"saved: continue with rl-jax train ppo --resume {folder}" in outcome.err
+        )
         # Nothing is lost: the last row has its checkpoint.
         assert Checkpoints(folder).steps()[-1] == rows(folder)[-1]["steps"] < 16384
         process = resume(folder) if number == signal.SIGTERM else None
