@@ -45,18 +45,24 @@ def _open(folder: Path, **options: Any) -> Any:
     return ts.open({"driver": "zarr3", "kvstore": {"driver": "file", "path": str(folder)}, **options}).result()
 
 
+def _words(array: jax.Array) -> jax.Array:
+    """Floats as whole numbers of their bits: narrow ones would pass through wider ones, which changes the bits of a NaN."""
+    floating = jnp.issubdtype(array.dtype, jnp.floating)
+    return jax.lax.bitcast_convert_type(array, f"uint{8 * array.dtype.itemsize}") if floating else array
+
+
+def _of_words(words: jax.Array, dtype: Any) -> jax.Array:
+    return jax.lax.bitcast_convert_type(words, dtype) if jnp.issubdtype(dtype, jnp.floating) else words
+
+
 @partial(jax.jit, static_argnums=2)
 def _cut(array: jax.Array, start: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    return jax.lax.dynamic_slice(array, start, shape)
+    return _of_words(jax.lax.dynamic_slice(_words(array), start, shape), array.dtype)
 
 
 @partial(jax.jit, donate_argnums=0)
 def _put(array: jax.Array, piece: jax.Array, start: jax.Array) -> jax.Array:
-    if not jnp.issubdtype(array.dtype, jnp.floating):
-        return jax.lax.dynamic_update_slice(array, piece, start)
-    # As words: narrow floats would pass through wider ones, which changes the bits of a NaN.
-    bits, word = jax.lax.bitcast_convert_type, f"uint{8 * array.dtype.itemsize}"
-    return bits(jax.lax.dynamic_update_slice(bits(array, word), bits(piece, word), start), array.dtype)
+    return _of_words(jax.lax.dynamic_update_slice(_words(array), _words(piece), start), array.dtype)
 
 
 def _start(where: tuple[slice, ...]) -> tuple[np.ndarray, ...]:
@@ -66,13 +72,14 @@ def _start(where: tuple[slice, ...]) -> tuple[np.ndarray, ...]:
 @partial(jax.jit, static_argnums=(2, 3))
 def _cut_shared(array: jax.Array, start: tuple[np.ndarray, ...], shape: tuple[int, ...], sharding: NamedSharding) -> jax.Array:
     """A piece of an array that lies on many devices, from whichever has it; the rest stays where it is."""
+    array, dtype = _words(array), array.dtype
     for axis, names in enumerate(sharding.spec):
         if (
             names is not None and shape[axis] < array.shape[axis]
         ):  # by its indices, which each device answers for its own: a slice would be cut from the whole
             array = jnp.take(array, start[axis] + jnp.arange(shape[axis]), axis, mode="clip")
     rest = [jnp.where(n == m, 0, at) for at, n, m in zip(start, array.shape, shape, strict=True)]
-    piece = jax.lax.dynamic_slice(array, rest, shape)
+    piece = _of_words(jax.lax.dynamic_slice(array, rest, shape), dtype)
     return jax.lax.with_sharding_constraint(piece, NamedSharding(sharding.mesh, PartitionSpec()))
 
 

@@ -102,7 +102,7 @@ def test_everything_at_once():
 @pytest.mark.parametrize("kind", CONFIGS.values(), ids=CONFIGS)
 def test_configurations_are_plain_dataclasses(kind):
     made = kind()
-    assert getattr(rl.agents, kind.__name__) is kind
+    assert getattr(rl.agents.configs, kind.__name__) is kind
     assert pickle.loads(pickle.dumps(made)) == made == dataclasses.replace(made)
     assert set(typing.get_type_hints(kind)) == {item.name for item in dataclasses.fields(kind)}
     assert typing.get_type_hints(kind.agent)["return"] is not None  # what is named for the type checker is there
