@@ -76,6 +76,6 @@ class MonitorPlasticity(AgentWrapper):
         layers = self.units(self.agent, state.agent, sample)
         active = active_units(layers)
         dormant = jnp.mean(jax.vmap(lambda layers: dormant_ratio(layers, self.tau))(layers))
-        agent, metrics, priorities = self.agent.learn(state.agent, sample, self.agent_context(state, context))
-        after = MonitorState(agent, active, dormant, jnp.ones((), bool))
-        return after, joined(metrics, {"plasticity/active": active, "plasticity/dormant": dormant}), priorities
+        state, metrics, priorities = super().learn(state, sample, context)
+        state = state.replace(active=active, dormant=dormant, read=jnp.ones((), bool))  # type: ignore[attr-defined]
+        return state, joined(metrics, {"plasticity/active": active, "plasticity/dormant": dormant}), priorities

@@ -33,6 +33,7 @@ import jax
 import jax.numpy as jnp
 
 from rl_jax.argument_checks import check_argument
+from rl_jax.envs.fixed_spaces import FixedSpaces
 from rl_jax.envs.structured_probes import STRUCTURED_PROBES
 from rl_jax.spaces import Box, Discrete, MultiDiscrete, Space
 from rl_jax.types import Environment, Key, PyTree, Step
@@ -47,7 +48,7 @@ class ProbeState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Probe:
+class Probe(FixedSpaces):
     """A probe, described by two functions and the numbers of steps.
 
     Attributes:
@@ -66,20 +67,6 @@ class Probe:
     pay: Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
     steps: int = 1
     endless: bool = False
-
-    @property
-    def default_params(self) -> PyTree:
-        return ()
-
-    @property
-    def time_limit(self) -> int | None:
-        return None
-
-    def observation_space(self, params: PyTree) -> Space:
-        return self.obs_space
-
-    def action_space(self, params: PyTree) -> Space:
-        return self.act_space
 
     def reset(self, key: Key, params: PyTree) -> tuple[ProbeState, jax.Array]:
         cue = jnp.where(jax.random.bernoulli(key), jnp.float32(1.0), jnp.float32(-1.0))

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rl_jax.envs.fixed_spaces import FixedSpaces
 from rl_jax.masks import MASK
 from rl_jax.spaces import PRIVILEGED, Box, Dict, Discrete, Space, mask_space
 from rl_jax.types import Key, PyTree, Step
@@ -38,7 +39,7 @@ class CuesState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class StructuredProbe:
+class StructuredProbe(FixedSpaces):
     """A probe whose observation is a dictionary.
 
     Attributes:
@@ -55,20 +56,6 @@ class StructuredProbe:
     see: Callable[[jax.Array, jax.Array], dict[str, Any]]
     pay: Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
     steps: int = 1
-
-    @property
-    def default_params(self) -> PyTree:
-        return ()
-
-    @property
-    def time_limit(self) -> int | None:
-        return None
-
-    def observation_space(self, params: PyTree) -> Dict:
-        return self.obs_space
-
-    def action_space(self, params: PyTree) -> Space:
-        return self.act_space
 
     def reset(self, key: Key, params: PyTree) -> tuple[CuesState, PyTree]:
         state = CuesState(_draw(key), jnp.zeros((), jnp.int32))

@@ -71,7 +71,7 @@ def numbers(info: PyTree) -> dict[str, jax.Array]:
     by_name = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(info):
         if jnp.ndim(leaf) == 1 and any(jnp.issubdtype(leaf.dtype, kind) for kind in (jnp.bool_, jnp.integer, jnp.floating)):
-            by_name["/".join(str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key)))) for key in path)] = leaf
+            by_name[jax.tree_util.keystr(path, simple=True, separator="/")] = leaf
     return by_name
 
 

@@ -19,7 +19,7 @@ def with_rollout(spec: Spec, rollout: Rollout) -> Spec:
     if isinstance(spec.obs_space, Dict):
         expected = {name: f"{x.dtype}{list(x.shape)}" for name, _, x in leaves(spec.obs_space, example(spec.obs_space))}
         found = {
-            "/".join(str(getattr(key, "key", key)) for key in path): f"{x.dtype}{list(x.shape[2:])}"
+            jax.tree_util.keystr(path, simple=True, separator="/"): f"{x.dtype}{list(x.shape[2:])}"
             for path, x in jax.tree_util.tree_leaves_with_path(rollout.obs)
         }
         for name in sorted({*expected, *found}):

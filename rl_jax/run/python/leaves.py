@@ -15,11 +15,8 @@ from rl_jax.values import short
 
 def paths(trainer: Trainer) -> dict[str, Any]:
     """Every leaf of a trainer by its path: attributes, keys and numbers with dots between them."""
-    named = {}
-    for path, leaf in jax.tree_util.tree_leaves_with_path(trainer):
-        words = (getattr(key, "name", getattr(key, "key", getattr(key, "idx", key))) for key in path)
-        named[".".join(map(str, words))] = leaf
-    return named
+    leaves = jax.tree_util.tree_leaves_with_path(trainer)
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
 
 
 def with_leaves(trainer: Trainer, values: Mapping[str, Any]) -> Trainer:

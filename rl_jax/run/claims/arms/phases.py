@@ -15,6 +15,7 @@ import numpy as np
 
 from rl_jax.errors import RLJaxError
 from rl_jax.loop import Trainer
+from rl_jax.ops.tree_difference import difference
 from rl_jax.run.claims.arms.trained import Training, greedy_return
 from rl_jax.run.claims.recipe import Outcome, Work
 from rl_jax.run.devices.compiled_runs import CompiledRuns
@@ -79,11 +80,7 @@ class Phase(Training):
         """
         assert self.start is not None
         started = jax.vmap(self.start)(state, kept)
-
-        def kind(tree: PyTree) -> Any:
-            return jax.tree.structure(tree), [(jnp.shape(x), x.dtype) for x in jax.tree.leaves(tree)]
-
-        if kind(started) != kind(state):
+        if difference(state, started):
             raise RLJaxError(
                 f"start of the phase '{self.name}' returns a state of another structure or other shapes than the trainer's: "
                 "train earlier phases with the same network, and replace whole fields"
