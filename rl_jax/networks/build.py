@@ -27,7 +27,7 @@ def actor_spec(spec: Spec) -> Spec:
     return replace(spec, obs_space=shown_to_actor(spec.obs_space))
 
 
-def made(network: Any, spec: Spec, **options: Any) -> Any:
+def build_network(network: Any, spec: Spec, **options: Any) -> Any:
     """The module: what was given, or what the function that was given makes of the spaces.
 
     Raises:
@@ -56,12 +56,12 @@ def made(network: Any, spec: Spec, **options: Any) -> Any:
 
 
 def build_recurrent_network(network: Any, spec: Spec, **options: Any) -> Any:
-    """:func:`made`, of a network that is called with a memory, be it empty.
+    """:func:`build_network`, of a network that is called with a memory, be it empty.
 
     Raises:
         RLJaxError: besides, the module cannot be called so.
     """
-    module = made(network, spec, **options)
+    module = build_network(network, spec, **options)
     if not hasattr(module, "initial_carry") or not _takes(module.__call__, (), None, None):
         lacks = (
             "" if hasattr(module, "initial_carry") else " and has initial_carry(num_envs), which returns () if it has no memory"

@@ -16,7 +16,7 @@ from rl_jax.agents.optimizers import Optimizer, bind_optimizer, optimizer, step_
 from rl_jax.argument_checks import check_numbers
 from rl_jax.losses.soft_values import Choice, choose, policy_cost, smallest, soft_value
 from rl_jax.losses.td import td_target
-from rl_jax.networks.build import Maker, actor_spec, made
+from rl_jax.networks.build import Maker, actor_spec, build_network
 from rl_jax.networks.critics import critics as twin_critics
 from rl_jax.networks.critics import stochastic_actor
 from rl_jax.networks.distributions import masked
@@ -98,7 +98,7 @@ class SoftActorCritic(RandomAtFirst):
         check_numbers(f"{self.name}'s", self, tau=Share, random_steps=NotNegative, refresh_period=Count)
         check_bounded(self.name, spec.action_space)
         agent = bind_optimizer(self, "learning_rate").replace(space=spec.action_space)  # type: ignore[attr-defined]
-        return agent.replace(actor=made(self.actor, actor_spec(spec)), critics=made(self.critics, spec))
+        return agent.replace(actor=build_network(self.actor, actor_spec(spec)), critics=build_network(self.critics, spec))
 
     @property
     def entropy_goal(self) -> Any:

@@ -14,7 +14,7 @@ from rl_jax.agents.continuous import check_bounded, single_steps
 from rl_jax.agents.optimizers import Optimizer, bind_optimizer, optimizer, step_size
 from rl_jax.argument_checks import check_numbers
 from rl_jax.losses.td import td_target
-from rl_jax.networks.build import Maker, actor_spec, made
+from rl_jax.networks.build import Maker, actor_spec, build_network
 from rl_jax.networks.critics import critics as twin_critics
 from rl_jax.networks.critics import deterministic_actor
 from rl_jax.ops import apply_updates, batch_parallel, polyak
@@ -94,7 +94,7 @@ class DeterministicActorCritic(RandomAtFirst):
         check_numbers(whose, self, exploration_noise=NotNegative, target_noise=NotNegative | None)
         check_bounded(self.name, spec.action_space)
         agent = bind_optimizer(self, "learning_rate", "actor_learning_rate")
-        return agent.replace(actor=made(self.actor, actor_spec(spec)), critics=made(self.critics, spec))  # type: ignore[attr-defined]
+        return agent.replace(actor=build_network(self.actor, actor_spec(spec)), critics=build_network(self.critics, spec))  # type: ignore[attr-defined]
 
     def init(self, key: Key, spec: Spec) -> DeterministicState:
         """Fresh parameters; the slow ones are copies of them."""

@@ -14,7 +14,7 @@ from rl_jax.agents.optimizers import Optimizer, bind_optimizer
 from rl_jax.agents.streaming.update import StepRule, Traced, TraceStep, check_stream, one_step, td_lambda_update
 from rl_jax.argument_checks import check_numbers
 from rl_jax.masks import mask_of
-from rl_jax.networks.build import Maker, made
+from rl_jax.networks.build import Maker, build_network
 from rl_jax.networks.streaming import stream_value
 from rl_jax.spaces import Space, example, random_action
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
@@ -76,7 +76,7 @@ class StreamTD(AgentBase):
         self._step().transformation()  # refuses an optimizer that it cannot take
         if self.policy is None:
             check_bounded(f"{self.name} without a policy", spec.action_space)
-        network = made(self.network, spec)
+        network = build_network(self.network, spec)
         policy = self.policy or partial(uniform, spec.action_space)
         return bind_optimizer(self, "learning_rate").replace(network=network, policy=policy)  # type: ignore[attr-defined]
 

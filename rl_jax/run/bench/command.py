@@ -14,7 +14,7 @@ from rl_jax.run.bench.row import Row, Setup, matmul_peak
 from rl_jax.run.bench.suites import SUITES
 from rl_jax.run.storage.metadata import metadata
 from rl_jax.run.storage.ownership import check_writable, own
-from rl_jax.run.storage.partial_results import Kept
+from rl_jax.run.storage.partial_results import PartialResults
 
 
 def bench(given: Any) -> None:
@@ -38,7 +38,7 @@ def _bench(given: Any, names: tuple[str, ...]) -> None:
     setup = Setup(given.seconds, peak, given.small, given.out / "profiles" if given.profile else None)
     rows: list[Row] = []
     left_out: list[str] = []
-    kept = Kept(given.out / "suites", {"seconds": given.seconds, "small": given.small, "profile": given.profile})
+    kept = PartialResults(given.out / "suites", {"seconds": given.seconds, "small": given.small, "profile": given.profile})
     for name in names:
         found = kept.find(name)
         if found is not None:

@@ -19,7 +19,7 @@ from rl_jax.run.claims.source_files import STUDIES, digest, study_file
 from rl_jax.run.report.curves import fill_gaps
 from rl_jax.run.report.stats import bootstrap_band, iqm
 from rl_jax.run.storage.metadata import metadata
-from rl_jax.run.storage.partial_results import Kept
+from rl_jax.run.storage.partial_results import PartialResults
 
 #: Runs of the quick slice.
 QUICK_SEEDS = 2
@@ -40,12 +40,12 @@ class KeptArms:
 
     def __init__(self, recipe: Recipe, path: Path, out: Path, quick: bool):
         self._recipe, self._seeds, among = recipe, seeds_of(recipe, quick), library.around(path)
-        self._own = Kept(out / recipe.slug / "arms", {"recipe": digest(path, among), "quick": quick})
+        self._own = PartialResults(out / recipe.slug / "arms", {"recipe": digest(path, among), "quick": quick})
         self._of_study = self._own
         if recipe.study and (file := study_file(recipe.study, among)) is not None:
-            self._of_study = Kept(study_folder(recipe, out) / "arms", {"study": digest(file, among), "quick": quick})
+            self._of_study = PartialResults(study_folder(recipe, out) / "arms", {"study": digest(file, among), "quick": quick})
 
-    def _stored(self, arm: str) -> tuple[Kept, str]:
+    def _stored(self, arm: str) -> tuple[PartialResults, str]:
         kept = self._own if arm in self._recipe.own else self._of_study
         return kept, f"{arm}, seeds {', '.join(map(str, self._seeds))}"
 

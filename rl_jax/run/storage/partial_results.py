@@ -24,7 +24,7 @@ def sources_digest() -> str:
     return total.hexdigest()
 
 
-class Kept:
+class PartialResults:
     """Pieces of a result, each a file of JSON that says what it was made from.
 
     Args:
