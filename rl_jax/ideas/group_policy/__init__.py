@@ -1,0 +1,1 @@
+"""Papers on policies that learn from groups of episodes."""
