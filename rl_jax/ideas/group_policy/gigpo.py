@@ -11,12 +11,12 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.argument_checks import check_numbers
-from rl_jax.experience import check_whole
+from rl_jax.experience.advantage.group import check_groups
 from rl_jax.experience.transform import Transform
 from rl_jax.ops import discounted_sum
 from rl_jax.ops.groups import grouped, ungrouped
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
-from rl_jax.values import Count, NotNegative, Share
+from rl_jax.values import NotNegative, Share
 
 
 @struct.dataclass
@@ -45,8 +45,8 @@ class GiGPO(Transform):
     scale: str = struct.field(pytree_node=False, default="none")
 
     def init(self, key: Key, spec: Spec) -> PyTree:
-        check_whole(spec, "gigpo")
-        check_numbers("gigpo's", self, size=Count, gamma=Share, omega=NotNegative, episode=NotNegative)
+        check_groups(spec, "gigpo", self.size, least=1)
+        check_numbers("gigpo's", self, gamma=Share, omega=NotNegative, episode=NotNegative)
         return ()
 
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:

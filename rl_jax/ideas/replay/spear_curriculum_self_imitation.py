@@ -15,11 +15,11 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.argument_checks import check_numbers
-from rl_jax.experience import check_whole
+from rl_jax.experience.advantage.group import check_groups, check_whole
 from rl_jax.experience.transform import Transform
 from rl_jax.ops import random_index
 from rl_jax.ops.groups import grouped
-from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
+from rl_jax.types import Boundary, Context, Key, Metrics, PyTree, Rollout, Spec
 from rl_jax.values import Count, NotNegative, Share
 
 
@@ -69,12 +69,13 @@ class SelfImitationBuffer(Transform):
     recalibrate: bool = struct.field(pytree_node=False, default=True)
 
     def init(self, key: Key, spec: Spec) -> Buffer:
-        check_whole(spec, "self_imitation_buffer")
-        check_numbers("self_imitation_buffer's", self, size=Count, capacity=Count, baseline=Count)
+        check_groups(spec, "self_imitation_buffer", self.size)
+        check_numbers("self_imitation_buffer's", self, capacity=Count, baseline=Count)
         check_numbers("self_imitation_buffer's", self, tolerate=NotNegative, coefficient=NotNegative, up=Share)
         length = spec.rollout_length
         steps = jax.tree.map(
-            lambda x: jnp.zeros((self.capacity, length, *x.shape[2:]), x.dtype), _steps(spec.rollout, spec.rollout.extras["own"])
+            lambda x: jnp.zeros((self.capacity, length, *x.shape[2:]), x.dtype),
+            _steps(spec.rollout, spec.rollout.extras["own"]),
         )
         none, count = jnp.zeros((self.capacity,), jnp.float32), jnp.zeros((), jnp.int32)
         born = jnp.full((self.capacity,), -(2**30), jnp.int32)
@@ -107,7 +108,11 @@ class SelfImitationBuffer(Transform):
         own = steps.pop("own").astype(jnp.float32)
         weight = strength * own / jnp.maximum(jnp.mean(own), 1e-6)
         advantage = jnp.broadcast_to(advantage[chosen], own.shape)
-        metrics = {"spear/strength": strength, "spear/usable": count.astype(jnp.float32), "spear/advantage": jnp.mean(advantage)}
+        metrics = {
+            "spear/strength": strength,
+            "spear/usable": count.astype(jnp.float32),
+            "spear/advantage": jnp.mean(advantage),
+        }
         return {"replay": steps, "replay_advantage": advantage, "replay_weight": weight}, metrics
 
     def _store(self, state: Buffer, steps: PyTree, outcome: jax.Array, advantage: jax.Array, now: jax.Array) -> Buffer:
@@ -154,7 +159,10 @@ class SelfImitation:
 
     def __call__(self, params: PyTree, batch: Rollout, context: Context) -> tuple[jax.Array, Metrics]:
         stored, advantage = batch.extras["replay"], batch.extras["replay_advantage"]
-        policy = context.agent.outputs(params, batch.replace(obs=stored["obs"])).policy  # type: ignore[attr-defined]
+        memory = jax.tree.map(lambda x: x[0], batch.carry)
+        start = Boundary(None, None, memory, (), (), batch.reward[0])
+        episodes = batch.replace(obs=stored["obs"], start=start)  # type: ignore[attr-defined]
+        policy = context.agent.outputs(params, episodes).policy
         ratio = jnp.exp(policy.log_prob(stored["action"]) - stored["log_prob"])
         clipped = jnp.clip(ratio, 1.0 - self.low, 1.0 + self.high)
         loss = -jnp.minimum(ratio * advantage, clipped * advantage)

@@ -12,7 +12,7 @@ import optax
 from flax import struct
 
 from rl_jax.argument_checks import check_numbers
-from rl_jax.experience import check_whole
+from rl_jax.experience.advantage.group import check_groups
 from rl_jax.experience.bonus.fit import Model
 from rl_jax.experience.transform import Transform
 from rl_jax.networks.build import Maker, build_recurrent_network, init_params
@@ -48,8 +48,8 @@ class ImplicitStepReward(Transform):
     until: Any = jnp.inf
 
     def init(self, key: Key, spec: Spec) -> Model:
-        check_whole(spec, "implicit_step_reward")
-        check_numbers("implicit_step_reward's", self, size=Count, beta=NotNegative, learning_rate=NotNegative, passes=Count)
+        check_groups(spec, "implicit_step_reward", self.size)
+        check_numbers("implicit_step_reward's", self, beta=NotNegative, learning_rate=NotNegative, passes=Count)
         network = build_recurrent_network(self.network, spec)
         return Model.start(init_params(network, key, spec, {"policy": (), "value": (), "hidden": ()}))
 
@@ -116,8 +116,8 @@ class StepAdvantage(Transform):
     alpha: Any = 1.0
 
     def init(self, key: Key, spec: Spec) -> PyTree:
-        check_whole(spec, "step_advantage")
-        check_numbers("step_advantage's", self, size=Count, alpha=NotNegative)
+        check_groups(spec, "step_advantage", self.size, least=1)
+        check_numbers("step_advantage's", self, alpha=NotNegative)
         return ()
 
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.argument_checks import check_numbers
-from rl_jax.experience import check_whole
+from rl_jax.experience.advantage.group import check_whole
 from rl_jax.experience.transform import Transform
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 from rl_jax.values import Number

@@ -15,7 +15,7 @@ import optax
 from flax import struct
 
 from rl_jax.argument_checks import check_numbers
-from rl_jax.experience import check_whole
+from rl_jax.experience.advantage.group import check_whole
 from rl_jax.experience.bonus.fit import Embedding, Model, apply
 from rl_jax.experience.transform import Transform
 from rl_jax.ops import apply_updates
