@@ -1,7 +1,7 @@
 """EPO: the policy's entropy is held in a band around its own history, turn by turn.
 
-Xu et al. 2025, "EPO: Entropy-regularized Policy Optimization for LLM Agents Reinforcement Learning", arXiv:2509.22576; checked with
-https://github.com/WujiangXu/EPO, ``verl/workers/actor/dp_actor.py`` and ``verl/trainer/ppo/ray_trainer.py``.
+Xu et al. 2025, "EPO: Entropy-regularized Policy Optimization for LLM Agents Reinforcement Learning", arXiv:2509.22576; checked
+with https://github.com/WujiangXu/EPO, ``verl/workers/actor/dp_actor.py`` and ``verl/trainer/ppo/ray_trainer.py``.
 
 Together with :class:`~rl_jax.losses.NegativeEntropy` of weight ``c`` and :class:`EntropyBand` of the same weight the loss is
 ``L - c (mean H - mean P)``, with ``c = 0.001`` in the released code.
@@ -31,10 +31,11 @@ class History(NamedTuple):
 class EntropyHistory(Transform):
     """Adds ``extras["entropy_history"]`` and ``extras["band_weight"]`` ``[T, N]`` for :class:`EntropyBand`.
 
-    The history of a turn is the mean over all train steps, this one too, of the mean entropy of the acting policy at the turn. (The
-    released code pads shorter rollouts with zeros at the front, which moves the turns; here each turn is counted where it happened.)
-    The weight is 0 in turns before ``start`` (the released code penalises all steps of a micro-batch, or none). With ``fading`` it follows the released schedule: over the first half of training
-    ``1 - 0.2 (1 - exp(-2 u))``, over the second ``0.8 exp(-3 u)``, with ``u`` from 0 to 1 in each.
+    The history of a turn is the mean over all train steps, this one too, of the mean entropy of the acting policy at the turn.
+    (The released code pads shorter rollouts with zeros at the front, which moves the turns; here each turn is counted where it
+    happened.) The weight is 0 in turns before ``start`` (the released code penalises all steps of a micro-batch, or none). With
+    ``fading`` it follows the released schedule: over the first half of training ``1 - 0.2 (1 - exp(-2 u))``, over the second
+    ``0.8 exp(-3 u)``, with ``u`` from 0 to 1 in each.
 
     Attributes:
         start: the share of the turns before which nothing is penalised; 1/2 in the released code.
@@ -74,8 +75,8 @@ def fade(progress: jax.Array) -> jax.Array:
 class EntropyBand:
     """The penalty ``P`` of entropies outside of ``(low, high)`` times their history; needs :class:`EntropyHistory`.
 
-    As released ``P`` is the constant ``alpha`` outside and 0 inside: a number that no parameter moves, so that its gradient is zero and
-    the entropy bonus alone acts. With ``hinge`` it is ``alpha`` times the distance to the band, which has a gradient.
+    As released ``P`` is the constant ``alpha`` outside and 0 inside: a number that no parameter moves, so that its gradient is
+    zero and the entropy bonus alone acts. With ``hinge`` it is ``alpha`` times the distance to the band, which has a gradient.
 
     Attributes:
         low, high: edges, as multiples of the history: 0.8 and 1.2 by default, 0 and 2 in the examples of the released code.
@@ -92,11 +93,9 @@ class EntropyBand:
         entropy, history = context.outputs.policy.entropy(), batch.extras["entropy_history"]
         low, high = self.low * history, self.high * history
         inside = (entropy > low) & (entropy < high)
-        if self.hinge:
-            penalty = jax.nn.relu(entropy - high) + jax.nn.relu(low - entropy)
-        else:
-            penalty = jnp.where(inside, 0.0, 1.0)
-        return batch.extras["band_weight"] * self.alpha * penalty, {"epo/outside": jnp.where(inside, 0.0, 1.0)}
+        outside = jnp.where(inside, 0.0, 1.0)
+        penalty = jax.nn.relu(entropy - high) + jax.nn.relu(low - entropy) if self.hinge else outside
+        return batch.extras["band_weight"] * self.alpha * penalty, {"epo/outside": outside}
 
 
 def entropy_history(start: Any = 0.5, fading: bool = True) -> EntropyHistory:

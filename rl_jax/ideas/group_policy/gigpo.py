@@ -21,14 +21,15 @@ from rl_jax.values import NotNegative, Share
 
 @struct.dataclass
 class GiGPO(Transform):
-    """``advantage = episode * A_E + omega * A_S``, after :func:`rl_jax.experience.advantage.group.group_advantage`, which gives ``A_E``.
+    """``advantage = episode * A_E + omega * A_S``; stands after :class:`~rl_jax.experience.advantage.group.GroupAdvantage`.
 
+    ``A_E`` is the advantage that it finds, which episodes have given.
     ``A_S`` is a step's discounted return minus the mean over the steps of its anchor group: all own steps of the group's episodes
     with the same ``info["place"]`` (eq. 5 to 8). A step that nobody shares gets 0, and so does every step without a place (-1).
 
     The reference code takes the mean and spread of ``A_E`` over steps, so that long episodes weigh more (a switch,
-    ``compute_mean_std_cross_steps``); here they are over episodes, as in the paper's eq. 3. It also charges 0.1 for invalid actions; nothing
-    is charged here.
+    ``compute_mean_std_cross_steps``); here they are over episodes, as in the paper's eq. 3. It also charges 0.1 for invalid
+    actions; nothing is charged here.
 
     Attributes:
         size: episodes of a group, neighbouring columns.

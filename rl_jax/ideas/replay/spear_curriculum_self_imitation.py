@@ -1,11 +1,12 @@
 """SPEAR: recent good episodes are imitated, ever more, while a reward for long episodes fades away.
 
 "Learn the Ropes, Then Trust the Wins: Self-imitation with Progressive Exploration for Agentic Reinforcement Learning", 2025,
-arXiv:2509.22601; checked with https://github.com/TencentYoutuResearch/SPEAR, ``verl-agent/verl/trainer/ppo/ray_trainer_hybrid.py``,
-``verl/workers/actor/dp_actor.py`` and ``agent_system/reward_manager/episode.py``.
+arXiv:2509.22601; checked with https://github.com/TencentYoutuResearch/SPEAR,
+``verl-agent/verl/trainer/ppo/ray_trainer_hybrid.py``, ``verl/workers/actor/dp_actor.py`` and
+``agent_system/reward_manager/episode.py``.
 
-Its third part, Clip-Cov, drops steps whose advantage and log-probability go together most. It is not here: with outcomes 0 and 1 the
-recalibrated advantages of all replayed episodes are one number, and their covariance with anything is zero.
+Its third part, Clip-Cov, drops steps whose advantage and log-probability go together most. It is not here: with outcomes 0 and 1
+the recalibrated advantages of all replayed episodes are one number, and their covariance with anything is zero.
 """
 
 from typing import Any, NamedTuple
@@ -26,8 +27,9 @@ from rl_jax.values import Count, NotNegative, Share
 class Buffer(NamedTuple):
     """``K`` episodes, and the last ``M`` groups' mean outcomes.
 
-    ``steps``: observation, action, log-probability and ``own`` ``[K, T, ...]``. ``outcome``, ``advantage``: ``[K]``. ``born``: the train step of
-    each episode ``[K]``, long ago where there is none. ``head``, ``groups``: how many were ever written. ``means``: ``[M]``.
+    ``steps``: observation, action, log-probability and ``own`` ``[K, T, ...]``. ``outcome``, ``advantage``: ``[K]``. ``born``:
+    the train step of each episode ``[K]``, long ago where there is none. ``head``, ``groups``: how many were ever written.
+    ``means``: ``[M]``.
     """
 
     steps: PyTree
@@ -43,12 +45,13 @@ class Buffer(NamedTuple):
 class SelfImitationBuffer(Transform):
     """Stores episodes of positive advantage, and gives each column of a rollout a stored one to imitate, for :class:`SelfImitation`.
 
-    Adds ``extras["replay"]`` (observation, action and log-probability of the stored episodes, ``[T, N, ...]``), ``["replay_advantage"]``
-    and ``["replay_weight"]``. The advantage is calculated anew: the episode's outcome minus the median of the groups' mean outcomes
-    of late; only those with one of at least 0 are replayed. The weight rises as ``c (1 - cos(pi t / up)) / 2`` and then stays.
+    Adds ``extras["replay"]`` (observation, action and log-probability of the stored episodes, ``[T, N, ...]``),
+    ``["replay_advantage"]`` and ``["replay_weight"]``. The advantage is calculated anew: the episode's outcome minus the median
+    of the groups' mean outcomes of late; only those with one of at least 0 are replayed. The weight rises as ``c (1 - cos(pi t /
+    up)) / 2`` and then stays.
 
-    The released code waits until the buffer is full, replays all of it once and empties it; here ``N`` episodes are drawn in each train
-    step. Stands after the advantage, which needs ``extras["outcome"]``.
+    The released code waits until the buffer is full, replays all of it once and empties it; here ``N`` episodes are drawn in each
+    train step. Stands after the advantage, which needs ``extras["outcome"]``.
 
     Attributes:
         capacity: episodes; 2048 in the released code.

@@ -1,7 +1,7 @@
 """iStar: a second policy network, fitted to which episodes of a group ended better, says what each step was worth.
 
-Liu et al. 2025, "Agentic Reinforcement Learning with Implicit Step Rewards", arXiv:2509.19199 (ICLR 2026; first called "Online Process
-Reward Learning"); checked with https://github.com/Tongyi-ConvAI/Qwen-Character, ``CharacterRL-iStar/istar``.
+Liu et al. 2025, "Agentic Reinforcement Learning with Implicit Step Rewards", arXiv:2509.19199 (ICLR 2026; first called "Online
+Process Reward Learning"); checked with https://github.com/Tongyi-ConvAI/Qwen-Character, ``CharacterRL-iStar/istar``.
 """
 
 from typing import Any
@@ -26,10 +26,11 @@ from rl_jax.values import Count, NotNegative
 class ImplicitStepReward(Transform):
     """Adds ``extras["step_reward"]`` ``[T, N]``: ``beta log(pi_phi(a|s) / pi_old(a|s))`` on own steps, 0 on others.
 
-    ``pi_old`` is the policy that acted. ``pi_phi`` begins as the policy and is fitted by the loss of DPO on pairs of episodes of one
-    group, better over worse: ``-log sigmoid(q_better - q_worse)``, with ``q`` the *mean* of an episode's step rewards, over all pairs whose
-    outcomes differ. (In the paper it is the sum; the released ``compute_eto_loss_rm`` takes the mean, and so does this.) Step rewards are
-    those of ``pi_phi`` before it learns from the rollout, and are divided by the largest absolute one, both as released.
+    ``pi_old`` is the policy that acted. ``pi_phi`` begins as the policy and is fitted by the loss of DPO on pairs of episodes of
+    one group, better over worse: ``-log sigmoid(q_better - q_worse)``, with ``q`` the *mean* of an episode's step rewards, over
+    all pairs whose outcomes differ. (DPO has the sum; the released ``compute_eto_loss_rm`` takes the mean, and so does this.)
+    Step rewards are those of ``pi_phi`` before it learns from the rollout, and are divided by the largest absolute one, both as
+    released.
 
     Attributes:
         network: of ``pi_phi``; the agent's own, with whose parameters it starts.
@@ -103,9 +104,9 @@ def preference_loss(score: jax.Array, outcome: jax.Array, size: int) -> tuple[ja
 class StepAdvantage(Transform):
     """Adds ``alpha`` times the step's advantage to ``extras["advantage"]``, which the episodes' outcomes have given.
 
-    A step's advantage is its ``extras["step_reward"]`` minus the mean over all other own steps of the group: leave-one-out, as the
-    paper's RLOO has it. (The released ``step_rloo_reward`` takes the mean over the *first* step of each episode, because it skips
-    episodes it has seen; its comment says "all other steps".)
+    A step's advantage is its ``extras["step_reward"]`` minus the mean over all other own steps of the group: leave-one-out, as
+    the paper's RLOO has it. (The released ``step_rloo_reward`` takes the mean over the *first* step of each episode, because it
+    skips episodes it has seen; its comment says "all other steps".)
 
     Attributes:
         size: episodes of a group.

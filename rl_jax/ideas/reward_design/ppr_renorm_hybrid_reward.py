@@ -1,7 +1,8 @@
 """ReNorm: a judge's score of each step and the outcome of the episode, both shifted by one half, and summed.
 
-Xu et al. 2025, "Hybrid Reward Normalization for Process-supervised Non-verifiable Agentic Tasks", arXiv:2509.25598. The equation is from
-memory of the paper and agrees with what its public reviews describe; no code of the authors was found, and discounts are not known.
+Xu et al. 2025, "Hybrid Reward Normalization for Process-supervised Non-verifiable Agentic Tasks", arXiv:2509.25598. The equation
+is from memory of the paper and agrees with what its public reviews describe; no code of the authors was found, and discounts are
+not known.
 """
 
 from typing import Any
@@ -20,9 +21,10 @@ from rl_jax.values import Number
 class HybridReward(Transform):
     """Replaces the reward of every own step by ``process * p_t + outcome * o + shift``, plus ``final * o`` at the last one.
 
-    ``p_t`` is the judge's score in [0, 1], ``info["judge"]``; ``o`` the episode's reward, 0 or 1. ReNorm is ``p_t + o - 1``: in [0, 1] after
-    success and in [-1, 0] after failure, so that no step of a failed episode earns anything by looking good. It is no shaping by a
-    potential: a step costs something in a failed episode and pays in a successful one, so that the length of episodes matters.
+    ``p_t`` is the judge's score in [0, 1], ``info["judge"]``; ``o`` the episode's reward, 0 or 1. ReNorm is ``p_t + o - 1``: in
+    [0, 1] after success and in [-1, 0] after failure, so that no step of a failed episode earns anything by looking good. It is no
+    shaping by a potential: a step costs something in a failed episode and pays in a successful one, so that the length of episodes
+    matters.
 
     Attributes:
         process, outcome, shift: 1, 1 and -1: ReNorm. 1, 0 and 0: the judge alone.

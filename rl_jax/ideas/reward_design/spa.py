@@ -3,8 +3,8 @@
 Wang et al. 2025, "SPA-RL: Reinforcing LLM Agents via Stepwise Progress Attribution", arXiv:2505.20732; checked with
 https://github.com/WangHanLinHenry/SPA-RL-Agent, ``prm/train_our_progress_model.py``.
 
-The released script that prepares the data for PPO (``prm/rl_data_org.py``) overwrites the model's values by the episode's outcome minus the
-mean of the task's other episodes. What is here is what the paper says.
+The released script that prepares the data for PPO (``prm/rl_data_org.py``) overwrites the model's values by the episode's outcome
+minus the mean of the task's other episodes. What is here is what the paper says.
 """
 
 from typing import Any
@@ -28,12 +28,13 @@ from rl_jax.values import Count, NotNegative, Share
 class StepwiseProgress(Transform):
     """Replaces the reward of every own step by ``alpha c_t + beta g_t``; ``extras["progress"]`` is ``c_t`` ``[T, N]``.
 
-    ``c`` is a network on observation, action and next observation; it minimises ``(sum_t c_t - R)^2``, the sum over an episode's own
-    steps, ``R`` its reward. ``g_t`` is 1 for a *grounded* step, one that did anything: ``info["valid"]``. The model learns from a rollout
-    before it labels it, as in the paper, where both are done on the same episodes. PPO with a discount of 1 follows.
+    ``c`` is a network on observation, action and next observation; it minimises ``(sum_t c_t - R)^2``, the sum over an episode's
+    own steps, ``R`` its reward. ``g_t`` is 1 for a *grounded* step, one that did anything: ``info["valid"]``. The model learns
+    from a rollout before it labels it, as in the paper, where both are done on the same episodes. PPO with a discount of 1
+    follows.
 
-    With ``share`` below 1 it is a randomised return decomposition (Ren et al. 2022, arXiv:2111.13485, eq. 7): the sum is that of a random
-    share of the steps, divided by the share.
+    With ``share`` below 1 it is a randomised return decomposition (Ren et al. 2022, arXiv:2111.13485, eq. 7): the sum is that of
+    a random share of the steps, divided by the share.
 
     Attributes:
         actions: how many there are.
