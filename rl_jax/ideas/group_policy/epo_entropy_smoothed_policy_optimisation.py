@@ -24,7 +24,7 @@ class History(NamedTuple):
     """Of each turn ``[T]``: the sum of the train steps' mean entropies, and in how many train steps anybody came so far."""
 
     total: jax.Array
-    count: jax.Array
+    visits: jax.Array
 
 
 @struct.dataclass
@@ -56,8 +56,8 @@ class EntropyHistory(Transform):
         entropy = context.agent.outputs(context.agent_state.params, rollout).policy.entropy()
         steps = jnp.sum(own, 1)
         mean = jnp.sum(own * entropy, 1) / jnp.maximum(steps, 1.0)
-        state = History(state.total + mean, state.count + (steps > 0))
-        history = state.total / jnp.maximum(state.count, 1.0)
+        state = History(state.total + mean, state.visits + (steps > 0))
+        history = state.total / jnp.maximum(state.visits, 1.0)
         length = history.shape[0]
         weight = jnp.where(jnp.arange(length) >= jnp.floor(self.start * length), 1.0, 0.0)
         weight = weight * (fade(context.progress) if self.fading else 1.0)

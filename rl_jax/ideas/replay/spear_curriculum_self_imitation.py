@@ -163,7 +163,7 @@ class SelfImitation:
     def __call__(self, params: PyTree, batch: Rollout, context: Context) -> tuple[jax.Array, Metrics]:
         stored, advantage = batch.extras["replay"], batch.extras["replay_advantage"]
         memory = jax.tree.map(lambda x: x[0], batch.carry)
-        start = Boundary(None, None, memory, (), (), batch.reward[0])
+        start = Boundary(stored["obs"], batch.first[0], memory, (), (), batch.reward[0])
         episodes = batch.replace(obs=stored["obs"], start=start)  # type: ignore[attr-defined]
         policy = context.agent.outputs(params, episodes).policy
         ratio = jnp.exp(policy.log_prob(stored["action"]) - stored["log_prob"])

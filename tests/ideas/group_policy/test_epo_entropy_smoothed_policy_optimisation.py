@@ -82,7 +82,7 @@ def test_the_history_is_a_mean_over_train_steps_of_each_turn():
     np.testing.assert_allclose(rollout.extras["entropy_history"], [[0.4, 0.4], [0.6, 0.6]], atol=1e-6)
     weight = 1 - 0.2 * (1 - math.exp(-1.0))
     np.testing.assert_allclose(rollout.extras["band_weight"], [[0.0, 0.0], [weight, weight]], atol=1e-6)
-    np.testing.assert_array_equal(state.count, [2, 1])
+    np.testing.assert_array_equal(state.visits, [2, 1])
 
 
 @pytest.mark.parametrize(
