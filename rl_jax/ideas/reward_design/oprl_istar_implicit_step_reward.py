@@ -59,7 +59,7 @@ class ImplicitStepReward(Transform):
         params = jax.tree.map(lambda own, policy: jnp.where(begins, policy, own), state.params, context.agent_state.params)
         state = Model(params, state.opt_state)
         own = rollout.extras["own"].astype(jnp.float32)
-        outcome = jnp.sum(rollout.reward * own, 0)
+        outcome = jnp.sum(rollout.reward, 0)
 
         def rewards(params: PyTree) -> jax.Array:
             log_prob = context.agent.outputs(params, rollout).policy.log_prob(rollout.action)

@@ -43,7 +43,7 @@ class HybridReward(Transform):
 
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
         own = rollout.extras["own"].astype(jnp.float32)
-        outcome = jnp.sum(rollout.reward * own, 0)
+        outcome = jnp.sum(rollout.reward, 0)
         each = self.process * rollout.info["judge"] + self.outcome * outcome + self.shift + self.final * outcome * rollout.done
         return state, rollout.replace(reward=each * own), {}  # type: ignore[attr-defined]
 

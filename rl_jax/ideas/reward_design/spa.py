@@ -70,7 +70,7 @@ class StepwiseProgress(Transform):
 
     def update(self, state: Model, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
         own = rollout.extras["own"].astype(jnp.float32)
-        outcome, features = jnp.sum(rollout.reward * own, 0), self._features(rollout)
+        outcome, features = jnp.sum(rollout.reward, 0), self._features(rollout)
 
         def contributions(params: PyTree) -> jax.Array:
             return apply(self._network(features.shape[-1]), params, features)[..., 0] * own
@@ -102,7 +102,7 @@ class UniformProgress(Transform):
 
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
         own = rollout.extras["own"].astype(jnp.float32)
-        each = jnp.sum(rollout.reward * own, 0) / jnp.maximum(jnp.sum(own, 0), 1.0)
+        each = jnp.sum(rollout.reward, 0) / jnp.maximum(jnp.sum(own, 0), 1.0)
         return state, rollout.replace(reward=own * each), {}  # type: ignore[attr-defined]
 
 

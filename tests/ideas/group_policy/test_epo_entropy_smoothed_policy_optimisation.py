@@ -37,7 +37,7 @@ def trained(terms, weights, steps=3):
         anneal=False,
     )
     experience = rl.chain(group_advantage(4, "mean", "none"), entropy_history(0.25))
-    trainer = rl.Trainer.create(Clock(4), agent, experience, num_envs=8, rollout_length=4, whole=True)
+    trainer = rl.Trainer.create(Clock(4), agent, experience, num_envs=8, rollout_length=4, whole=True, time_limit=4)
     state = trainer.init(jax.random.key(0), 1000)
     return trainer.params(jax.jit(trainer.advance)(state, steps)[0])
 

@@ -108,7 +108,7 @@ def test_the_replayed_objective_has_the_gradient_of_imitation():
         anneal=False,
     )
     chain = rl.chain(group_advantage(2, "mean", "none"), self_imitation_buffer(2, capacity=8, baseline=8, up=0.0), own_weight())
-    trainer = rl.Trainer.create(Clock(3), agent, chain, num_envs=4, rollout_length=3, whole=True)
+    trainer = rl.Trainer.create(Clock(3), agent, chain, num_envs=4, rollout_length=3, whole=True, time_limit=3)
     state = trainer.init(jax.random.key(0), 1000)
     state, metrics = jax.jit(trainer.advance)(state, 4)
     assert np.isfinite(metrics["loss/imitation"]) and metrics["spear/usable"] > 0

@@ -59,7 +59,7 @@ def test_the_decisive_step_earns_most():
     )
     transform = implicit_step_reward(agent.network, 4, learning_rate=0.02, passes=3)
     chain = rl.chain(group_advantage(4), transform)
-    trainer = rl.Trainer.create(Clock(4), agent, chain, num_envs=32, rollout_length=4, whole=True)
+    trainer = rl.Trainer.create(Clock(4), agent, chain, num_envs=32, rollout_length=4, whole=True, time_limit=4)
     spec = trainer.spec()
     state, learner = transform.init(jax.random.key(1), spec), trainer.init(jax.random.key(0), 10).agent
     time = jnp.broadcast_to(jnp.arange(4.0)[:, None], (4, 32))
