@@ -89,7 +89,7 @@ class GRPOConfig(AgentConfig):
         Raises:
             RLJaxError: episodes of the environment may have no end, or their starts are given by something else.
         """
-        from rl_jax.agents.policy_gradient.cloned import Cloned
+        from rl_jax.agents.policy_gradient.cloning import Cloned
         from rl_jax.curricula.prompts import Prompts
         from rl_jax.envs.limits import longest_episode
 
