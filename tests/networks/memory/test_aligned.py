@@ -83,7 +83,7 @@ def test_seeds_side_by_side(case):
     xs = jnp.stack([x, -x])
     for run in (passed, stepped):
         alone = jnp.stack([run(aligned, jax.tree.map(lambda p: p[i], many), xs[i], FIRST) for i in range(SEEDS)])  # noqa: B023
-        close(jax.vmap(run, (None, 0, 0, None))(aligned, many, xs, FIRST) if False else jax.vmap(partial(run, aligned), (0, 0, None))(many, xs, FIRST), alone)
+        close(jax.vmap(partial(run, aligned), (0, 0, None))(many, xs, FIRST), alone)
         close(jax.vmap(partial(run, aligned))(many, xs, jnp.stack([FIRST] * SEEDS)), alone)
 
 
