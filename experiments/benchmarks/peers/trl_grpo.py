@@ -1,8 +1,9 @@
 """TRL's GRPO (PyTorch): ``python trl_grpo.py CASE TRAIN_STEPS [THREADS]``, in an environment with ``trl`` and its ``torch``.
 
-The model is a GPT-NeoX of the same sizes, whose blocks are those of this library's transformer: layer normalisation before attention and
-before two layers of which the inner is four times as wide, rotary positions, GELU. It stays in float32, keeps its activations
-(TRL's default computes them twice) and is not logged. One train step is one generation and all steps of the optimiser that learn from it.
+The model is a GPT-NeoX of the same sizes, whose blocks are those of this library's transformer: layer normalisation before
+attention and before two layers of which the inner is four times as wide, rotary positions, GELU. It stays in float32 and keeps
+its activations, where TRL would by default use bfloat16 and compute them twice; nothing is logged. One train step is one
+generation and all steps of the optimiser that learn from it.
 """
 
 import json
@@ -41,7 +42,7 @@ def model(sizes: dict) -> GPTNeoXForCausalLM:
             rotary_pct=1.0,
             hidden_act="gelu_pytorch_tanh",
             use_parallel_residual=False,
-            max_position_embeddings=sizes["length"],
+            max_position_embeddings=sizes["length"] + 1,
             bos_token_id=None,
             eos_token_id=sizes["vocabulary"] - 1,
             pad_token_id=sizes["vocabulary"] - 2,
@@ -64,7 +65,7 @@ def main(case: str, train_steps: int, threads: int = 2) -> dict:
     torch.set_num_threads(threads)
     sizes = TOKENS[case]
     start = time.perf_counter()
-    answer = sizes["length"] - sizes["prompt"]
+    answer = sizes["length"] + 1 - sizes["prompt"]  # a rollout of as many steps shows its first token, and writes the others
     updates = sizes["epochs"] * sizes["minibatches"]
     draw = random.Random(0)
     prompts = [" ".join(f"w{draw.randrange(10)}" for _ in range(sizes["prompt"])) for _ in range(4096)]
