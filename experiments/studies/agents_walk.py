@@ -9,24 +9,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from rl_jax.curricula.prompts import Prompts
-from rl_jax.experience.advantage.group import group_advantage
-from rl_jax.experience.weights import own_weight
-from rl_jax.losses.clipped import ClippedTokens
 
 import rl_jax as rl
-from rl_jax.envs.grid.walk import Walk
+from rl_jax.curricula.prompts import Prompts
+from rl_jax.envs.grid.walk import Walk, WalkParams
 from rl_jax.envs.grid.walk_values import advantages_of, states_of
 from rl_jax.experience import Transform
+from rl_jax.experience.advantage.group import group_advantage
+from rl_jax.experience.weights import own_weight
 from rl_jax.losses import NegativeEntropy, SquaredValue
+from rl_jax.losses.clipped import ClippedTokens
 from rl_jax.networks import actor_critic
 from rl_jax.run.claims import Outcome, Trained, Work
 from rl_jax.types import Context, Metrics, PyTree, Rollout
 
 SIZE, GROUPS, HORIZON = 8, 16, 40
 WORLD = Walk(later=0.75, horizon=HORIZON, slip=0.1)
-UNSEEN = replace(WORLD, distractor=True)
-NOISY = replace(WORLD, flip=0.2)
+#: Tasks: hardly a place seen twice; a verifier that errs.
+UNSEEN, NOISY = replace(WORLD, distractor=True).default_params, replace(WORLD, flip=0.2).default_params
 network = partial(actor_critic, hidden=(64, 64))
 
 
@@ -112,7 +112,7 @@ def critic(gamma: float = 0.99) -> tuple[Any, ...]:
 def trainer(
     quick: bool,
     advantage: Sequence[Any],
-    env: Walk = WORLD,
+    task: WalkParams = WORLD.default_params,
     terms: dict[str, Any] | None = None,
     weights: dict[str, Any] | None = None,
     value: bool = False,
@@ -124,7 +124,7 @@ def trainer(
     Args:
         quick: a small slice.
         advantage: transforms that make it.
-        env: the world.
+        task: what is left to chance.
         terms, weights: more terms of the loss.
         value: whether a critic is learned.
         rate: Adam's.
@@ -147,10 +147,10 @@ def trainer(
     )
     groups = 4 if quick else GROUPS
     return rl.Trainer.create(
-        env,
+        WORLD,
         agent,
-        rl.chain(*advantage, own_weight("token"), Diagnosis(env)),
-        curriculum=Prompts(env, SIZE),
+        rl.chain(*advantage, own_weight("token"), Diagnosis(WORLD)),
+        curriculum=Prompts(WORLD, SIZE, task=task),
         num_envs=groups * SIZE,
         rollout_length=HORIZON,
         whole=True,

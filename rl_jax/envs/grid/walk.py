@@ -36,10 +36,13 @@ class WalkParams:
         slip: probability that an action drawn uniformly is executed instead of the one chosen. It has no memory, as sticky actions
             have, so that place and time remain the whole state.
         flip: probability that an episode is paid as if it had ended otherwise: a verifier that errs.
+        distractor: whether ``place`` carries a number that changes at every step, as observations with a clock or noise do: hardly any
+            place is then seen twice.
     """
 
     slip: Any = 0.0
     flip: Any = 0.0
+    distractor: Any = False
 
 
 class Plan(NamedTuple):
@@ -80,11 +83,10 @@ class Walk:
     Attributes:
         side: of a room.
         spread: start and key lie in the room before the door, or in one of so many rooms further away.
-        later: share of the episodes that begin further on: half of these with the key, half with the door open as well.
+        later: share of the episodes that begin further on: half of these with the key, half with the door open as well, half of which
+            behind it.
         horizon: steps after which the episode ends unpaid. The task ends there, so that nothing is bootstrapped.
-        distractor: ``place`` carries a number that changes at every step, as observations with a clock or noise do: hardly any
-            place is seen twice.
-        slip, flip: of the default task (see :class:`WalkParams`).
+        slip, flip, distractor: of the default task (see :class:`WalkParams`).
         name: of the environment.
     """
 
@@ -92,9 +94,9 @@ class Walk:
     spread: int = 0
     later: float = 0.0
     horizon: int = 40
-    distractor: bool = False
     slip: float = 0.0
     flip: float = 0.0
+    distractor: bool = False
     name: str = "grid/walk"
 
     def __post_init__(self) -> None:
@@ -109,7 +111,7 @@ class Walk:
 
     @property
     def default_params(self) -> WalkParams:
-        return WalkParams(np.float32(self.slip), np.float32(self.flip))
+        return WalkParams(np.float32(self.slip), np.float32(self.flip), np.bool_(self.distractor))
 
     @property
     def width(self) -> int:
@@ -141,14 +143,14 @@ class Walk:
         )
         gaps = jnp.where(beside, upright, level)
         cum = jnp.concatenate([wall[:1] * 0, jnp.cumsum(_apart(gaps[1:], gaps[:2]))]).astype(jnp.int32)
+        chance = jax.random.uniform(key_stage, (), jnp.float32)
+        stage = jnp.where(chance < self.later / 2, OPEN, jnp.where(chance < self.later, KEY, NOTHING)).astype(jnp.int32)
         first_room, key_room = 2 - random_index(key_rooms, (2,), self.spread + 1)
+        first_room = jnp.where(chance < self.later / 4, 3, first_room)
         first, place_of_key, goal = (
             corner[room] + draws[i : i + 2] for room, i in ((first_room, 3), (key_room, 5), (jnp.int32(3), 7))
         )
         plan = Plan(jnp.argsort(rooms).astype(jnp.int32), gaps, cum, place_of_key, goal)
-        chance = jax.random.uniform(key_stage, (), jnp.float32)
-        later = jnp.where(chance < self.later / 2, OPEN, KEY)
-        stage = jnp.where(chance < self.later, later, NOTHING).astype(jnp.int32)
         none = jnp.zeros((), jnp.int32)
         state = WalkState(plan, first, stage, none, none)
         return state, self.see(state)
@@ -163,13 +165,13 @@ class Walk:
         time = state.time + 1
         over = success | (time >= self.horizon)
         paid = over & (success ^ (share[1] < params.flip))
-        mark = (draws[3] >> 12).astype(jnp.int32) if self.distractor else state.mark
+        mark = (draws[3] >> 21).astype(jnp.int32)
         place = self.place(state.position, state.stage)
         valid = jnp.any(position != state.position) | (stage != state.stage)
         before, after = (self.remaining(state.plan, *at) for at in ((state.position, state.stage), (position, stage)))
         progress = before - after
         info = {
-            "place": place * 2048 + state.mark % 2048 if self.distractor else place,
+            "place": place + jnp.where(params.distractor, self.num_places * state.mark, 0),
             "valid": valid,
             "progress": progress,
             "judge": jnp.where(executed >= PICK, 1.0, (1 + progress) / 2).astype(jnp.float32),

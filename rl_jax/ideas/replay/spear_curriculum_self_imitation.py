@@ -69,7 +69,7 @@ class SelfImitationBuffer(Transform):
     tolerate: Any = 10
     coefficient: Any = 1.0
     up: Any = 0.5
-    recalibrate: bool = struct.field(pytree_node=False, default=True)
+    recalibrate: Any = True
 
     def init(self, key: Key, spec: Spec) -> Buffer:
         check_groups(spec, "self_imitation_buffer", self.size)
@@ -98,7 +98,8 @@ class SelfImitationBuffer(Transform):
         return state._replace(means=state.means.at[places].set(means), groups=state.groups + means.shape[0])
 
     def _draw(self, state: Buffer, context: Context) -> tuple[dict[str, Any], Metrics]:
-        advantage = state.outcome - median(state.means, state.groups) if self.recalibrate else state.advantage
+        anew = state.outcome - median(state.means, state.groups)
+        advantage = jnp.where(self.recalibrate, anew, state.advantage)
         recent = state.born >= context.update - jnp.asarray(self.tolerate).astype(jnp.int32)
         usable = recent & (advantage >= 0)
         count = jnp.sum(usable, dtype=jnp.int32)
