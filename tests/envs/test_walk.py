@@ -84,7 +84,6 @@ def test_distances_and_rules_are_those_of_a_search(spread):
         expected = rules.remaining()
         for (cell, stage), steps in expected.items():
             index = (cell[0] * env.width + cell[1]) * STAGES + stage
-            assert steps < 10**6
             if rules.free(cell, stage):  # nobody stands in a closed door, nor behind one without having opened it
                 assert bool(free[index])
             reachable = stage == OPEN or (rules.free(cell, stage) and rank[index] < 3)

@@ -63,7 +63,7 @@ def test_the_decisive_step_earns_most():
     spec = trainer.spec()
     state, learner = transform.init(jax.random.key(1), spec), trainer.init(jax.random.key(0), 10).agent
     time = jnp.broadcast_to(jnp.arange(4.0)[:, None], (4, 32))
-    obs = jnp.stack([jnp.full((4, 32), 0.5), time], -1)
+    obs = jnp.stack([(time == 1).astype(jnp.float32), time / 4], -1)
 
     @jax.jit
     def train_step(state, key, number):
@@ -75,7 +75,7 @@ def test_the_decisive_step_earns_most():
         state, rollout, metrics = transform.update(state, rollout.replace(action=action), asked)
         return state, rollout.extras["step_reward"], action, metrics["istar/pairs_right"]
 
-    for number in range(40):
+    for number in range(60):
         state, reward, action, right = train_step(state, jax.random.key(number + 5), jnp.int32(number))
         if number == 0:
             assert not np.asarray(reward).any()  # it begins as the policy
