@@ -7,11 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from rl_jax.experience.advantage.group import group_advantage
-from rl_jax.losses.clipped import ClippedTokens
 from toy import Clock, context, leaves_equal, rollout_of
 
 import rl_jax as rl
+from rl_jax.experience.advantage.group import group_advantage
 from rl_jax.ideas.group_policy.epo_entropy_smoothed_policy_optimisation import (
     EntropyBand,
     EntropyHistory,
@@ -20,6 +19,7 @@ from rl_jax.ideas.group_policy.epo_entropy_smoothed_policy_optimisation import (
     fade,
 )
 from rl_jax.losses import NegativeEntropy
+from rl_jax.losses.clipped import ClippedTokens
 from rl_jax.networks import actor_critic
 from rl_jax.networks.distributions import Categorical
 

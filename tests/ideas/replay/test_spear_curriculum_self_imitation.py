@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rl_jax.experience.advantage.group import group_advantage
-from rl_jax.experience.weights import own_weight
-from rl_jax.losses.clipped import ClippedTokens
 from toy import Clock, context, rollout_of
 
 import rl_jax as rl
+from rl_jax.experience.advantage.group import group_advantage
+from rl_jax.experience.weights import own_weight
 from rl_jax.ideas.replay.spear_curriculum_self_imitation import LengthReward, SelfImitation, median, self_imitation_buffer
+from rl_jax.losses.clipped import ClippedTokens
 from rl_jax.networks import actor_critic
 from rl_jax.types import Spec
 

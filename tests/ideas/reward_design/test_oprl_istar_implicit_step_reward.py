@@ -5,12 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rl_jax.experience.advantage.group import group_advantage
-from rl_jax.losses.clipped import ClippedTokens
 from toy import Clock, context, rollout_of
 
 import rl_jax as rl
+from rl_jax.experience.advantage.group import group_advantage
 from rl_jax.ideas.reward_design.oprl_istar_implicit_step_reward import implicit_step_reward, preference_loss, step_advantage
+from rl_jax.losses.clipped import ClippedTokens
 from rl_jax.networks import actor_critic
 
 
