@@ -229,7 +229,7 @@ class Walk:
         """What the policy sees, ``float32[25]``: where it is and where all else lies from there, not how much time is left."""
         plan, position = state.plan, state.position
         marks = jnp.concatenate([plan.key[None], plan.goal[None], plan.gaps[::-1]])
-        offsets = jnp.concatenate([position[None], marks - position]).reshape(-1) / self.width
+        offsets = jnp.concatenate([position[None], marks - position]).reshape(-1).astype(jnp.float32) / self.width
         blocked = jnp.stack([~self._free(plan, position + move, state.stage) for move in MOVES[:PICK]])
         close = jnp.stack([jnp.all(position == plan.key), _apart(position, plan.gaps[2]) == 1])
         stages = state.stage == jnp.arange(STAGES, dtype=jnp.int32)
@@ -239,4 +239,4 @@ class Walk:
 
 def _apart(first: jax.Array, second: jax.Array) -> jax.Array:
     """Manhattan distance of cells ``[..., 2]``."""
-    return jnp.sum(jnp.abs(first - second), -1)
+    return jnp.sum(jnp.abs(first - second), -1, dtype=jnp.int32)
