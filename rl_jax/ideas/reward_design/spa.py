@@ -9,19 +9,28 @@ minus the mean of the task's other episodes. What is here is what the paper says
 
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import optax
 from flax import struct
 
 from rl_jax.argument_checks import check_numbers
 from rl_jax.experience.advantage.group import check_whole
-from rl_jax.experience.bonus.fit import Embedding, Model, apply
+from rl_jax.experience.bonus.fit import Model, apply
 from rl_jax.experience.transform import Transform
-from rl_jax.ops import apply_updates
-from rl_jax.spaces import Box
+from rl_jax.networks.torsos import MLP, Dense
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 from rl_jax.values import Count, NotNegative, Share
+
+
+class Contribution(nn.Module):
+    """Features ``[..., F]`` of steps to what each contributes ``[...]``: nearly nothing at first, so that no noise is learned from."""
+
+    hidden: tuple[int, ...]
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return Dense(1, 0.01)(MLP(self.hidden, nn.relu)(x))[..., 0]
 
 
 @struct.dataclass
@@ -40,7 +49,7 @@ class StepwiseProgress(Transform):
         actions: how many there are.
         alpha, beta: weights; 1 and 0.5 in the paper.
         learning_rate: of Adam.
-        passes: steps of Adam on each rollout.
+        passes, minibatches: passes over each rollout, and pieces of whole episodes per pass, one step of Adam each.
         hidden: layers of the model.
         share: of the steps in each sum.
     """
@@ -50,11 +59,13 @@ class StepwiseProgress(Transform):
     beta: Any = 0.5
     learning_rate: Any = 1e-3
     passes: int = struct.field(pytree_node=False, default=4)
+    minibatches: int = struct.field(pytree_node=False, default=8)
     hidden: tuple[int, ...] = struct.field(pytree_node=False, default=(64, 64))
     share: Any = 1.0
 
-    def _network(self, features: int) -> Embedding:
-        return Embedding(Box.of(-1, 1, (features,)), 1, self.hidden)
+    @property
+    def _network(self) -> "Contribution":
+        return Contribution(self.hidden)
 
     def _features(self, rollout: Rollout) -> jax.Array:
         """Observation, action (one-hot) and next observation of every step, ``float32[T, N, F]``."""
@@ -64,29 +75,29 @@ class StepwiseProgress(Transform):
     def init(self, key: Key, spec: Spec) -> Model:
         check_whole(spec, "stepwise_progress")
         check_numbers("stepwise_progress's", self, alpha=NotNegative, beta=NotNegative, learning_rate=NotNegative)
-        check_numbers("stepwise_progress's", self, actions=Count, passes=Count, share=Share)
+        check_numbers("stepwise_progress's", self, actions=Count, passes=Count, minibatches=Count, share=Share)
         features = jax.eval_shape(self._features, spec.rollout)
-        return Model.start(self._network(features.shape[-1]).init(key, jnp.zeros(features.shape[-1:], features.dtype)))
+        return Model.start(self._network.init(key, jnp.zeros(features.shape[-1:], features.dtype)))
 
     def update(self, state: Model, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
-        own = rollout.extras["own"].astype(jnp.float32)
-        outcome, features = jnp.sum(rollout.reward, 0), self._features(rollout)
+        own, features = rollout.extras["own"].astype(jnp.float32), self._features(rollout)
+        network = self._network
+        episodes = (jnp.moveaxis(features, 0, 1), own.T, jnp.sum(rollout.reward, 0))
 
-        def contributions(params: PyTree) -> jax.Array:
-            return apply(self._network(features.shape[-1]), params, features)[..., 0] * own
-
-        def loss(params: PyTree, key: Key) -> jax.Array:
-            chosen = jax.random.uniform(key, own.shape, jnp.float32) < self.share
-            total = jnp.sum(contributions(params) * chosen, 0) / jnp.maximum(self.share, 1e-6)
+        def loss(params: PyTree, batch: tuple[jax.Array, ...]) -> jax.Array:
+            features, counted, outcome = batch
+            total = jnp.sum(apply(network, params, features) * counted, 1)
             return jnp.mean(jnp.square(total - outcome))
 
         def learn(model: Model, key: Key) -> tuple[Model, jax.Array]:
-            value, grads = jax.value_and_grad(loss)(model.params, key)
-            updates, opt_state = optax.scale_by_adam().update(grads, model.opt_state)
-            return Model(apply_updates(model.params, updates, self.learning_rate), opt_state), value
+            key_share, key_fit = jax.random.split(key)
+            chosen = jax.random.uniform(key_share, own.T.shape, jnp.float32) < self.share
+            counted = episodes[1] * chosen / jnp.maximum(self.share, 1e-6)
+            data = (episodes[0], counted, episodes[2])
+            return model.fit(loss, data, key_fit, self.learning_rate, self.minibatches)
 
         state, error = jax.lax.scan(learn, state, jax.random.split(context.key, self.passes))
-        progress = contributions(state.params)
+        progress = apply(network, state.params, features) * own
         reward = (self.alpha * progress + self.beta * rollout.info["valid"]) * own
         rollout = rollout.with_extras(progress=progress)
         return state, rollout.replace(reward=reward), {"spa/error": error[-1]}  # type: ignore[attr-defined]
