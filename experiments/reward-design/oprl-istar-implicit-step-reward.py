@@ -9,15 +9,19 @@ RECIPE = STUDY.recipe(
     title="Implicit step rewards",
     paper="Liu, Wang, Wu, Huang, Li, Zhang & Jiao 2025, Agentic Reinforcement Learning with Implicit Step Rewards, "
     "arXiv:2509.19199, ICLR 2026",
-    claim="A second policy network, fitted in turn with the policy to which episodes of a group ended better, gives step rewards "
-    "that make learning faster than outcomes alone, also where outcomes are noisy.",
+    claim="A second policy network, fitted in turn with the policy to which episodes of a group ended better, gives step "
+    "rewards that make learning faster than outcomes alone, also where outcomes are noisy.",
     predictions=(
         Prediction("area", "iStar", "RLOO", 0.03, "faster than outcomes alone"),
         Prediction("area", "iStar", "iStar, frozen", 0.0, "the model must keep learning with the policy"),
         Prediction("step_reward gain", "iStar", 0.0, 0.0, "step rewards come nearer to exact advantages"),
         Prediction("area", "iStar, noisy", "RLOO, noisy", 0.0, "also with outcomes that are wrong in one of five"),
     ),
-    shown=("true progress", "GiGPO"),
+    shown=("GiGPO",),
     gates=("GRPO learns",),
+    departures="The step reward's weight is 0.1, the best of 0.1, 0.3 and 1 (the paper's) on four tuning seeds: areas 0.13, 0.11 "
+    "and 0.11, with RLOO at 0.21. Eight steps of Adam per train step for the second network in place of two, at rates "
+    "of 0.003 and 0.006, were worse. The frozen network learns for the first eighth of training. There is no arm on the "
+    "true distance as a potential.",
     minutes=2,
 )

@@ -18,5 +18,8 @@ RECIPE = STUDY.recipe(
     ),
     shown=("judge + outcome",),
     gates=("GRPO learns",),
+    departures="The judge is a rule: 1 for progress, 1/2 for none, 0 for a step back, 3/4 for picking or toggling without use. One "
+    "that gave 1 for these was tried first on tuning seeds; the ordering was the same. All rewards are divided by the "
+    "horizon. The equation is from memory; discounts are those of PPO here.",
     minutes=2,
 )

@@ -8,8 +8,8 @@ RECIPE = STUDY.recipe(
     slug="spa",
     title="Stepwise progress attribution",
     paper="Wang, Leong, Wang, Wang & Li 2025, SPA-RL: Reinforcing LLM Agents via Stepwise Progress Attribution, arXiv:2505.20732",
-    claim="Rewards for steps whose sum is fitted to the outcome, with a little for every step that does anything, make PPO learn "
-    "faster than the outcome alone or its division into equal parts, and follow the true progress.",
+    claim="Rewards for steps whose sum is fitted to the outcome, with a little for every step that does anything, make PPO "
+    "learn faster than the outcome alone or its division into equal parts, and follow the true progress.",
     predictions=(
         Prediction("area", "SPA", "equal parts", 0.03, "steps differ in what they contribute"),
         Prediction("area", "SPA", "PPO", 0.05, "faster than the reward at the end"),
@@ -18,5 +18,9 @@ RECIPE = STUDY.recipe(
     ),
     shown=("return decomposition",),
     gates=("GRPO learns",),
+    departures="There is no policy cloned from demonstrations: model and policy learn together from the first episodes, of which 8 "
+    "in 100 succeed. The bonus for grounded steps is 0.02; on four tuning seeds success fell with 0.5 (the paper's), "
+    "0.02 and 0.005 alike, as episodes became longer. A model that began with contributions of random size, and one "
+    "with fewer steps of Adam, were worse.",
     minutes=2,
 )

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from studies.agents_walk import GRPO, HORIZON, LAST, NOISY, RLOO, SIZE, UNSEEN, TrueProgress, Walked, critic, network, trainer
+from studies.agents_walk import GRPO, HORIZON, LAST, NOISY, RLOO, SIZE, UNSEEN, Walked, critic, network, trainer
 
 from rl_jax.envs.grid.walk import ACTIONS
 from rl_jax.ideas.group_policy.epo_entropy_smoothed_policy_optimisation import EntropyBand, entropy_history
@@ -16,7 +16,7 @@ from rl_jax.run.claims import Axes, Gate, Study
 
 UPDATES = 80
 STEPS = UPDATES * 16 * SIZE * HORIZON
-RATE = 1e-3
+RATE = 3e-3
 LOOKED = (*LAST.values(), "look/advantage")
 
 
@@ -40,13 +40,18 @@ def imitating(*before: Any, **options: Any) -> Walked:
 
 def implicit(until: float = float("inf"), **options: Any) -> Walked:
     """RLOO with implicit step rewards."""
-    rewards = implicit_step_reward(network, SIZE, learning_rate=2 * RATE, passes=2, until=until)
+    rewards = implicit_step_reward(network, SIZE, learning_rate=2e-3, passes=2, minibatches=1, until=until)
     return arm(*RLOO, rewards, step_advantage(SIZE, STEP_WEIGHT), more=("look/step_reward",), **options)
 
 
-def attributed(**options: Any) -> Walked:
+def attributed(beta: float, share: float = 1.0) -> Walked:
     """PPO on attributed progress."""
-    return arm(stepwise_progress(ACTIONS, **options), *critic(1.0), value=True, more=("look/progress",))
+    return arm(
+        stepwise_progress(ACTIONS, beta=beta, share=share, learning_rate=3e-3),
+        *critic(1.0),
+        value=True,
+        more=("look/progress",),
+    )
 
 
 def judged(reward: HybridReward) -> Walked:
@@ -55,7 +60,7 @@ def judged(reward: HybridReward) -> Walked:
 
 
 BONUS, LOW, HIGH, ALPHA = 0.01, 0.8, 1.2, 1.0
-STEP_WEIGHT = 1.0
+STEP_WEIGHT, GROUNDED = 0.1, 0.02
 #: Of the judge's scores: returns of 40 steps are then of the size of the outcome's.
 UNIT = 1 / HORIZON
 
@@ -76,13 +81,12 @@ ARMS = {
     "length reward": imitating(LengthReward(down=0.0), coefficient=0.0),
     "iStar": implicit(),
     "iStar, frozen": implicit(until=UPDATES // 8),
-    "true progress": arm(*RLOO, TrueProgress(), step_advantage(SIZE, STEP_WEIGHT), more=("look/step_reward",)),
     "RLOO, noisy": arm(*RLOO, task=NOISY),
     "iStar, noisy": implicit(task=NOISY),
-    "SPA": attributed(),
-    "SPA, not grounded": attributed(beta=0.0),
+    "SPA": attributed(GROUNDED),
+    "SPA, not grounded": attributed(0.0),
     "equal parts": arm(uniform_progress(), *critic(1.0), value=True),
-    "return decomposition": attributed(beta=0.0, share=0.25),
+    "return decomposition": attributed(0.0, 0.25),
     "judge alone": judged(HybridReward(UNIT, 0.0, 0.0)),
     "judge + outcome": judged(HybridReward(UNIT, 0.0, 0.0, 1.0)),
     "ReNorm": judged(HybridReward(UNIT, UNIT, -UNIT)),
@@ -91,8 +95,8 @@ ARMS = {
 STUDY = Study(
     name="agents",
     environment="grid/walk: four rooms of 5 x 5, new for every group of 8 episodes; a key, a locked door, a goal behind it; 40 "
-    "steps; reward 1 at the goal. Three quarters of the episodes begin with the key or with the door open. One action in ten is "
-    "replaced by a random one. 16 groups in each of 80 train steps, two layers of 64.",
+    "steps; reward 1 at the goal. Three quarters of the episodes begin with the key or with the door open. One action "
+    "in ten is replaced by a random one. 16 groups in each of 80 train steps, two layers of 64.",
     arms=ARMS,
     measures={
         "success": "share of episodes that reach the goal, sampled, last tenth of training",
@@ -109,6 +113,10 @@ STUDY = Study(
         "length": "steps of an episode, last tenth",
     },
     curves={"episode/success": Axes("environment steps", "share of episodes that reach the goal")},
+    departures="One rate of Adam for all, 0.003: of 0.001, 0.003 and 0.01, on four tuning seeds, the best for GRPO (area 0.16, "
+    "0.30, 0.16), RLOO, GiGPO and SPEAR, and for PPO as good as 0.01; where nothing was learned the rate changed "
+    "nothing. Two passes of four pieces, no reference policy, no charge for invalid actions. Random policies never find "
+    "the goal from the beginning in 40 steps: hence the later starts, with which they find it in 8 of 100 episodes.",
     gates=(
         Gate("GRPO learns", "success", "GRPO", 0.3, 0.97),
         Gate("the entropy leaves the band", "outside", "bonus", 0.02),

@@ -92,14 +92,6 @@ class Standardized(Transform):
         return state, rollout.with_extras(advantage=centred / (spread + 1e-8)), {}
 
 
-@struct.dataclass
-class TrueProgress(Transform):
-    """``extras["step_reward"]``: by how many steps each step has brought the end nearer."""
-
-    def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
-        return state, rollout.with_extras(step_reward=rollout.info["progress"] * rollout.extras["own"]), {}
-
-
 GRPO = (group_advantage(SIZE, "mean", "std"),)
 RLOO = (group_advantage(SIZE, "leave-one-out", "none"),)
 

@@ -126,7 +126,7 @@ def test_what_a_step_reports():
     places, paid, params = [], [], env.default_params
     for key in jax.random.split(jax.random.key(1), 4):
         out = step(key, state, jnp.int32(TOGGLE), params)
-        assert not out.info["valid"] and out.info["progress"] == 0 and out.info["judge"] == 1.0  # it only looks busy
+        assert not out.info["valid"] and out.info["progress"] == 0 and out.info["judge"] == 0.75  # it only looks busy
         places.append(int(out.info["place"]))
         paid.append((float(out.reward), bool(out.terminated)))
         state = out.state

@@ -77,8 +77,8 @@ class Walk:
     ``progress``, by how many steps it brought the end nearer (-1, 0 or 1); ``judge``, the score in [0, 1] of an imperfect judge;
     ``success``.
 
-    The judge gives 1 to progress, 1/2 to none and 0 to a step back, but 1 to every *pick* and *toggle*, useful or not: who has them
-    looks busy.
+    The judge gives 1 to progress, 1/2 to none and 0 to a step back, but 3/4 to every *pick* and *toggle* without use: who toggles on
+    and on looks busy.
 
     Attributes:
         side: of a room.
@@ -174,7 +174,7 @@ class Walk:
             "place": place + jnp.where(params.distractor, self.num_places * state.mark, 0),
             "valid": valid,
             "progress": progress,
-            "judge": jnp.where(executed >= PICK, 1.0, (1 + progress) / 2).astype(jnp.float32),
+            "judge": jnp.where((executed >= PICK) & (progress == 0), 0.75, (1 + progress) / 2).astype(jnp.float32),
             "success": success,
         }
         state = WalkState(state.plan, position, stage, time, mark)

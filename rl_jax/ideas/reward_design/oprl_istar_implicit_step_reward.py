@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from flax import struct
 
 from rl_jax.argument_checks import check_numbers
@@ -16,7 +15,6 @@ from rl_jax.experience.advantage.group import check_groups
 from rl_jax.experience.bonus.fit import Model
 from rl_jax.experience.transform import Transform
 from rl_jax.networks.build import Maker, build_recurrent_network, init_params
-from rl_jax.ops import apply_updates
 from rl_jax.ops.groups import grouped, ungrouped
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 from rl_jax.values import Count, NotNegative
@@ -37,7 +35,8 @@ class ImplicitStepReward(Transform):
         size: episodes of a group.
         beta: 0.05 in the released code.
         learning_rate: of Adam; twice the policy's in the released code.
-        passes: steps of Adam on each rollout.
+        passes, minibatches: passes over each rollout, and pieces of whole groups per pass, one step of Adam each: the policy's, so that
+            it does not fall behind.
         until: the train step after which it learns no more.
     """
 
@@ -46,11 +45,13 @@ class ImplicitStepReward(Transform):
     beta: Any = 0.05
     learning_rate: Any = 1e-3
     passes: int = struct.field(pytree_node=False, default=2)
+    minibatches: int = struct.field(pytree_node=False, default=4)
     until: Any = jnp.inf
 
     def init(self, key: Key, spec: Spec) -> Model:
         check_groups(spec, "implicit_step_reward", self.size)
-        check_numbers("implicit_step_reward's", self, beta=NotNegative, learning_rate=NotNegative, passes=Count)
+        check_numbers("implicit_step_reward's", self, beta=NotNegative, learning_rate=NotNegative)
+        check_numbers("implicit_step_reward's", self, passes=Count, minibatches=Count)
         network = build_recurrent_network(self.network, spec)
         return Model.start(init_params(network, key, spec, {"policy": (), "value": (), "hidden": ()}))
 
@@ -58,29 +59,39 @@ class ImplicitStepReward(Transform):
         begins = context.update == 0
         params = jax.tree.map(lambda own, policy: jnp.where(begins, policy, own), state.params, context.agent_state.params)
         state = Model(params, state.opt_state)
-        own = rollout.extras["own"].astype(jnp.float32)
-        outcome = jnp.sum(rollout.reward, 0)
 
-        def rewards(params: PyTree) -> jax.Array:
+        def rewards(params: PyTree, rollout: Rollout) -> jax.Array:
             log_prob = context.agent.outputs(params, rollout).policy.log_prob(rollout.action)
-            return self.beta * (log_prob - rollout.extras["log_prob"]) * own
+            return self.beta * (log_prob - rollout.extras["log_prob"]) * rollout.extras["own"]
 
-        def loss(params: PyTree) -> tuple[jax.Array, jax.Array]:
-            mean = jnp.sum(rewards(params), 0) / jnp.maximum(jnp.sum(own, 0), 1.0)
-            return preference_loss(mean, outcome, self.size)
+        def loss(params: PyTree, groups: jax.Array) -> jax.Array:
+            columns = (groups[:, None] * self.size + jnp.arange(self.size)).reshape(-1)
+            part = _columns(rollout, columns)
+            steps = jnp.maximum(jnp.sum(part.extras["own"], 0), 1)
+            return preference_loss(jnp.sum(rewards(params, part), 0) / steps, jnp.sum(part.reward, 0), self.size)[0]
 
-        raw = rewards(params)
-        step_reward = raw / (jnp.max(jnp.abs(raw)) + 1e-6)
-
-        def learn(model: Model, _: None) -> tuple[Model, jax.Array]:
-            grads, right = jax.grad(loss, has_aux=True)(model.params)
-            updates, opt_state = optax.scale_by_adam().update(grads, model.opt_state)
-            learned = Model(apply_updates(model.params, updates, self.learning_rate), opt_state)
+        def learn(model: Model, key: Key) -> tuple[Model, jax.Array]:
+            groups = jnp.arange(rollout.reward.shape[1] // self.size)
+            learned, error = model.fit(loss, groups, key, self.learning_rate, self.minibatches)
             learns = context.update < self.until
-            return jax.tree.map(lambda new, old: jnp.where(learns, new, old), learned, model), right
+            return jax.tree.map(lambda new, old: jnp.where(learns, new, old), learned, model), error
 
-        state, right = jax.lax.scan(learn, state, None, self.passes)
-        return state, rollout.with_extras(step_reward=step_reward), {"istar/pairs_right": right[0]}
+        raw = rewards(params, rollout)
+        step_reward = raw / (jnp.max(jnp.abs(raw)) + 1e-6)
+        steps = jnp.maximum(jnp.sum(rollout.extras["own"], 0), 1)
+        right = preference_loss(jnp.sum(raw, 0) / steps, jnp.sum(rollout.reward, 0), self.size)[1]
+        state, _ = jax.lax.scan(learn, state, jax.random.split(context.key, self.passes))
+        return state, rollout.with_extras(step_reward=step_reward), {"istar/pairs_right": right}
+
+
+def _columns(rollout: Rollout, columns: jax.Array) -> Rollout:
+    """What a network needs of some columns of a rollout, and what became of them."""
+    extras = {name: rollout.extras[name][:, columns] for name in ("log_prob", "own")}
+    rows = {
+        name: jax.tree.map(lambda x: x[:, columns], getattr(rollout, name)) for name in ("obs", "action", "first", "reward")
+    }
+    carry = jax.tree.map(lambda x: x[columns], rollout.start.carry)
+    return rollout.replace(**rows, extras=extras, start=rollout.start.replace(carry=carry))  # type: ignore[attr-defined]
 
 
 def preference_loss(score: jax.Array, outcome: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
