@@ -18,9 +18,10 @@ RECIPE = STUDY.recipe(
     ),
     shown=("return decomposition",),
     gates=("GRPO learns",),
-    departures="There is no policy cloned from demonstrations: model and policy learn together from the first episodes, of which 8 "
-    "in 100 succeed. The bonus for grounded steps is 0.02; on four tuning seeds success fell with 0.5 (the paper's), "
-    "0.02 and 0.005 alike, as episodes became longer. A model that began with contributions of random size, and one "
-    "with fewer steps of Adam, were worse.",
+    departures="Model and policy learn together from the first episodes. The bonus for grounded steps is 0.02; on four tuning "
+    "seeds success fell with 0.5 (the paper's), 0.02 and 0.005 alike, as episodes became longer. A model that began "
+    "with contributions of random size, and one with fewer steps of Adam, were worse. The discount, 1 with attribution "
+    "and 0.99 without, is no reason: on tuning seeds, after the run, PPO with 1 had an area of 0.36 and SPA with 0.99 "
+    "one of 0.08.",
     minutes=2,
 )
