@@ -67,8 +67,8 @@ class Prompts:
     fresh one; with ``count=K`` there are ``K``, drawn anew for each run (see ``set_key``), and what became of each is kept in a
     :class:`Record`.
 
-    Needs rollouts of whole episodes (``whole=True``), which all begin together. An evaluation plays the problems that the next train
-    step would have got.
+    Needs rollouts of whole episodes (``whole=True``), which all begin together. An evaluation plays every problem once,
+    beginning with those that the next train step would have got.
 
     Attributes:
         env: the environment.
