@@ -108,6 +108,10 @@ class Prompts:
         record = Record(zero, zero, none, none, none, zero - 1)
         return PromptState(set_key, now, self._problems(record, envs // self.size, jnp.int32(0), key_draw), record)
 
+    def alone(self) -> "Prompts":
+        """The same with groups of one: an evaluation has as many problems as episodes. It works on the same states."""
+        return self.replace(size=1)  # type: ignore[attr-defined]
+
     def _problems(self, record: Record, groups: int, update: jax.Array, key: Key) -> jax.Array:
         if self.count is None:
             return jnp.arange(groups, dtype=jnp.int32)
