@@ -47,6 +47,10 @@ def warm_up(
     No step is taken in the environment. Adam's learning rate falls linearly to zero, gradients are bounded by a global norm of 1, and
     what only a critic uses stays as it was drawn. Pure: ``jit`` and ``vmap`` over keys, ``params`` and learning rates work.
 
+    Steps matter more than the batch. Of ``tokens/chain`` with four operands and slip 0.3, two layers of 32, sampled answers are right
+    in 0.20 and greedy ones in 0.39 of the cases after 1000 steps of 128 tapes. After 2400 steps of 64 these are 0.24 and 0.45 with one
+    seed, 0.43 and 1 with another: the arithmetic is learned suddenly. Rates of 0.006 and more are worse.
+
     Args:
         agent: whose network learns, such as a :class:`~rl_jax.agents.PolicyGradient`.
         world: whose task draws and demonstrates.
