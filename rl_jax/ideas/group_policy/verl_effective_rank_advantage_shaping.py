@@ -90,7 +90,7 @@ class EffectiveRank(Transform):
             "rank/effective": means[0],
             "rank/velocity": means[1],
             "rank/acceleration": means[2],
-            "rank/correlation": correlation(ranks[0], ranks[1]),
+            "rank/decoupled": 1.0 - jnp.abs(correlation(ranks[0], ranks[1])),
             "rank/bonus": jnp.mean(bonus),
         }
         return RankState(average, state.seen + 1), rollout.with_extras(advantage=advantage + bonus), metrics

@@ -57,7 +57,7 @@ def test_bonus_of_the_second_rollout():
     assert (phi > 0).any() and (bonus == np.abs(advantage) / 2).any()
     np.testing.assert_allclose(out.extras["advantage"], advantage + bonus, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(state.average, 0.7 * average + 0.3 * measured.mean(1), rtol=1e-3, atol=1e-4)
-    np.testing.assert_allclose(metrics["rank/correlation"], np.corrcoef(measured[:2])[0, 1], rtol=1e-2, atol=1e-3)
+    np.testing.assert_allclose(metrics["rank/decoupled"], 1 - abs(np.corrcoef(measured[:2])[0, 1]), rtol=1e-2, atol=1e-3)
 
 
 def test_the_control_hands_out_the_same_signals_to_others():
