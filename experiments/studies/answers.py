@@ -49,7 +49,7 @@ def pairs(setting: Setting, params: Any, weighted: bool = False) -> tuple[Any, .
 
 
 def blame(trainer: rl.Trainer, state: rl.TrainState, key: jax.Array) -> dict[str, jax.Array]:
-    """:func:`~studies.tokens.solve`, and how well the scorer tells the first wrong step of wrong answers from the other steps of these."""
+    """:func:`~studies.tokens.solve`, and how well the scorer tells the first wrong step of wrong answers from their other steps."""
     rollout = answers(trainer, state, key, SAMPLES, greedy=False)
     model: TokenReward = trainer.experience.transforms[0].transforms[-1]
     tape = jnp.concatenate([rollout.obs[:1], rollout.next_obs])
@@ -120,6 +120,11 @@ STUDY = Study(
         Gate("GRPO learns", "pass@1", "GRPO", 0.15, baseline="base"),
         Gate("and greedily does not get worse", "greedy", "GRPO", 0.0, baseline="base"),
         Gate("the long base is neither lost nor done", "pass@1", "long base", 0.1, 0.4),
-    ), seeds=tuple(range(100, 112)), tuning_seeds=tuple(range(12)), paired=True, departures="Learning rates were chosen for GRPO,
-    NFT and OREAL from three each on tuning seeds. Every token of the policy counts alike.", minutes=15,
+    ),
+    seeds=tuple(range(100, 112)),
+    tuning_seeds=tuple(range(12)),
+    paired=True,
+    departures="Learning rates were chosen for GRPO, NFT and OREAL from three each on tuning seeds. Every token of the policy "
+    "counts alike.",
+    minutes=15,
 )
