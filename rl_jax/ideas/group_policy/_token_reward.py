@@ -8,7 +8,7 @@ from flax import struct
 
 from rl_jax.argument_checks import check_numbers
 from rl_jax.experience.advantage.group import check_whole
-from rl_jax.experience.bonus.fit import Model
+from rl_jax.experience.bonus.fit import Model, apply
 from rl_jax.experience.transform import Transform
 from rl_jax.networks.scorer import Scorer, with_backbone
 from rl_jax.spaces import example
@@ -69,7 +69,7 @@ class TokenReward(Transform):
         """``w_t`` ``[T, N]`` of a tape ``[T + 1, N, ...]``: of each token that was written after the first."""
         number = jax.tree.leaves(tape)[0].shape[:2]
         first = jnp.zeros(number, bool).at[0].set(True)
-        return self.scorer.apply(params, tape, first)[1:, :, 0]  # type: ignore[index]
+        return apply(self.scorer, params, tape, first)[1:, :, 0]
 
     def update(self, state: Model, rollout: Rollout, context: Context) -> tuple[Model, Rollout, Metrics]:
         own, outcome, weight = rollout.extras["own"], rollout.extras["outcome"], rollout.extras["weight"]
