@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from answers import answers, gradient, log_probs, loss_of
-from rl_jax.losses.clipped import ClippedTokens
 
+from rl_jax.losses.clipped import ClippedTokens
 from rl_jax.losses.covariance import ClipCov, KLCov, covariance
 
 

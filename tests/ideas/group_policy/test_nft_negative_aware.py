@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from answers import SIZE, answers, gradient, log_probs, loss_of
-from rl_jax.losses.clipped import ClippedTokens
 
 from rl_jax.ideas.group_policy.nft_negative_aware import NegativeAware
+from rl_jax.losses.clipped import ClippedTokens
 
 
 def cosine(a, b):
