@@ -11,11 +11,11 @@ import numpy as np
 
 import rl_jax as rl
 from rl_jax.agents import PolicyGradient
+from rl_jax.agents.policy_gradient.cloning import warm_up
 from rl_jax.curricula.prompts import Prompts
 from rl_jax.envs.tokens import TokenWorld
 from rl_jax.experience import Transform
 from rl_jax.losses import KLDiagnostic, NegativeEntropy
-from rl_jax.meta.warm_up import warm_up
 from rl_jax.networks.sequence import sequence_actor_critic
 from rl_jax.ops.groups import grouped
 from rl_jax.ops.passes import pass_at_k
@@ -46,8 +46,7 @@ class Setting:
         task: what is asked, with the faults of its demonstrator.
         prompts, answers: groups of a rollout, and columns of each.
         width, layers: of the transformer.
-        clone_steps, clone_batch: steps of cloning, and tapes of each.
-        name: of the base policies: settings that differ in prompts or answers alone have the same.
+        clone_steps, clone_batch, clone_rate: steps of cloning, tapes of each, and the learning rate at first.
     """
 
     task: Any
@@ -57,6 +56,7 @@ class Setting:
     layers: int = 2
     clone_steps: int = 800
     clone_batch: int = 256
+    clone_rate: float = 3e-3
 
     @property
     def world(self) -> TokenWorld:
@@ -83,10 +83,11 @@ class Setting:
 
     def bases(self, work: Work) -> Any:
         """Parameters of the base policies ``[seeds, ...]``, cloned once for all arms of a process."""
-        made = (self.task, self.width, self.layers, self.clone_steps, self.clone_batch)
+        sizes = {"steps": self.clone_steps, "batch": self.clone_batch, "learning_rate": self.clone_rate}
+        made = (self.task, self.width, self.layers, *sizes.values())
         key = ("bases", made, tuple(work.seeds))
         if key not in work.shared:
-            clone = partial(warm_up, self.agent({}, {}), self.world, steps=self.clone_steps, batch=self.clone_batch)
+            clone = partial(warm_up, self.agent({}, {}), self.world, **sizes)
             keys = jax.vmap(jax.random.key)(jnp.asarray(work.seeds, jnp.uint32) + 1_000_000)
             work.progress(0.0, "cloning base policies")
             work.shared[key] = jax.block_until_ready(jax.jit(jax.vmap(clone))(keys))

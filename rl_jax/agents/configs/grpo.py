@@ -89,9 +89,10 @@ class GRPOConfig(AgentConfig):
         Raises:
             RLJaxError: episodes of the environment may have no end, or their starts are given by something else.
         """
-        from rl_jax.agents.policy_gradient.cloned import Cloned
+        from rl_jax.agents.policy_gradient.cloning import Cloned
         from rl_jax.curricula.prompts import Prompts
         from rl_jax.envs.limits import longest_episode
+        from rl_jax.envs.tokens.world import TokenWorld
 
         self.check()
         if options.get("curriculum") is not None:
@@ -105,7 +106,7 @@ class GRPOConfig(AgentConfig):
                 f"{env.name} has no time limit, and groups are of whole episodes: give time_limit (--time-limit 200)"
             )
         agent: Any = self.agent()
-        if self.clone_steps and hasattr(env, "demonstrate"):
+        if self.clone_steps and isinstance(env, TokenWorld):
             agent = Cloned(agent, env, self.clone_steps)
         return rl.Trainer.create(
             env=env,

@@ -7,8 +7,8 @@ import numpy as np
 
 import rl_jax as rl
 from rl_jax import make
+from rl_jax.agents.policy_gradient.cloning import cloning_loss, demonstrations, warm_up
 from rl_jax.losses.likelihood import NegativeLogLikelihood
-from rl_jax.meta.warm_up import cloning_loss, demonstrations, warm_up
 from rl_jax.networks.memory.transformer import Transformer
 from rl_jax.types import Spec
 

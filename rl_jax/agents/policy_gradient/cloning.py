@@ -5,7 +5,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from flax import struct
 
+from rl_jax.agents.base import AgentWrapper
 from rl_jax.agents.optimizers import optimizer
 from rl_jax.envs.tokens.world import TokenWorld
 from rl_jax.networks.build import build_recurrent_network, init_params
@@ -58,7 +60,7 @@ def warm_up(
     """
     params = world.default_params if params is None else params
     spaces = world.observation_space(params), world.action_space(params)
-    spec = Spec(*spaces, num_envs=batch, rollout_length=world.own_limit)
+    spec = Spec(*spaces, num_envs=batch, rollout_length=world.own_limit, whole=True)
     network = build_recurrent_network(agent.network, spec)
     key_init, key_tapes = jax.random.split(key)
     weights = init_params(network, key_init, spec, {"policy": ()})
@@ -73,3 +75,32 @@ def warm_up(
 
     items = jnp.arange(steps, dtype=jnp.float32), jax.random.split(key_tapes, steps)
     return jax.lax.scan(step, (weights, adam.init(weights)), items)[0][0]
+
+
+@struct.dataclass
+class ClonedState:
+    """The state of the agent that was cloned."""
+
+    agent: Any
+
+
+@struct.dataclass
+class Cloned(AgentWrapper):
+    """An agent that begins with the parameters of :func:`warm_up`: each run has a base policy of its own.
+
+    Attributes:
+        agent: a :class:`~rl_jax.agents.PolicyGradient`.
+        world: the token world that it is trained in.
+        steps, batch: of cloning.
+    """
+
+    agent: Any
+    world: TokenWorld = struct.field(pytree_node=False)
+    steps: int = struct.field(pytree_node=False, default=800)
+    batch: int = struct.field(pytree_node=False, default=256)
+
+    def init(self, key: Key, spec: Spec) -> ClonedState:
+        """Clone, then begin as the agent does with these parameters."""
+        key_clone, key_agent = jax.random.split(key)
+        params = warm_up(self.agent, self.world, key_clone, self.steps, self.batch)
+        return ClonedState(self.agent.replace(initial_params=params).init(key_agent, spec))
