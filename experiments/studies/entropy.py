@@ -7,9 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from studies.tokens import CURVES, MEASURES, Setting, arm
+from studies.tokens import CURVES, LONG, MEASURES, SHORT, SIZES, Setting, arm
 
-from rl_jax.envs.tokens import Chain
 from rl_jax.experience.advantage.group import group_advantage
 from rl_jax.experience.weights import own_weight
 from rl_jax.ideas.group_policy.verl_effective_rank_advantage_shaping import EffectiveRank
@@ -17,16 +16,19 @@ from rl_jax.losses.clipped import ClippedTokens
 from rl_jax.losses.covariance import ClipCov, KLCov
 from rl_jax.run.claims import Gate, Outcome, Study, Work, answered
 
-SHORT = Setting(Chain(operands=4, slip=0.25, misconception=0.6))
-LONG = Setting(Chain(operands=6, slip=0.1, misconception=0.6), prompts=32)
+UPDATES = 60
 #: Chosen on tuning seeds from 1e-4, 3e-4 and 6e-4.
 RATE = 3e-4
 
 
-def shaped(setting: Setting, params: Any, shuffle: bool | None = None) -> tuple[Any, ...]:
-    """Advantages within groups, shaped by effective ranks or (``shuffle``) by those of other answers; ``None``: not at all."""
-    shaping = () if shuffle is None else (EffectiveRank(stride=1, shuffle=shuffle),)
-    return group_advantage(setting.answers), *shaping, own_weight("token")
+def plain(setting: Setting, params: Any) -> tuple[Any, ...]:
+    """Advantages within groups; every token counts alike."""
+    return group_advantage(setting.answers), own_weight("token")
+
+
+def shaped(setting: Setting, params: Any, kappa: float = 2.0, shuffle: bool = False) -> tuple[Any, ...]:
+    """The same, shaped by effective ranks (no more than a ``kappa``-th of an advantage), or by those of other answers."""
+    return group_advantage(setting.answers), EffectiveRank(stride=1, kappa=kappa, shuffle=shuffle), own_weight("token")
 
 
 def entropy_left(outcome: Outcome) -> np.ndarray:
@@ -70,21 +72,23 @@ def tabular(work: Work) -> Outcome:
     return answered(correlation, work.seeds)
 
 
-def learner(
-    term: Any = None, setting: Setting = SHORT, rate: float = RATE, shuffle: bool | None = None, **options: Any
-) -> Callable[..., Any]:
-    """GRPO with another loss, or with shaped advantages."""
-    ranks = () if shuffle is None else ("rank/decoupled",)
+def learner(term: Any = None, rate: float = RATE, **options: Any) -> Callable[..., Any]:
+    """GRPO on the short problems, or with another loss."""
     summaries = {"entropy left": entropy_left, "law": law}
-    experience = partial(shaped, shuffle=shuffle)
-    more = {"finals": ranks, "summaries": summaries, "learning_rate": rate}
-    return arm(setting, {"policy": term or ClippedTokens()}, experience, **more | options)
+    term = ClippedTokens() if term is None else term
+    return arm(SHORT, {"policy": term}, plain, updates=UPDATES, summaries=summaries, learning_rate=rate, **options)
 
 
+def long(rate: float = RATE, **options: Any) -> Callable[..., Any]:
+    """GRPO on the long problems, with advantages shaped by effective ranks."""
+    experience = partial(shaped, **options)
+    return arm(LONG, {"policy": ClippedTokens()}, experience, updates=UPDATES, finals=("rank/decoupled",), learning_rate=rate)
+
+
+NEVER = 1e30
 STUDY = Study(
     name="entropy",
-    environment="As in the study of answers: chains of three results (64 prompts x 8 answers), and of five (32 x 8) where "
-    "hidden states along an answer are looked at, 100 train steps.",
+    environment=SIZES,
     arms={
         "base": learner(rate=0.0),
         "GRPO": learner(),
@@ -93,10 +97,10 @@ STUDY = Study(
         "Clip-Cov": learner(ClipCov(share=0.005)),
         "KL-Cov": learner(KLCov(share=0.01)),
         "tabular softmax": tabular,
-        "long base": learner(setting=LONG, rate=0.0),
-        "long GRPO": learner(setting=LONG),
-        "VERL": learner(setting=LONG, shuffle=False),
-        "VERL, shuffled": learner(setting=LONG, shuffle=True),
+        "long base": long(rate=0.0),
+        "long GRPO": long(kappa=NEVER),
+        "VERL": long(),
+        "VERL, shuffled": long(shuffle=True),
     },
     measures=MEASURES
     | {

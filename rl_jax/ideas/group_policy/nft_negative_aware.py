@@ -5,7 +5,7 @@ old policy are a mixture of right and wrong ones, ``pi_old = r pi_right + (1 - r
 a model of the right ones implies one of the wrong ones, and both are fitted by likelihood with one network.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +13,6 @@ from flax import struct
 
 from rl_jax.types import Context, Metrics, PyTree, Rollout
 
-#: Which method's gradient the loss has on the policy that acted: its weight of a prompt.
-Weighting = Literal["dr-grpo", "grpo", "equal"]
 #: Pass rates are held away from 0 and 1 by this (the published code).
 EDGE = 0.02
 
@@ -33,19 +31,19 @@ class NegativeAware:
     ``log_prob``, as :class:`~rl_jax.experience.advantage.group.GroupAdvantage` leaves them. Prompts that all or no answers solve
     have no loss.
 
-    The weight ``w`` of a prompt: ``"dr-grpo"`` ``1 - r_q`` (the published runs) and ``"grpo"`` ``sqrt((1 - r_q) / r_q)``: with
-    ``R = 1`` and ``bound <= 1`` the gradient is exactly theirs (proposition 4.2); ``"equal"`` 1. The second is that of the
-    published code; printed without the root, as in notes on the paper, it is not GRPO's.
+    The weight of a prompt is ``w = (1 - r_q)^hard r_q^-rare``. With ``R = 1`` and ``bound <= 1`` the gradient is exactly Dr. GRPO's for
+    ``(1, 0)``, as in the published runs, and GRPO's, which divides by the standard deviation, for ``(1/2, 1/2)`` (proposition 4.2).
 
     Attributes:
         bound: where the wrong answers' likelihood ratio is clipped, so that its slope is at most ``1 / bound``: 1 in the paper.
-        negative: weight of wrong answers; 0: rejection fine-tuning (RFT).
-        weighting: as above.
+        negative: weight of wrong answers; 0: rejection fine-tuning (RFT), which in the paper has ``hard=0``.
+        hard, rare: as above.
     """
 
     bound: Any = 1.0
     negative: Any = 1.0
-    weighting: Weighting = struct.field(pytree_node=False, default="dr-grpo")
+    hard: Any = 1.0
+    rare: Any = 0.0
 
     def __call__(self, params: PyTree, batch: Rollout, context: Context) -> tuple[jax.Array, Metrics]:
         outcome, pass_rate = batch.extras["outcome"], batch.extras["pass_rate"]
@@ -53,6 +51,6 @@ class NegativeAware:
         rate = jnp.clip(pass_rate, EDGE, 1.0 - EDGE)
         rest = (1.0 - rate * jnp.exp(jnp.minimum(log_ratio, 10.0))) / (1.0 - rate)
         likelihood = outcome * log_ratio + self.negative * (1.0 - outcome) * jnp.log(clipped_below(rest, self.bound))
-        weights = {"dr-grpo": 1.0 - rate, "grpo": jnp.sqrt((1.0 - rate) / rate), "equal": jnp.ones_like(rate)}
-        weight = jnp.where((pass_rate > 0.0) & (pass_rate < 1.0), weights[self.weighting], 0.0)
+        weight = (1.0 - rate) ** self.hard / rate**self.rare
+        weight = jnp.where((pass_rate > 0.0) & (pass_rate < 1.0), weight, 0.0)
         return -weight * likelihood, {"policy/bounded": ((rest < self.bound) & (outcome < 1.0)).astype(jnp.float32)}

@@ -51,7 +51,8 @@ class EffectiveRank(Transform):
 
     Attributes:
         stride: own tokens between two prefixes: 40 in the paper, of some thousand.
-        kappa, gain: as above: 2 and 2.
+        kappa: as above: 2; the larger, the smaller is the bonus.
+        gain: of ``g = sigmoid(gain d(ERA))``: 2.
         rate: weight of a rollout in the running averages: 0.3.
         shuffle: hand each answer the ``Phi`` of a random other: a control with bonuses of the same size that mean nothing.
     """
@@ -60,7 +61,7 @@ class EffectiveRank(Transform):
     kappa: Any = 2.0
     gain: Any = 2.0
     rate: Any = 0.3
-    shuffle: bool = struct.field(pytree_node=False, default=False)
+    shuffle: Any = False
 
     def init(self, key: Key, spec: Spec) -> RankState:
         check_whole(spec, "the effective rank")
@@ -80,8 +81,7 @@ class EffectiveRank(Transform):
         ranks = jax.lax.stop_gradient(self.ranks(rollout.extras["hidden"], rollout.extras["own"]))
         deviation = (ranks - state.average[:, None]) / (jnp.abs(state.average[:, None]) + 1e-8)
         phi = signal(jnp.clip(deviation, -MOST, MOST), self.gain)
-        if self.shuffle:
-            phi = jax.random.permutation(context.key, phi)
+        phi = jnp.where(self.shuffle, jax.random.permutation(context.key, phi), phi)
         advantage = rollout.extras["advantage"]
         bonus = jnp.minimum(jax.nn.relu(phi), jnp.abs(advantage) / self.kappa) * (state.seen > 0)
         means = jnp.mean(ranks, axis=1)

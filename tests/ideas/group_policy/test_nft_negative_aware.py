@@ -12,16 +12,16 @@ def cosine(a, b):
     return a @ b / np.linalg.norm(a) / np.linalg.norm(b)
 
 
-@pytest.mark.parametrize(("weighting", "scale"), [("dr-grpo", "none"), ("grpo", "std")])
-def test_on_the_policy_that_acted_the_gradient_is_grpos(weighting, scale):
+@pytest.mark.parametrize(("powers", "scale"), [((1.0, 0.0), "none"), ((0.5, 0.5), "std")])
+def test_on_the_policy_that_acted_the_gradient_is_grpos(powers, scale):
     """Proposition 4.2: with or without division by the group's standard deviation, by the weight of the prompt."""
     logits, rollout = answers()
     advantage, rate = np.asarray(rollout.extras["advantage"]), np.asarray(rollout.extras["pass_rate"])
     spread = np.sqrt(rate * (1 - rate) * SIZE / (SIZE - 1)) + 1e-6 if scale == "std" else 1.0
     grpo = gradient(ClippedTokens(), logits, rollout.with_extras(advantage=advantage / spread))
-    assert cosine(gradient(NegativeAware(weighting=weighting), logits, rollout), grpo) > 0.9999
-    other = "grpo" if weighting == "dr-grpo" else "dr-grpo"
-    assert cosine(gradient(NegativeAware(weighting=other), logits, rollout), grpo) < 0.9999
+    hard, rare = powers
+    assert cosine(gradient(NegativeAware(hard=hard, rare=rare), logits, rollout), grpo) > 0.9999
+    assert cosine(gradient(NegativeAware(hard=0.0), logits, rollout), grpo) < 0.9999
 
 
 @pytest.mark.parametrize("bound", [1.0, 0.1])
@@ -57,7 +57,7 @@ def test_the_bound_keeps_the_gradient():
 def test_without_wrong_answers_it_is_rejection_fine_tuning():
     logits, rollout = answers(shift=0.5)
     outcome, rate = np.asarray(rollout.extras["outcome"]), np.asarray(rollout.extras["pass_rate"])
-    found = gradient(NegativeAware(negative=0.0, weighting="equal"), logits, rollout).reshape(logits.shape)
+    found = gradient(NegativeAware(negative=0.0, hard=0.0), logits, rollout).reshape(logits.shape)
     learned = np.any(found != 0, axis=-1)
     np.testing.assert_array_equal(learned, np.asarray(rollout.extras["own"]) & (outcome > 0) & (rate < 1))
     p = np.exp(log_probs(logits, rollout.action))

@@ -39,15 +39,15 @@ def rollouts(seed):
 
 def test_bonus_of_the_second_rollout():
     """The first sets the averages and changes nothing; the second's bonus is bounded by half the advantage, and never negative."""
-    transform = EffectiveRank(stride=1)
+    transform, update = EffectiveRank(stride=1), jax.jit(EffectiveRank(stride=1).update)
     state = transform.init(jax.random.key(0), Spec(Discrete(5), Discrete(5), 20, 6, whole=True))
     first, second = rollouts(0), rollouts(1)
-    state, out, _ = transform.update(state, first, context())
+    state, out, _ = update(state, first, context())
     np.testing.assert_array_equal(out.extras["advantage"], first.extras["advantage"])
     average = slow_measures(first.extras["hidden"], np.asarray(first.extras["own"])).mean(1)
     np.testing.assert_allclose(state.average, average, rtol=1e-3, atol=1e-4)
 
-    state, out, metrics = transform.update(state, second, context())
+    state, out, metrics = update(state, second, context())
     measured = slow_measures(second.extras["hidden"], np.asarray(second.extras["own"]))
     deviation = np.clip((measured - average[:, None]) / np.abs(average)[:, None], -5, 5)
     lean = 1 / (1 + np.exp(-2 * deviation[2]))
@@ -62,10 +62,10 @@ def test_bonus_of_the_second_rollout():
 
 def test_the_control_hands_out_the_same_signals_to_others():
     state = EffectiveRank(stride=1).init(jax.random.key(0), Spec(Discrete(5), Discrete(5), 20, 6, whole=True))
-    state = EffectiveRank(stride=1).update(state, rollouts(0), context())[0]
+    state = state.replace(average=jnp.asarray([2.0, 0.5, 0.1]), seen=jnp.int32(1))
     second = rollouts(1).with_extras(advantage=jnp.full((6, 20), 9.0))
     bonus, control = (
-        EffectiveRank(stride=1, shuffle=shuffle).update(state, second, context())[1].extras["advantage"][0]
+        jax.jit(EffectiveRank(stride=1, shuffle=shuffle).update)(state, second, context())[1].extras["advantage"][0]
         for shuffle in (False, True)
     )
     assert (bonus != control).any()
