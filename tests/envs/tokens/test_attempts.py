@@ -24,7 +24,7 @@ def world_of(feedback):
 
 @pytest.mark.parametrize("feedback", FEEDBACK)
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_attempts_are_those_of_the_slow_model(feedback, data):
     env = world_of(feedback)
     question = data.draw(questions(3, 3))
@@ -43,22 +43,22 @@ def test_attempts_are_those_of_the_slow_model(feedback, data):
 @pytest.mark.parametrize(
     ("feedback", "proposals", "tape"),
     [
-        ("none", "01E" + "00E", "7+3x2=<01E00E>_"),
-        ("token", "01E" + "000" + "00E", "7+3x2=<01E>H10<00E>_"),
-        ("token", "10E" + "000" + "0.7." + "000" + "00E", "7+3x2=<10E>H00<0.7.>H10<00E>"),
-        ("position", "0E" + "00" + "1...", "7+3x2=<0E>!1<1...>!0"),
-        ("revise", "00E" + "0" + "00E" + "0" + "1E", "7+3x2=<00E>?<00E>?<1E>"),
-        ("unary", "...." + "0" + "00E", "7+3x2=<....>!<00E>"),
+        ("none", "01E" + "02E", "<01E02E>_"),
+        ("token", "01E" + "000" + "02E", "<01E>H12<02E>_"),
+        ("token", "13E" + "000" + "0.7." + "000" + "02E", "<13E>H00<0.7.>H12<02E>"),
+        ("position", "0E" + "00" + "1...", "<0E>!1<1...>!0"),
+        ("revise", "02E" + "0" + "02E" + "0" + "1E", "<02E>?<02E>?<1E>"),
+        ("unary", "...." + "0" + "02E", "<....>!<02E>"),
     ],
 )
 def test_feedback_by_example(feedback, proposals, tape):
     env = world_of(feedback)
     proposals = ("0" * 5 + proposals).ljust(env.own_limit, "9")
-    out = player(env)(env.blank(problem_from(env, "7+3x2"), env.default_params), jnp.asarray(read(proposals)))
-    assert show(out.state.tokens[-1], out.state.own[-1]).startswith(tape)
+    out = player(env)(env.blank(problem_from(env, "7+3+2"), env.default_params), jnp.asarray(read(proposals)))
+    assert show(out.state.tokens[-1], out.state.own[-1]).startswith("7+3+2=" + tape)
 
 
-@pytest.mark.parametrize("feedback", FEEDBACK)
+@pytest.mark.parametrize("feedback", ["token", "revise"])
 def test_demonstrated_attempts_are_episodes(feedback):
     env = world_of(feedback)
     check_env(env, steps=60)
@@ -66,7 +66,7 @@ def test_demonstrated_attempts_are_episodes(feedback):
     params = base.replace(task=base.task.replace(slip=np.float32(1)), later=base.later.replace(slip=np.float32(0)))
     problems, tokens, own = jax.tree.map(np.asarray, demonstrator(env, 200)(params))
     start = jax.jit(jax.vmap(lambda problem: env.blank(problem, env.default_params)))(problems)
-    out = jax.jit(jax.vmap(player(env)))(start, tokens[:, 1:])
+    out = jax.tree.map(np.asarray, jax.jit(jax.vmap(player(env)))(start, tokens[:, 1:]))
     np.testing.assert_array_equal(out.state.tokens[:, -1], tokens)
     np.testing.assert_array_equal(out.state.own[:, -1], own)
     assert (out.reward.sum(axis=1) == 1).all(), "later attempts are faultless"
@@ -77,13 +77,13 @@ def test_demonstrated_attempts_are_episodes(feedback):
 
 def test_a_beginning_holds_the_feedback_that_was_written():
     env = world_of("token")
-    problem = problem_from(env, "7+3x2")
-    tape = jax.jit(env.begin)(problem, jnp.asarray(read("01EH10")), 6)
-    assert show(tape.tokens).startswith("7+3x2=01EH10__") and tape.pending == 11 and tape.memo.turn == 1
-    out = player(env)(tape, jnp.asarray(read("0" * 11 + "00E")))
+    problem = problem_from(env, "7+3+2")
+    tape = jax.jit(env.begin)(problem, jnp.asarray(read("01EH12")), 6)
+    assert show(tape.tokens).startswith("7+3+2=01EH12__") and tape.pending == 11 and tape.memo.turn == 1
+    out = player(env)(tape, jnp.asarray(read("0" * 11 + "02E")))
     assert out.reward[-1] == 1 and out.terminated[-1] and out.info["turn"][-1] == 1 and out.info["own"].sum() == 3
     written = env.begin(problem, jnp.asarray(read("01E")), 3)
-    assert show(written.tokens).startswith("7+3x2=01EH10__"), "the reply to the last token of a beginning is written too"
+    assert show(written.tokens).startswith("7+3+2=01EH12__"), "the reply to the last token of a beginning is written too"
 
 
 class Silent(Chain):

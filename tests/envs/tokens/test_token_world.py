@@ -95,7 +95,7 @@ def compare(out, expected):
 
 @pytest.mark.parametrize("name", WORLDS)
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_episodes_are_those_of_the_slow_model(name, data):
     env = world_of(name)
     task = env.task
