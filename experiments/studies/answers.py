@@ -70,17 +70,19 @@ def area_under_curve(score: jax.Array, yes: jax.Array, no: jax.Array) -> jax.Arr
 
 def policy_gradient(term: Any, rate: float, **options: Any) -> Callable[..., Any]:
     """GRPO, NFT or RFT on the short problems."""
-    return arm(SHORT, {"policy": term}, grouped_answers, updates=UPDATES, learning_rate=rate, **SIXTEEN | options)
+    return arm(SHORT, {"policy": term}, grouped_answers, learning_rate=rate, **{"updates": UPDATES} | SIXTEEN | options)
 
 
-def oreal(setting: Setting, negative: float, weighted: bool = False, rate: float = OREAL_RATE) -> Callable[..., Any]:
+def oreal(
+    setting: Setting, negative: float, weighted: bool = False, rate: float = OREAL_RATE, updates: int = UPDATES
+) -> Callable[..., Any]:
     """OREAL, or parts of it; each rollout is used once."""
     return arm(
         setting,
         {"policy": OutcomeReward(negative, weighted), "reference": ReferenceKL()},
         partial(pairs, weighted=weighted),
         weights={"reference": 0.01},
-        updates=UPDATES,
+        updates=updates,
         question=blame if weighted else solve,
         learning_rate=rate,
         epochs=1,
@@ -93,14 +95,14 @@ STUDY = Study(
     name="answers",
     environment=SIZES,
     arms={
-        "base": policy_gradient(ClippedTokens(), 0.0),
+        "base": policy_gradient(ClippedTokens(), 0.0, updates=1),
         "GRPO": policy_gradient(ClippedTokens(), GRPO_RATE),
         "RFT": policy_gradient(NegativeAware(negative=0.0, hard=0.0), NFT_RATE),
         "NFT": policy_gradient(NegativeAware(), NFT_RATE, diverged=LOST),
         "NFT, no bound": policy_gradient(NegativeAware(bound=1e-6), NFT_RATE, diverged=LOST),
         "positives": oreal(SHORT, 0.0),
         "positives and negatives": oreal(SHORT, 0.5),
-        "long base": oreal(LONG, 0.5, rate=0.0),
+        "long base": oreal(LONG, 0.5, rate=0.0, updates=1),
         "long, without token weights": oreal(LONG, 0.5),
         "long, with token weights": oreal(LONG, 0.5, weighted=True),
     },

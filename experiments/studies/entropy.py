@@ -40,7 +40,9 @@ def entropy_left(outcome: Outcome) -> np.ndarray:
 def law(outcome: Outcome) -> np.ndarray:
     """How well ``R = -a exp(H) + b``, fitted to the first third of training, predicts ``R`` at its end: 1 minus the error."""
     accuracy, entropy = (outcome.curves[name].y for name in ("episode/return", "policy/entropy"))
-    early, late = max(2, accuracy.shape[1] // 3), max(1, accuracy.shape[1] // 10)
+    early, late = accuracy.shape[1] // 3, max(1, accuracy.shape[1] // 10)
+    if early < 2:
+        return np.full(len(accuracy), np.nan)
     found = []
     for reward, spread in zip(accuracy, np.exp(entropy), strict=True):
         slope, offset = np.polyfit(spread[:early], reward[:early], 1)
@@ -76,13 +78,13 @@ def learner(term: Any = None, rate: float = RATE, **options: Any) -> Callable[..
     """GRPO on the short problems, or with another loss."""
     summaries = {"entropy left": entropy_left, "law": law}
     term = ClippedTokens() if term is None else term
-    return arm(SHORT, {"policy": term}, plain, updates=UPDATES, summaries=summaries, learning_rate=rate, **options)
+    return arm(SHORT, {"policy": term}, plain, summaries=summaries, learning_rate=rate, **{"updates": UPDATES} | options)
 
 
-def long(rate: float = RATE, **options: Any) -> Callable[..., Any]:
+def long(rate: float = RATE, updates: int = UPDATES, **options: Any) -> Callable[..., Any]:
     """GRPO on the long problems, with advantages shaped by effective ranks."""
     experience = partial(shaped, **options)
-    return arm(LONG, {"policy": ClippedTokens()}, experience, updates=UPDATES, finals=("rank/decoupled",), learning_rate=rate)
+    return arm(LONG, {"policy": ClippedTokens()}, experience, updates=updates, finals=("rank/decoupled",), learning_rate=rate)
 
 
 NEVER = 1e30
@@ -90,14 +92,14 @@ STUDY = Study(
     name="entropy",
     environment=SIZES,
     arms={
-        "base": learner(rate=0.0),
+        "base": learner(rate=0.0, updates=1),
         "GRPO": learner(),
         "entropy bonus": learner(weights={"entropy": 0.01}),
         "clip-higher": learner(ClippedTokens(high=0.28)),
         "Clip-Cov": learner(ClipCov(share=0.005)),
         "KL-Cov": learner(KLCov(share=0.01)),
         "tabular softmax": tabular,
-        "long base": long(rate=0.0),
+        "long base": long(rate=0.0, updates=1),
         "long GRPO": long(kappa=NEVER),
         "VERL": long(),
         "VERL, shuffled": long(shuffle=True),

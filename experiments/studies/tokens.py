@@ -95,8 +95,8 @@ class Setting:
 
 
 #: Chains of three results, and of five, whose demonstrators take most products for one more than they are.
-SHORT = Setting(Chain(operands=4, slip=0.25, misconception=0.6), prompts=32, clone_steps=600, clone_batch=128, clone_rate=5e-3)
-LONG = Setting(Chain(operands=6, slip=0.1, misconception=0.6), prompts=32, clone_steps=800, clone_batch=128, clone_rate=5e-3)
+SHORT = Setting(Chain(operands=4, slip=0.25, misconception=0.6), prompts=32)
+LONG = Setting(Chain(operands=6, slip=0.1, misconception=0.6), prompts=32)
 SIZES = (
     "Chains of sums, differences and products of digits modulo 10, written result by result by a transformer of two layers of 32 "
     "units. The base policy of each seed clones a demonstrator that takes 60% of products for one more than they are, and replaces "
