@@ -1,6 +1,6 @@
 """Is entropy lost by the covariance of log-probability and advantage, and do clips of the few steps that make it up keep it?"""
 
-from studies.entropy import STUDY
+from studies.answers import STUDY
 
 from rl_jax.run.claims import Prediction
 
