@@ -196,7 +196,8 @@ STUDY = Study(
     seeds=tuple(range(100, 112)),
     tuning_seeds=tuple(range(12)),
     paired=True,
-    departures="Learning rates were chosen from three on tuning seeds, for GRPO (all policy gradients), NFT (and RFT) and OREAL each. Every "
-    "token of the policy counts alike. Rollouts of policy gradients and of NFT are used for 16 updates, as in NFT's published runs.",
+    departures="Learning rates were chosen from three on tuning seeds, for GRPO (all policy gradients), NFT (and RFT) and OREAL each. "
+    "Every token of the policy counts alike. Rollouts of policy gradients and of NFT are used for 16 updates, as in NFT's published "
+    "runs.",
     minutes=30,
 )
