@@ -48,8 +48,8 @@ class GRPOConfig(AgentConfig):
     """Weight of the entropy bonus."""
     max_grad_norm: Positive = 1.0
     """Bound on the gradient's global norm."""
-    temperature: Positive = 1.0
-    """Logits are divided by it, in acting and learning."""
+    temperature: Positive | None = None
+    """Logits are divided by it, in acting and learning (choices among few actions only); none: 1."""
     clone_steps: CountOrZero = 800
     """Steps of imitating the demonstrations that a token world has, before anything is earned; elsewhere unused."""
     hidden: Widths = (64, 64)
