@@ -23,6 +23,6 @@ RECIPE = STUDY.recipe(
     departures="A step of an answer is one token, so a token's own score weighs it, as in the paper; the published code takes "
     "the mean of the scores so far, of what stands before the token. Prompts are repeated by the pass rate of their group, "
     "where the published runs take that of the first policy. Each rollout is used once, in four pieces (published: one). The "
-    "scorer begins with the base policy's transformer, and learns alone in the first 10 of 100 train steps.",
+    "scorer begins with the base policy's transformer, and learns alone in the first 10 of 40 train steps.",
     minutes=9,
 )
