@@ -51,7 +51,7 @@ def scorer(setting: Setting) -> Any:
 
 def pairs(setting: Setting, params: Any, weighted: bool = False) -> tuple[Any, ...]:
     """OREAL's: one right and one wrong answer of each group, a reference policy, and the token reward model."""
-    model = TokenReward(scorer(setting), SCORER_RATE, params, freeze=10)
+    model = TokenReward(scorer(setting), SCORER_RATE, params, freeze=UPDATES // 10, minibatches=8)
     return oreal_experience(setting.answers, *([model] if weighted else [])), reference(params)
 
 
