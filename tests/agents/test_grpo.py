@@ -21,7 +21,7 @@ SMALL = {"num_envs": 8, "group_size": 4, "minibatches": 2, "memory_width": 8, "m
 
 @pytest.fixture(scope="module")
 def attempts():
-    """A trainer of two attempts with a word of the environment between them, and a rollout of its cloned policy; and ``init``, compiled."""
+    """A trainer of two attempts with a word of the environment between them, its cloned policy's rollout, and ``init`` compiled."""
     trainer = GRPOConfig(**SMALL).trainer(rl.make("tokens/attempts", turns=2, operands=2))
     with unchecked():
         init = jax.jit(trainer.init)
