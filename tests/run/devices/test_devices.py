@@ -108,7 +108,7 @@ def test_two_processes_train_to_the_same_parameters_though_each_is_lost_once(alo
         assert wait(processes[lost]).status == -signal.SIGKILL
         left = wait(processes[1 - lost])
         assert left.status == distributed.LOST_PROCESS, left
-        assert "another process of this run is gone" in left.err.splitlines()[-1]
+        assert "another process of this run is gone" in left.err.splitlines()[-1], left.err
         assert "--resume" in left.err
         saved = Checkpoints(folder).steps()[-1]
         processes = two(*TWO, "--resume", folder)
