@@ -56,6 +56,7 @@ class Novelty(Transform):
         return NoveltyState(state.target, predictor, opt_state), rollout, {"novelty/bonus": jnp.mean(bonus)}
 
 
+@pytest.mark.slow
 def test_a_bonus_that_learns_inside_a_chain():
     """Its predictor trains within ``update``, its bonus falls where the agent has been, and its state is in the TrainState."""
     trainer = PLAIN.trainer(Clock(3))
@@ -204,6 +205,7 @@ class UntilAdamHas:
         return state + 1, jnp.where(taken < self.steps, 2, 0)
 
 
+@pytest.mark.slow
 def test_updates_that_read_the_agent():
     """The number of ``learn`` calls may depend on the agent's state, also where vmapped seeds disagree about it."""
     trainer = PLAIN.trainer(Clock(5), updates=UntilAdamHas(10))  # four Adam steps per learn, eight per train step
@@ -281,6 +283,7 @@ class Bandit(NamedTuple):
         return Step((), jnp.zeros((1,)), params * action, jnp.ones((), bool), jnp.zeros((), bool), {})
 
 
+@pytest.mark.slow
 def test_an_environment_without_state():
     """A bandit is the case T = 1: no state, no observation to speak of, and it still learns."""
     trainer = Trainer.create(
