@@ -1,1 +1,1 @@
-"""Papers on policies that learn from groups of episodes."""
+"""Group-relative and verifiable-reward policy optimisation."""
