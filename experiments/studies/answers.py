@@ -161,7 +161,7 @@ STUDY = Study(
     "replaces results by random digits: of three results each with probability 0.25, of five (long problems) with 0.1. 8 answers to "
     "each of 64 prompts (long: 32) a train step, 40 train steps.",
     arms={
-        "base": policy_gradient(ClippedTokens(), 0.0, updates=1),
+        "base": policy_gradient(ClippedTokens(), 0.0, updates=1, summaries={"entropy left": entropy_left}),
         "GRPO": policy_gradient(ClippedTokens()),
         "RFT": policy_gradient(NegativeAware(negative=0.0, hard=0.0), NFT_RATE),
         "NFT": policy_gradient(NegativeAware(), NFT_RATE, diverged=LOST),
