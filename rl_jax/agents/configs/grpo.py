@@ -50,7 +50,7 @@ class GRPOConfig(AgentConfig):
     """Bound on the gradient's global norm."""
     temperature: Positive | None = None
     """Logits are divided by it, in acting and learning (choices among few actions only); none: 1."""
-    clone_steps: CountOrZero = 800
+    clone_steps: CountOrZero = 1000
     """Steps of imitating the demonstrations that a token world has, before anything is earned; elsewhere unused."""
     hidden: Widths = (64, 64)
     """Widths of the hidden layers (not of the transformer)."""
