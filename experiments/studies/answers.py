@@ -78,7 +78,11 @@ def area_under_curve(score: jax.Array, yes: jax.Array, no: jax.Array) -> jax.Arr
 
 def shaped(setting: Setting, params: Any, kappa: float = 2.0, shuffle: bool = False) -> tuple[Any, ...]:
     """The same, shaped by effective ranks (no more than a ``kappa``-th of an advantage), or by those of other answers."""
-    return group_advantage(setting.answers), EffectiveRank(stride=1, kappa=kappa, shuffle=shuffle), own_weight("token")
+    return (
+        group_advantage(setting.answers),
+        EffectiveRank(stride=1, kappa=kappa, shuffle=shuffle, longest=6),
+        own_weight("token"),
+    )
 
 
 def entropy_left(outcome: Outcome) -> np.ndarray:
