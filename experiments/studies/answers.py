@@ -78,7 +78,11 @@ def area_under_curve(score: jax.Array, yes: jax.Array, no: jax.Array) -> jax.Arr
 
 def shaped(setting: Setting, params: Any, kappa: float = 2.0, shuffle: bool = False) -> tuple[Any, ...]:
     """The same, shaped by effective ranks (no more than a ``kappa``-th of an advantage), or by those of other answers."""
-    return group_advantage(setting.answers), EffectiveRank(stride=1, kappa=kappa, shuffle=shuffle), own_weight("token")
+    return (
+        group_advantage(setting.answers),
+        EffectiveRank(stride=1, kappa=kappa, shuffle=shuffle, longest=6),
+        own_weight("token"),
+    )
 
 
 def entropy_left(outcome: Outcome) -> np.ndarray:
@@ -161,7 +165,7 @@ STUDY = Study(
     "replaces results by random digits: of three results each with probability 0.25, of five (long problems) with 0.1. 8 answers to "
     "each of 64 prompts (long: 32) a train step, 40 train steps.",
     arms={
-        "base": policy_gradient(ClippedTokens(), 0.0, updates=1),
+        "base": policy_gradient(ClippedTokens(), 0.0, updates=1, summaries={"entropy left": entropy_left}),
         "GRPO": policy_gradient(ClippedTokens()),
         "RFT": policy_gradient(NegativeAware(negative=0.0, hard=0.0), NFT_RATE),
         "NFT": policy_gradient(NegativeAware(), NFT_RATE, diverged=LOST),

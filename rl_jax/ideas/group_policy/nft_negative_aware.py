@@ -18,8 +18,12 @@ EDGE = 0.02
 
 
 def clipped_below(x: jax.Array, bound: Any) -> jax.Array:
-    """``max(x, bound)`` with the gradient of ``x`` everywhere (algorithm 1, line 3: ``max_v``)."""
-    return x + jax.lax.stop_gradient(jnp.maximum(x, bound) - x)
+    """``max(x, bound)`` with the gradient of ``x`` everywhere (algorithm 1, line 3: ``max_v``).
+
+    The value is exact. The published ``x + stop_gradient(max(x, bound) - x)`` is 0 in ``float32`` where ``-x`` is some 10^7 times the
+    bound, and the logarithm of that is not finite.
+    """
+    return jax.lax.stop_gradient(jnp.maximum(x, bound)) + (x - jax.lax.stop_gradient(x))
 
 
 @struct.dataclass

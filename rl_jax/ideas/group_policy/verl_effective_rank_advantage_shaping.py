@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.argument_checks import check_numbers
+from rl_jax.argument_checks import check_argument, check_numbers
 from rl_jax.experience.advantage.group import check_whole
 from rl_jax.experience.transform import Transform
 from rl_jax.ops.arrays.effective_rank import effective_rank, rank_growth
@@ -51,6 +51,7 @@ class EffectiveRank(Transform):
 
     Attributes:
         stride: own tokens between two prefixes: 40 in the paper, of some thousand.
+        longest: own tokens that an answer has at most, of which no more are looked at; ``None``: as many as a rollout has rows.
         kappa: as above: 2; the larger, the smaller is the bonus.
         gain: of ``g = sigmoid(gain d(ERA))``: 2.
         rate: weight of a rollout in the running averages: 0.3.
@@ -62,20 +63,28 @@ class EffectiveRank(Transform):
     gain: Any = 2.0
     rate: Any = 0.3
     shuffle: Any = False
+    longest: int | None = struct.field(pytree_node=False, default=None)
 
     def init(self, key: Key, spec: Spec) -> RankState:
         check_whole(spec, "the effective rank")
         check_numbers("the effective rank's", self, stride=Count, kappa=Positive, gain=NotNegative, rate=Share)
+        check_argument("the effective rank's longest", self.longest, Count | None)
         return RankState(jnp.zeros((3,), jnp.float32), jnp.zeros((), jnp.int32))
 
     def ranks(self, hidden: jax.Array, own: jax.Array) -> jax.Array:
         """ER, ERV and ERA ``[3, N]`` of hidden states ``[T, N, D]``."""
-        hidden, own = jnp.swapaxes(hidden, 0, 1).astype(jnp.float32), own.T
-        number = jnp.cumsum(own, axis=1)
-        ends = self.stride * jnp.arange(1, own.shape[1] // self.stride + 1)
-        prefixes = own[:, None] & (number[:, None] <= ends[:, None])
-        rank = effective_rank(jnp.broadcast_to(hidden[:, None], (*prefixes.shape, hidden.shape[-1])), prefixes)
-        return jnp.stack([effective_rank(hidden, own), *rank_growth(rank, number[:, -1:] >= ends)])
+        count = jnp.sum(own, axis=0)
+        longest = min(self.longest or own.shape[0], own.shape[0])
+        rows = jnp.argsort(~own, axis=0)[:longest]  # the own ones, in their order, come first
+        states = jnp.swapaxes(jnp.take_along_axis(hidden, rows[..., None], axis=0), 0, 1).astype(jnp.float32)
+        number = jnp.arange(longest)
+        ends = self.stride * jnp.arange(1, longest // self.stride + 1)
+        whole = number < count[:, None]
+        prefixes = whole[:, None] & (number < ends[:, None])
+        # One call for prefixes and whole answers.
+        among = jnp.concatenate([prefixes, whole[:, None]], axis=1)
+        ranks = effective_rank(jnp.broadcast_to(states[:, None], (*among.shape, states.shape[-1])), among)
+        return jnp.stack([ranks[:, -1], *rank_growth(ranks[:, :-1], count[:, None] >= ends)])
 
     def update(self, state: RankState, rollout: Rollout, context: Context) -> tuple[RankState, Rollout, Metrics]:
         ranks = jax.lax.stop_gradient(self.ranks(rollout.extras["hidden"], rollout.extras["own"]))

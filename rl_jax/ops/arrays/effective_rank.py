@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from rl_jax.ops.arrays.eigenvalues import symmetric_eigenvalues
+
 
 def effective_rank(vectors: jax.Array, among: jax.Array) -> jax.Array:
     """``exp(-sum p log p)`` with ``p`` the singular values, made to sum to 1, of vectors about their mean; ``[...]``.
@@ -23,7 +25,7 @@ def effective_rank(vectors: jax.Array, among: jax.Array) -> jax.Array:
         if length < width
         else jnp.einsum("...td,...te->...de", centred, centred)
     )
-    values = jnp.linalg.eigvalsh(gram)
+    values = symmetric_eigenvalues(gram)
     rounding = jnp.max(values, axis=-1, keepdims=True) * min(length, width) * jnp.finfo(jnp.float32).eps
     singular = jnp.sqrt(jnp.where(values > rounding, values, 0.0))
     total = jnp.sum(singular, axis=-1, keepdims=True)

@@ -1,10 +1,12 @@
 """NFT against a slow model, and as GRPO where it must be."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from answers import SIZE, answers, gradient, log_probs, loss_of
 
-from rl_jax.ideas.group_policy.nft_negative_aware import NegativeAware
+from rl_jax.ideas.group_policy.nft_negative_aware import NegativeAware, clipped_below
 from rl_jax.losses.clipped import ClippedTokens
 
 
@@ -64,3 +66,11 @@ def test_without_wrong_answers_it_is_rejection_fine_tuning():
     at = np.take_along_axis(found, np.asarray(rollout.action)[..., None], -1)[..., 0]
     expected = np.where(learned, -(1 - p) * np.asarray(rollout.extras["weight"]) / p.size, 0.0)
     np.testing.assert_allclose(at, expected, rtol=1e-4, atol=1e-8)
+
+
+def test_a_small_bound_is_kept_to_the_bit():
+    """Also where it is far below the rounding error of what is clipped, and the slope is one on both sides."""
+    x = jnp.asarray([-1e4, -3.0, 0.5])
+    value, slope = clipped_below(x, 1e-6), jax.vmap(jax.grad(clipped_below), (0, None))(x, 1e-6)
+    np.testing.assert_array_equal(value, np.asarray([1e-6, 1e-6, 0.5], np.float32))
+    np.testing.assert_array_equal(slope, np.ones(3))
