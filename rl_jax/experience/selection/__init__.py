@@ -1,0 +1,1 @@
+"""What is learned from: filters, weights, and buffers of whole columns."""

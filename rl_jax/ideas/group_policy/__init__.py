@@ -1,0 +1,1 @@
+"""Group-relative and verifiable-reward policy optimisation."""
