@@ -33,6 +33,12 @@ def number_of(share: jax.Array, total: jax.Array | int) -> jax.Array:
     return jnp.maximum(jnp.round(share * total), 1.0).astype(jnp.int32)
 
 
+def among_largest(score: jax.Array, number: jax.Array) -> jax.Array:
+    """Which items, of any shape, are among the ``number`` largest; of equal ones the first."""
+    place = jnp.argsort(jnp.argsort(-score.ravel(), stable=True))
+    return (place < number).reshape(score.shape)
+
+
 @struct.dataclass
 class DropUniform(Transform):
     """Nothing is learned from groups whose outcomes are all alike: their advantages are zero, and would only dilute the mean.
@@ -57,14 +63,18 @@ class DropUniform(Transform):
 
 @struct.dataclass
 class RandomSubset(Transform):
-    """A random share of the columns is learned from: the control of every down-sampling.
+    """A random share of the columns, or of the steps, is learned from, of those that are learned from at all.
+
+    The control of every down-sampling. Needs ``extras["weight"]``.
 
     Attributes:
         first, last: the share at the start and at the end of training, linear in between.
+        steps: whether it is one of steps.
     """
 
     first: Any = 0.5
     last: Any = 0.5
+    steps: bool = struct.field(pytree_node=False, default=False)
 
     def init(self, key: Key, spec: Spec) -> PyTree:
         check_whole(spec, "random_subset")
@@ -72,9 +82,11 @@ class RandomSubset(Transform):
         return ()
 
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
-        columns = rollout.reward.shape[1]
-        place = jnp.argsort(jax.random.uniform(context.key, (columns,)))
-        return state, keep_steps(rollout, place < number_of(scheduled(self.first, self.last, context), columns)), {}
+        eligible = rollout.extras["weight"] > 0
+        eligible = eligible if self.steps else jnp.any(eligible, axis=0)
+        score = jnp.where(eligible, jax.random.uniform(context.key, eligible.shape), -1.0)
+        number = number_of(scheduled(self.first, self.last, context), jnp.sum(eligible))
+        return state, keep_steps(rollout, among_largest(score, number)), {}
 
 
 @struct.dataclass
@@ -96,9 +108,9 @@ def drop_uniform(size: int = 8) -> DropUniform:
     return DropUniform(size)
 
 
-def random_subset(first: Any = 0.5, last: Any = 0.5) -> RandomSubset:
-    """Learn from a random share of the columns; see :class:`RandomSubset`."""
-    return RandomSubset(first, last)
+def random_subset(first: Any = 0.5, last: Any = 0.5, steps: bool = False) -> RandomSubset:
+    """Learn from a random share of the columns or steps; see :class:`RandomSubset`."""
+    return RandomSubset(first, last, steps)
 
 
 def count_used() -> CountUsed:

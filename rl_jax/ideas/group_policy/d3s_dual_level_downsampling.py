@@ -8,7 +8,7 @@ from flax import struct
 from rl_jax.argument_checks import check_numbers
 from rl_jax.experience.advantage.group import check_whole
 from rl_jax.experience.selection.max_variance import MaxVariance
-from rl_jax.experience.selection.subsets import keep_steps, number_of, scheduled
+from rl_jax.experience.selection.subsets import among_largest, keep_steps, number_of, scheduled
 from rl_jax.experience.transform import Chain, Transform
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 from rl_jax.values import Share
@@ -38,8 +38,7 @@ class TopTokens(Transform):
         eligible = rollout.extras["weight"] > 0
         score = jnp.where(eligible, jnp.abs(rollout.extras["advantage"]) * policy.entropy(), -1.0)
         number = number_of(scheduled(self.first, self.last, context), jnp.sum(eligible))
-        place = jnp.argsort(jnp.argsort(-score.ravel(), stable=True))
-        return state, keep_steps(rollout, (place < number).reshape(score.shape)), {}
+        return state, keep_steps(rollout, among_largest(score, number)), {}
 
 
 def d3s(columns: tuple[Any, Any] = (0.25, 1.0), tokens: tuple[Any, Any] = (0.2, 1.0)) -> Chain:

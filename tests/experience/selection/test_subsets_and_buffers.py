@@ -53,6 +53,11 @@ def test_the_share_goes_from_the_first_to_the_last_over_training():
         for progress, number in ((0.0, 2), (0.5, 5), (1.0, 8)):
             _, rollout, _ = updated(part, columns(np.arange(N)), progress=progress)
             assert int((rollout.extras["weight"][0] > 0).sum()) == number
+    own = np.ones((T, N), bool)
+    own[0] = False
+    _, rollout, _ = updated(random_subset(0.25, 0.25, steps=True), columns(np.arange(N), own=own))
+    used = np.asarray(rollout.extras["weight"] > 0)
+    assert used.sum() == 4 and not used[0].any()
 
 
 def test_groups_whose_outcomes_agree_are_dropped():
