@@ -138,9 +138,11 @@ class Spec:
 
     Attributes:
         obs_space, action_space: of one environment.
-        num_envs, rollout_length: ``N`` and ``T``.
+        num_envs, rollout_length: ``N`` and ``T``; with several rounds ``N`` counts the columns of all.
         rollout: a :class:`Rollout` of ``jax.ShapeDtypeStruct``, as the loop collects it; ``None`` for agents and curricula,
             since these decide what a rollout looks like.
+        whole: each column of a rollout is one whole episode, from its first row on (see :meth:`rl_jax.Trainer.create`).
+        rounds: how often environments are run for one rollout: each round has ``num_envs / rounds`` of them.
     """
 
     obs_space: ObsSpace
@@ -148,6 +150,8 @@ class Spec:
     num_envs: int
     rollout_length: int
     rollout: Any = None
+    whole: bool = False
+    rounds: int = 1
 
 
 @struct.dataclass

@@ -7,8 +7,8 @@ import jax
 import numpy as np
 
 import rl_jax as rl
-from rl_jax.agents import MonitorPlasticity
 from rl_jax.agents.configs import DQNConfig
+from rl_jax.agents.monitor_plasticity import MonitorPlasticity
 from rl_jax.ideas.plasticity_representation.adaptive_rr import AdaptiveReplayRatio
 from rl_jax.loop import PerStep
 from rl_jax.run.claims import Axes, Outcome, Prediction, Recipe, Trained, Work

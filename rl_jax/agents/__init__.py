@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from rl_jax.agents.actor_critic.sac import SoftActorCritic, sac
     from rl_jax.agents.actor_critic.td3 import DeterministicActorCritic, ddpg, td3
     from rl_jax.agents.base import AgentBase, AgentWrapper
-    from rl_jax.agents.monitor_plasticity import MonitorPlasticity, critic_units, q_units
     from rl_jax.agents.policy_gradient.a2c import a2c
+    from rl_jax.agents.policy_gradient.grpo import dr_grpo, grpo, rloo
     from rl_jax.agents.policy_gradient.mdpo import mdpo
     from rl_jax.agents.policy_gradient.ppo import ppo
     from rl_jax.agents.policy_gradient.update import Learner, PolicyGradient
@@ -31,7 +31,6 @@ __all__ = [
     "AgentWrapper",
     "DeterministicActorCritic",
     "Learner",
-    "MonitorPlasticity",
     "PolicyGradient",
     "QLearning",
     "QPolicy",
@@ -41,16 +40,17 @@ __all__ = [
     "StreamQ",
     "StreamTD",
     "a2c",
-    "critic_units",
     "ddpg",
     "dqn",
+    "dr_grpo",
+    "grpo",
     "mdpo",
     "mdpo_off_policy",
     "ppo",
     "pqn",
-    "q_units",
     "r2d2",
     "rainbow",
+    "rloo",
     "sac",
     "stream_ac",
     "stream_q",

@@ -4,7 +4,7 @@ from typing import Any, Self
 
 import jax
 
-from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
+from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
 
 
 class AgentBase:
@@ -60,6 +60,10 @@ class AgentWrapper:
 
     def value(self, state: Any, carry: PyTree, obs: jax.Array, first: jax.Array) -> jax.Array:
         return self.agent.value(state.agent, carry, obs, first)
+
+    def outputs(self, params: PyTree, rollout: Rollout) -> Any:
+        """The network's outputs on a whole rollout, of agents that have them."""
+        return self.agent.outputs(params, rollout)
 
     def learn(self, state: Any, sample: Sample, context: Context) -> tuple[Any, Metrics, jax.Array | None]:
         agent, metrics, priorities = self.agent.learn(state.agent, sample, self.agent_context(state, context))

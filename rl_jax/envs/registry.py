@@ -1,4 +1,4 @@
-"""Environments by name: gymnax's, ``brax/...``, ``probe/...``, ``grid/...``, extras', those registered here, and ``module:factory``."""
+"""Environments by name: gymnax's, ``brax/...``, ``probe/...``, ``grid/...``, ``tokens/...``, extras', and ``module:factory``."""
 
 import contextlib
 import importlib
@@ -16,6 +16,7 @@ from rl_jax.envs.limits import check_time_limit
 from rl_jax.envs.probes import PROBES
 from rl_jax.envs.suites import brax, extras
 from rl_jax.envs.suites.gymnax import GymnaxEnv
+from rl_jax.envs.tokens.worlds import TOKENS
 from rl_jax.envs.trial import Trial
 from rl_jax.errors import RLJaxError
 from rl_jax.imports import imported
@@ -54,6 +55,7 @@ def noisy_tv(
 #: Environments of this library, beside the probes.
 OWN: dict[str, Callable[..., Any]] = {
     **GRIDS,
+    **TOKENS,
     "grid/noisy-tv": noisy_tv,
     "trial/bandit": trial_of(Bandit, episodes=100),
     "trial/darkroom": trial_of(GRIDS["grid/darkroom"], episodes=5),

@@ -6,8 +6,7 @@ from rl_jax._lazy import lazy
 
 if TYPE_CHECKING:
     from rl_jax.loop.check_trainer import check_trainer
-    from rl_jax.loop.evaluate import Evaluation, evaluate
-    from rl_jax.loop.play import play
+    from rl_jax.loop.evaluate import Evaluation, evaluate, play
     from rl_jax.loop.policy import Policy
     from rl_jax.loop.trainer import Trainer, TrainState
     from rl_jax.loop.updates import Constant, PerStep

@@ -11,7 +11,7 @@ from rl_jax.loop.resets import DEAR, StartOne, cost_of, restart, start_all
 from rl_jax.ops import along, any_true, per_device
 from rl_jax.ops.cost import operations
 from rl_jax.spaces import Space, to_env_action
-from rl_jax.types import Boundary, Curriculum, Environment, Key, PyTree, Rollout
+from rl_jax.types import Boundary, Curriculum, Environment, Key, PyTree, Rollout, Step
 
 
 @struct.dataclass
@@ -22,20 +22,25 @@ class Collector:
         boundary: observations, memories, states and levels ``[N, ...]``.
         episode_return: undiscounted reward of the running episodes so far ``[N]``, in the environment's own scale.
         episode_length: their steps so far ``[N]``.
+        ended: in rollouts of whole episodes, whether the column's has ended ``[N]``; otherwise ``None``.
     """
 
     boundary: Boundary
     episode_return: jax.Array
     episode_length: jax.Array
+    ended: jax.Array | None = None
 
 
-def reset_envs(curriculum: Curriculum, state: PyTree, carry: PyTree, key: Key, num_envs: int) -> Collector:
-    """Start an episode in every environment."""
-    index = jnp.arange(num_envs, dtype=jnp.int32)
+def reset_envs(
+    curriculum: Curriculum, state: PyTree, carry: PyTree, key: Key, num_envs: int, whole: bool = False, offset: int = 0
+) -> Collector:
+    """Start an episode in every environment; ``offset`` is the number of the first of them."""
+    index = jnp.arange(offset, offset + num_envs, dtype=jnp.int32)
     start_one = _start_one(curriculum, state, key)
     start = start_all(start_one, index, cost_of(start_one))
     boundary = Boundary(start.obs, jnp.ones((num_envs,), bool), carry, start.env_state, start.level, index)
-    return Collector(boundary, jnp.zeros((num_envs,), jnp.float32), jnp.zeros((num_envs,), jnp.int32))
+    ended = jnp.zeros((num_envs,), bool) if whole else None
+    return Collector(boundary, jnp.zeros((num_envs,), jnp.float32), jnp.zeros((num_envs,), jnp.int32), ended)
 
 
 def _start_one(curriculum: Curriculum, state: PyTree, key: Key) -> StartOne:
@@ -58,6 +63,9 @@ def collect(
 ) -> tuple[Collector, Rollout, Means]:
     """Run ``policy`` for ``length`` steps in every environment.
 
+    A collector that knows which episodes have ended (:attr:`Collector.ended`) asks for whole episodes: none is started within the
+    rollout, and after its end a column stands still, with rewards of zero and no further end.
+
     Args:
         env: one environment; vmapped here.
         action_space: its action space.
@@ -73,8 +81,10 @@ def collect(
 
     Returns:
         The new collector, the :class:`~rl_jax.types.Rollout` (raw observations and rewards), and episode statistics over the
-        episodes that *finished* in this rollout (``NaN`` if none did).
+        episodes that *finished* in this rollout (``NaN`` if none did). Of whole episodes ``extras["own"]`` ``[T, N]`` says at which
+        steps the action counted: the episode still ran, and the environment did not overrule it (``info["own"]``, if it has that).
     """
+    whole = collector.ended is not None
     num_envs = collector.boundary.first.shape[0]
     costs = _costs(env, action_space, curriculum, curriculum_state, collector.boundary, key)
 
@@ -90,23 +100,29 @@ def collect(
             jax.random.split(key_env, num_envs), boundary.env_state, to_env_action(action_space, action), boundary.level
         )
         reward = out.reward.astype(jnp.float32)
+        ended = collector.ended
+        if ended is not None:
+            out, reward = stand_still(ended, out, boundary), jnp.where(ended, 0.0, reward)
         returns, lengths = collector.episode_return + reward, collector.episode_length + 1
         terminated, truncated = out.terminated, out.truncated
         if time_limit is not None:
             truncated = truncated | (lengths >= time_limit)
         # A step that both ends the task and meets the limit ended the task: there is nothing to bootstrap from.
         truncated = truncated & ~terminated
+        if ended is not None:
+            truncated = truncated & ~ended
         done = terminated | truncated
         last_obs = usable_end(out.obs, done)
 
         def reset(done: jax.Array, index: jax.Array, current: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
             return restart(_start_one(curriculum, curriculum_state, key_reset), done, index, current, *costs)
 
-        env_state, obs, level = per_device(reset, done, boundary.index, (out.state, out.obs, boundary.level))
+        current = (out.state, out.obs, boundary.level)
+        env_state, obs, level = current if whole else per_device(reset, done, boundary.index, current)
         info = chosen_numbers(env.name, out.info, episode_info)
         means = means + _episode_means(done, returns, lengths, reward, info)
         next_boundary = boundary.replace(  # type: ignore[attr-defined]
-            obs=obs, first=done, carry=memory, env_state=env_state, level=level
+            obs=obs, first=jnp.zeros_like(done) if whole else done, carry=memory, env_state=env_state, level=level
         )
 
         # In the loop, since the memories of all steps may be too large to be kept.
@@ -117,7 +133,8 @@ def collect(
             return jax.lax.cond(any_true(truncated), some, lambda: jnp.zeros(truncated.shape, jnp.float32))
 
         truncated_value = per_device(bootstrap, truncated, memory, last_obs)
-        next_collector = Collector(next_boundary, jnp.where(done, 0.0, returns), jnp.where(done, 0, lengths))
+        next_ended = None if ended is None else ended | done
+        next_collector = Collector(next_boundary, jnp.where(done, 0.0, returns), jnp.where(done, 0, lengths), next_ended)
         row = {
             "obs": boundary.obs,
             "action": action,
@@ -132,6 +149,8 @@ def collect(
             "info": out.info,
             "extras": {**extras, "truncated_value": truncated_value},
         }
+        if ended is not None:
+            row["extras"]["own"] = ~ended & out.info.get("own", True)
         return (next_collector, means), row
 
     start = collector.boundary
@@ -141,6 +160,16 @@ def collect(
     (collector, means), rows = jax.lax.scan(step, (collector, means), jax.random.split(key, length))
     # Summed over environments once, here: over many devices, a sum in every step would make them wait for one another.
     return collector, Rollout(**rows, start=start, last=collector.boundary), jax.tree.map(jnp.sum, means)
+
+
+def stand_still(ended: jax.Array, out: Step, boundary: Boundary) -> Step:
+    """A step ``[N, ...]`` of which nothing happens where the episode has ``ended`` ``[N]``."""
+
+    def keep(new: jax.Array, old: jax.Array) -> jax.Array:
+        return jnp.where(along(ended, new), old, new)
+
+    state, obs = jax.tree.map(keep, (out.state, out.obs), (boundary.env_state, boundary.obs))
+    return out._replace(state=state, obs=obs, terminated=out.terminated & ~ended, truncated=out.truncated & ~ended)
 
 
 def not_first(obs: PyTree) -> jax.Array:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import struct
 
 # The streams of one train step. A stream's number is part of every run's reproducibility: append, never renumber.
-COLLECT, EXPERIENCE, CURRICULUM, REPLAY, LEARN, UPDATES, PREPARE = range(7)
+COLLECT, EXPERIENCE, CURRICULUM, REPLAY, LEARN, UPDATES, PREPARE, STARTS, BETWEEN = range(9)
 # The streams of a run, far from all other numbers that are folded in.
 INIT, TRAIN, EVALUATE = (2**31 + i for i in range(3))
 # And of runs of one seed that follow one another: plus the run's number.

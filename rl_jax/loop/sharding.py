@@ -63,7 +63,7 @@ def env_axes(trainer: Trainer, parts: int = 2) -> PyTree:
         sizes = enumerate(zip(full.shape, smaller.shape, strict=True))
         return next((i for i, (many, few) in sizes if many == parts * few), -1)
 
-    full, smaller = state(trainer.num_envs), state(trainer.num_envs // parts)
+    full, smaller = state(trainer.base.num_envs), state(trainer.base.num_envs // parts)
     # Leaf by leaf: what is static in the two (the sizes of a buffer) differs.
     axes = [axis(*leaves) for leaves in zip(jax.tree.leaves(full), jax.tree.leaves(smaller), strict=True)]
     return jax.tree.unflatten(jax.tree.structure(full), axes)

@@ -19,6 +19,7 @@ from rl_jax.loop.counter import Counter
 from rl_jax.loop.metrics import Means
 from rl_jax.loop.observations import with_rollout
 from rl_jax.loop.parts import distinct, naming_environment, reported
+from rl_jax.loop.rounds import check_whole, collect_rounds, joined_rounds
 from rl_jax.loop.state import TrainState
 from rl_jax.loop.updates import Constant
 from rl_jax.ops import any_true, unrolled_threefry, with_sharding
@@ -57,6 +58,8 @@ class Trainer:
         time_limit: int | None = None,
         params: PyTree = None,
         episode_info: Sequence[str] = (),
+        whole: bool = False,
+        rounds: int = 1,
     ) -> "Trainer":
         """Compose a run.
 
@@ -72,6 +75,9 @@ class Trainer:
             time_limit: truncate episodes after so many steps; default ``env.time_limit``.
             params: the task, default ``env.default_params``.
             episode_info: numbers of the environment's ``info`` to report, as ``episode/NAME``, of finished episodes' last steps.
+            whole: each rollout is one whole episode per environment (:mod:`rl_jax.loop.rounds`), and ``extras["own"]`` ``[T, N]``
+                says which steps are the policy's.
+            rounds: of whole episodes, how often environments are run for one train step.
 
         Raises:
             RLJaxError: sizes that cannot be, an agent that cannot serve the environment's spaces, or no such number.
@@ -82,7 +88,8 @@ class Trainer:
         parts.check_sizes(num_envs, rollout_length, limit)
         task = env.default_params if params is None else params
         with naming_environment(env, task):
-            spec = Spec(env.observation_space(task), env.action_space(task), num_envs, rollout_length)
+            spaces = env.observation_space(task), env.action_space(task)
+            spec = Spec(*spaces, num_envs * rounds, rollout_length, whole=whole, rounds=rounds)
             parts.check_curriculum(env, params, curriculum)
         parts.check_spaces(spec.obs_space, spec.action_space)
         made = cls(
@@ -97,14 +104,15 @@ class Trainer:
             episode_info=parts.check_episode_info(episode_info),
         )
         parts.check_leaves(made)
+        check_whole(env, curriculum, made.agent, limit, rollout_length, whole, rounds)
         if made.episode_info:
             made.spec()  # refuses names that the environment does not have
         return made
 
     @property
     def num_envs(self) -> int:
-        """Number of environments, ``N``."""
-        return self.base.num_envs
+        """Number of environments side by side, ``N``."""
+        return self.base.num_envs // self.base.rounds
 
     @property
     def rollout_length(self) -> int:
@@ -113,8 +121,8 @@ class Trainer:
 
     @property
     def steps_per_update(self) -> int:
-        """Environment steps of one train step, over all environments."""
-        return self.num_envs * self.rollout_length
+        """Environment steps of one train step, over all environments and rounds."""
+        return self.base.num_envs * self.rollout_length
 
     def num_updates(self, num_steps: int) -> int:
         """Train steps that reach at least ``num_steps`` environment steps."""
@@ -136,7 +144,7 @@ class Trainer:
         keys = jax.random.split(key, 4)
         agent = self.agent.init(keys[0], self.base)
         curriculum = self.curriculum.init(keys[1], self.base)
-        collector = reset_envs(self.curriculum, curriculum, self.agent.initial_carry(self.num_envs), keys[2], self.num_envs)
+        collector = self._reset(curriculum, self.agent.initial_carry(self.num_envs), keys[2])
 
         def policy(carry: PyTree, obs: Any, first: jax.Array, key: Key) -> Any:
             return self.agent.act(agent, carry, obs, first, key)
@@ -144,7 +152,13 @@ class Trainer:
         def value(carry: PyTree, obs: Any) -> jax.Array:
             return self.agent.value(agent, carry, obs, not_first(obs))
 
-        return agent, collector, self._rollout(curriculum, policy, value, collector, keys[3])[1]
+        rollout = self._rollout(curriculum, policy, value, collector, keys[3])[1]
+        return agent, collector, joined_rounds([rollout] * self.base.rounds)
+
+    def _reset(self, curriculum: PyTree, carry: PyTree, key: Key, round_number: int = 0) -> Collector:
+        """All environments of a round at the beginning of an episode, with empty memories ``carry``."""
+        offset = round_number * self.num_envs
+        return reset_envs(self.curriculum, curriculum, carry, key, self.num_envs, self.base.whole, offset)
 
     def _rollout(
         self, curriculum: PyTree, policy: Any, value: Any, collector: Collector, key: Key
@@ -185,7 +199,7 @@ class Trainer:
             replay=self.replay.init(keys[3], spec),
             curriculum=curriculum,
             schedule=self.updates.init(keys[4]),
-            collector=reset_envs(self.curriculum, curriculum, self.agent.initial_carry(self.num_envs), keys[5], self.num_envs),
+            collector=self._reset(curriculum, self.agent.initial_carry(self.num_envs), keys[5]),
         )
         return distinct(state)
 
@@ -216,8 +230,7 @@ class Trainer:
             obs = self.experience.observe(state.experience, obs)
             return self.agent.value(state.agent, carry, obs, not_first(obs))
 
-        key = self._key(state, streams.COLLECT)
-        collector, collected, means = self._rollout(state.curriculum, policy, value, state.collector, key)
+        state, collected, means = collect_rounds(self, state, policy, value)
         context = self._context(state, streams.EXPERIENCE)
         context = context.replace(policy=policy, collected=collected)  # type: ignore[attr-defined]
         experience, rollout, from_experience = updated(self.experience, state.experience, collected, context)
@@ -225,7 +238,7 @@ class Trainer:
         for_curriculum = context.replace(key=self._key(state, streams.CURRICULUM))
         result = self.curriculum.update(state.curriculum, rollout, for_curriculum)
         curriculum, from_curriculum = returned("the curriculum's update", result, ("state", "metrics"))
-        state = state.replace(collector=collector, experience=experience, curriculum=curriculum)  # type: ignore[attr-defined]
+        state = state.replace(experience=experience, curriculum=curriculum)  # type: ignore[attr-defined]
         means |= reported(self.experience, from_experience) | reported(self.curriculum, from_curriculum)
         return state, rollout, context, means
 

@@ -16,6 +16,9 @@ def weighted_sum(
 ) -> tuple[jax.Array, Metrics]:
     """``sum_k weights[k] * mean(terms[k])``, with every unweighted term logged as ``loss/<k>``; metrics are means too.
 
+    Where the batch has ``extras["weight"]`` ``[T, B]``, losses and metrics of every item are multiplied by it first: it says what is
+    learned from, and how much (see :mod:`rl_jax.experience.weights`). Numbers are left as they are.
+
     Raises:
         KeyError: a term has no weight.
         RLJaxError: two terms report a metric of one name, or one returns something else or reads what is not there.
@@ -28,6 +31,9 @@ def weighted_sum(
         value, extra = returned(what, result, ("loss", "metrics"))
         _check_loss(what, value, batch)
         metrics = joined(metrics, {f"loss/{name}": value}, extra)
+    weight = getattr(batch, "extras", {}).get("weight")
+    if weight is not None:
+        metrics = {name: value * weight if jnp.shape(value) == weight.shape else value for name, value in metrics.items()}
     metrics = means(metrics)
     total = sum((weights[name] * metrics[f"loss/{name}"] for name in terms), start=jnp.zeros((), jnp.float32))
     return total, metrics

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from toy import Clock, context, leaves_equal, rollout_of, unchecked
 
 import rl_jax as rl
-from rl_jax.agents import MonitorPlasticity, critic_units
 from rl_jax.agents.configs import DQNConfig, TD3Config
+from rl_jax.agents.monitor_plasticity import MonitorPlasticity, critic_units
 from rl_jax.errors import RLJaxError
 from rl_jax.ideas.plasticity_representation.adaptive_rr import AdaptiveReplayRatio
 from rl_jax.networks import activations, q_network

@@ -33,3 +33,12 @@ CASES: dict[str, dict[str, Any]] = {
         "learning_rate": 1e-3, "steps": 40_000, "slow_steps": 4_000,
     },
 }  # fmt: skip
+
+#: case -> sizes of a transformer that writes tokens, and of a train step of GRPO: ``columns`` sequences in groups, of which the first
+#: ``prompt`` tokens are given. A train step is one generation and ``epochs * minibatches`` steps of the optimiser.
+TOKENS: dict[str, dict[str, Any]] = {
+    "2x32": {"width": 32, "columns": 512, "length": 12, "prompt": 4},
+    "2x64": {"width": 64, "columns": 256, "length": 24, "prompt": 8},
+}
+for _sizes in TOKENS.values():
+    _sizes |= {"layers": 2, "heads": 2, "vocabulary": 36, "group": 8, "epochs": 2, "minibatches": 4, "learning_rate": 3e-4}

@@ -2,6 +2,7 @@
 
 from rl_jax.agents.configs.actor_critic import DDPGConfig, MDPOOffPolicyConfig, SACConfig, TD3Config
 from rl_jax.agents.configs.dqn import DQNConfig, RainbowConfig
+from rl_jax.agents.configs.grpo import DrGRPOConfig, GRPOConfig, RLOOConfig
 from rl_jax.agents.configs.on_policy import A2CConfig, MDPOConfig, PPOConfig
 from rl_jax.agents.configs.pqn import PQNConfig
 from rl_jax.agents.configs.r2d2 import R2D2Config
@@ -13,6 +14,9 @@ CONFIGS = {
     "ppo": PPOConfig,
     "a2c": A2CConfig,
     "mdpo": MDPOConfig,
+    "grpo": GRPOConfig,
+    "dr-grpo": DrGRPOConfig,
+    "rloo": RLOOConfig,
     "pqn": PQNConfig,
     "dqn": DQNConfig,
     "rainbow": RainbowConfig,

@@ -11,21 +11,28 @@ from rl_jax.ops import permutation, with_sharding
 from rl_jax.types import Key, Metrics, Rollout, Spec
 
 
-def check_minibatches(spec: Spec, minibatches: int, recurrent: bool) -> None:
+def check_minibatches(spec: Spec, minibatches: int, recurrent: bool, together: int = 1) -> None:
     """Refuse a rollout that cannot be cut as asked.
 
     Raises:
         RLJaxError: the minibatches do not divide the rollout, or hold a single item.
     """
     steps = spec.num_envs * spec.rollout_length
-    items, what = (spec.num_envs, "environments") if recurrent else (steps, "steps of a rollout")
+    if spec.num_envs % together:
+        raise RLJaxError(
+            f"{spec.num_envs} environments are no blocks of {together} that stay together: use a multiple of {together}"
+        )
+    if together > 1:
+        items, what = spec.num_envs // together, f"blocks of {together} environments"
+    else:
+        items, what = (spec.num_envs, "environments") if recurrent else (steps, "steps of a rollout")
     if items % minibatches:
         asked = min(minibatches, items)
         near = (d for away in range(items) for d in (asked - away, asked + away) if 0 < d <= items)
         nearest = next(d for d in near if items % d == 0)
         raise RLJaxError(
             f"{items} {what} cannot be cut into {minibatches} equal minibatches: use --minibatches {nearest}"
-            + (" (a recurrent agent's minibatches are whole environments)" if recurrent else "")
+            + (" (a recurrent agent's minibatches are whole environments)" if recurrent and together == 1 else "")
         )
     if steps // minibatches < 2:
         most = max(1, steps // 2)
@@ -40,6 +47,7 @@ def sweep_minibatches(
     epochs: int,
     minibatches: int,
     recurrent: bool,
+    together: int = 1,
 ) -> tuple[Any, Metrics]:
     """``epochs`` passes over a rollout ``[T, N, ...]``, shuffled anew each time, in ``minibatches`` pieces.
 
@@ -54,6 +62,7 @@ def sweep_minibatches(
         key: typed key.
         epochs, minibatches: static.
         recurrent: whether the agent remembers.
+        together: neighbouring environments that stay side by side in one piece; above 1 pieces are whole sequences in any case.
 
     Returns:
         The state after the last piece, and the means of the metrics over all of them.
@@ -67,7 +76,7 @@ def sweep_minibatches(
         )
     carry = jax.tree.map(lambda c: c[None], rollout.start.carry)
     rollout = rollout.replace(carry=carry, start=None, last=None)  # type: ignore[attr-defined]
-    if not recurrent:
+    if not recurrent and together == 1:
         steps = rollout.reward.size  # spelled out: a leaf may have no elements, and -1 cannot be told then
         rollout = jax.tree.map(lambda x: x.reshape(1, steps, *x.shape[2:]), rollout)
     items = rollout.reward.shape[1]
@@ -79,7 +88,10 @@ def sweep_minibatches(
 
     def epoch(state: Any, key: Key) -> tuple[Any, Metrics]:
         key_rows, key_steps = jax.random.split(key)
-        rows = permutation(key_rows, items).reshape(minibatches, -1)
+        rows = permutation(key_rows, items // together)
+        if together > 1:
+            rows = rows[:, None] * together + jnp.arange(together, dtype=rows.dtype)
+        rows = rows.reshape(minibatches, -1)
         return jax.lax.scan(piece, state, (rows, jax.random.split(key_steps, minibatches)))
 
     state, metrics = jax.lax.scan(epoch, state, jax.random.split(key, epochs))

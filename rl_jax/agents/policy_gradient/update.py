@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 from flax import struct
 
@@ -17,6 +18,7 @@ from rl_jax.networks.build import Maker, build_recurrent_network, init_params
 from rl_jax.networks.distributions import masked
 from rl_jax.ops import apply_updates, batch_parallel, joined
 from rl_jax.ops.arrays.trees import replaced, with_time
+from rl_jax.ops.tree_difference import difference
 from rl_jax.spaces import Box, Discrete, MultiDiscrete, check_supported
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
 from rl_jax.values import Count, NotNegative
@@ -48,6 +50,10 @@ class PolicyGradient(AgentBase):
         anneal: let the learning rate fall linearly to zero over the planned training.
         optimizer: ``"adam"``, ``"radam"``, ``"rmsprop"``, or a transformation of optax, whose step size, bound and schedule (over
             gradient steps) are its own.
+        initial_params: parameters to begin with; ``None``: random ones.
+        temperature: logits are divided by it, in acting and in learning, so that both mean one policy; ``None``: 1.
+        together: neighbouring environments that no minibatch separates, such as pairs or groups; above 1 minibatches are whole
+            columns for a feed-forward network too.
         anchored: put the outputs of the policy that collected the rollout into ``context.target``, for terms that compare.
         name: what errors call this agent.
     """
@@ -57,11 +63,14 @@ class PolicyGradient(AgentBase):
     learning_rate: Any
     optimizer_epsilon: Any = 1e-5
     max_grad_norm: Any
+    initial_params: PyTree = None
+    temperature: Any = None
     network: Maker = struct.field(pytree_node=False)
     epochs: int = struct.field(pytree_node=False)
     minibatches: int = struct.field(pytree_node=False)
     anneal: bool = struct.field(pytree_node=False)
     optimizer: Optimizer = struct.field(pytree_node=False, default="adam")
+    together: int = struct.field(pytree_node=False, default=1)
     anchored: bool = struct.field(pytree_node=False, default=False)
     name: str = struct.field(pytree_node=False, default="PolicyGradient")
 
@@ -76,9 +85,11 @@ class PolicyGradient(AgentBase):
         agent = bind_optimizer(self, "learning_rate").replace(network=build_recurrent_network(self.network, spec))  # type: ignore[attr-defined]
         if missing := set(self.terms) ^ set(self.weights):
             raise RLJaxError(f"every loss term needs a weight and every weight a term; unmatched: {sorted(missing)}")
-        check_numbers(f"{self.name}'s", self, epochs=Count, minibatches=Count)
+        check_numbers(f"{self.name}'s", self, epochs=Count, minibatches=Count, together=Count, temperature=Bound | None)
         check_numbers(f"{self.name}'s", self, optimizer_epsilon=NotNegative, max_grad_norm=Bound)
-        check_minibatches(spec, self.minibatches, agent.recurrent)
+        if self.temperature is not None and not isinstance(spec.action_space, Discrete):
+            raise RLJaxError(f"{self.name}'s temperature is of logits, and this action space has none: leave it out")
+        check_minibatches(spec, self.minibatches, agent.recurrent, self.together)
         return agent
 
     @property
@@ -90,8 +101,19 @@ class PolicyGradient(AgentBase):
         return optimizer(self.optimizer, self.optimizer_epsilon, self.max_grad_norm)
 
     def init(self, key: Key, spec: Spec) -> Learner:
-        """Fresh parameters."""
+        """Fresh parameters, or those that it shall begin with.
+
+        Raises:
+            RLJaxError: those are of another network.
+        """
         params = init_params(self.network, key, spec, {"policy": (), "value": (), "hidden": ()})
+        if self.initial_params is not None:
+            for path, fresh, given in difference(params, self.initial_params):
+                where = jax.tree_util.keystr(path)
+                raise RLJaxError(
+                    f"{self.name}'s initial_params{where} is {given}, and its network has {fresh}: give one network's both"
+                )
+            params = jax.tree.map(jnp.asarray, self.initial_params)
         return Learner(params, self._optimizer().init(params))
 
     def initial_carry(self, num_envs: int) -> PyTree:
@@ -101,7 +123,13 @@ class PolicyGradient(AgentBase):
     def _apply(self, params: PyTree, carry: PyTree, obs: PyTree, first: jax.Array) -> tuple[PyTree, Any]:
         """Memory after, and outputs ``[T, N, ...]`` on, ``obs`` ``[T, N, ...]``; the policy has only what a mask in these allows."""
         carry, out = batch_parallel(self.network.apply, params, (carry, obs, first), (0, 1, 1), (0, 1))  # type: ignore[union-attr]
+        if self.temperature is not None:
+            out = replaced(out, policy=replaced(out.policy, logits=out.policy.logits / self.temperature))
         return carry, out if mask_of(obs) is None else replaced(out, policy=masked(out.policy, obs))
+
+    def outputs(self, params: PyTree, rollout: Rollout) -> Any:
+        """The network's outputs ``[T, N, ...]`` on a whole rollout ``[T, N]``, in one pass from the memory at its beginning."""
+        return self._apply(params, rollout.start.carry, rollout.obs, rollout.first)[1]
 
     def act(
         self, state: Learner, carry: PyTree, obs: PyTree, first: jax.Array, key: Key, greedy: bool = False
@@ -137,6 +165,6 @@ class PolicyGradient(AgentBase):
             updates, opt_state = self._optimizer().update(grads, learner.opt_state, learner.params)
             return Learner(apply_updates(learner.params, updates, rate), opt_state), metrics
 
-        pieces = (self.epochs, self.minibatches, self.recurrent)
+        pieces = (self.epochs, self.minibatches, self.recurrent, self.together)
         state, metrics = sweep_minibatches(step, state, sample.batch, context.key, *pieces)
         return state, metrics, None

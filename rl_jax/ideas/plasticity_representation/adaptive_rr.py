@@ -40,7 +40,7 @@ class AdaptiveReplayRatio:
     Ma et al. 2024, "Revisiting Plasticity in Visual Reinforcement Learning" (arXiv 2310.07418), section 6, with the constants of the
     authors' code (DrQ-v2). At every check, ``interval`` episodes apart, the mean reading is compared with that of the check before,
     the first time with the very first reading; if they differ by ``threshold`` or less, the ratio is raised. The agent must
-    be a :class:`~rl_jax.agents.MonitorPlasticity`, whose state has the reading; one is taken at every train step.
+    be a :class:`~rl_jax.agents.monitor_plasticity.MonitorPlasticity`, whose state has the reading; one is taken at every train step.
 
     The paper averages over the interval, the code over its last episode (``window=1``).
 
@@ -92,7 +92,8 @@ class AdaptiveReplayRatio:
         monitor_state = context.agent_state
         if not hasattr(monitor_state, "active"):
             raise RLJaxError(
-                "AdaptiveReplayRatio reads the agent's plasticity: give the trainer rl_jax.agents.MonitorPlasticity(agent)"
+                "AdaptiveReplayRatio reads the agent's plasticity: give the trainer "
+                "rl_jax.agents.monitor_plasticity.MonitorPlasticity(agent)"
             )
         known, reading = monitor_state.read, monitor_state.active
         last = jnp.where(known & jnp.isnan(state.last), reading, state.last)

@@ -1,6 +1,7 @@
 """A transformer as a memory: causal attention over a cache of keys and values of fixed length."""
 
 import math
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import flax.linen as nn
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rl_jax.errors import RLJaxError
+from rl_jax.networks.memory.aligned import AlignedCache, empty_cache, extended, sight, whole_only
 from rl_jax.networks.torsos import Dense, LayerNorm
 
 
@@ -142,6 +144,10 @@ class Transformer(nn.Module):
         length: ``L``.
         layers, heads: blocks, and heads of each.
         sink: ``"kv"``: a learned key and value per head, zero at first, that every step sees; ``"none"``: plain softmax.
+        aligned: every rollout is one whole episode per column (``rl_jax.Trainer.create(..., whole=True)``) of at most ``length``
+            steps, so that all columns are at one position. Parameters and outputs are the same, in fewer operations. An episode
+            that begins within a rollout cannot be refused while a program is compiled: acting step by step takes it for the
+            running one, and learning returns NaN for its column, which ends the run.
     """
 
     width: int = 64
@@ -149,9 +155,10 @@ class Transformer(nn.Module):
     layers: int = 2
     heads: int = 2
     sink: Literal["none", "kv"] = "none"
+    aligned: bool = False
 
     @nn.nowrap
-    def initial_carry(self, num_envs: int) -> Cache:
+    def initial_carry(self, num_envs: int) -> Cache | AlignedCache:
         """An empty cache.
 
         Raises:
@@ -163,34 +170,57 @@ class Transformer(nn.Module):
             raise RLJaxError(f"a transformer has at least one layer and one step, not {self.layers} and {self.length}")
         if self.sink not in ("none", "kv"):
             raise RLJaxError(f"the sink of a transformer is 'none' or 'kv', not {self.sink!r}")
+        if self.aligned:
+            return empty_cache(num_envs, self.layers, self.heads, self.length, self.width // self.heads)
         empty = jnp.zeros((num_envs, self.layers, self.heads, self.length, self.width // self.heads), jnp.float32)
         return Cache(empty, empty, jnp.zeros((num_envs,), jnp.int32))
 
     @nn.compact
-    def __call__(self, carry: Cache, x: jax.Array, first: jax.Array) -> tuple[Cache, jax.Array]:
+    def __call__(self, carry: Cache | AlignedCache, x: jax.Array, first: jax.Array) -> tuple[Cache | AlignedCache, jax.Array]:
         """Run over time.
 
         Args:
-            carry: memory before the first step, leading axis ``[N]``.
+            carry: memory before the first step, leading axis ``[N]``. If ``aligned``, several steps are a whole rollout, and begin
+                with an empty one.
             x: features ``[T, N, features]``.
             first: ``[T, N]``, where an episode begins; nothing before it is seen.
 
         Returns:
             The memory after the last step, and features ``[T, N, width]``.
+
+        Raises:
+            RLJaxError: ``aligned``, and more steps than ``length``.
         """
+        if isinstance(carry, AlignedCache):
+            seen = sight(carry, first, self.length)
+            x, keys, values = self._blocks(x, seen.place, seen.keys, seen.values, seen.visible)
+            return extended(carry, seen, keys, values), whole_only(x, first)
         place, visible = _sight(carry.time, first.T, self.length)
-        x = jnp.swapaxes(Dense(self.width, 1.0, name="embed")(x), 0, 1)
-        keys, values = [], []
-        for layer in range(self.layers):
-            block = Block(self.heads, self.sink == "kv", 1.0 / math.sqrt(2 * self.layers), name=f"block_{layer}")
-            x, key, value = block(x, place, carry.keys[:, layer], carry.values[:, layer], visible)
-            keys.append(key)
-            values.append(value)
+        rings = [[ring[:, layer] for layer in range(self.layers)] for ring in (carry.keys, carry.values)]
+        x, keys, values = self._blocks(x, place, *rings, visible)
         last = place[:, -1]
         next_carry = Cache(
             write(carry.keys, jnp.stack(keys, axis=1), last), write(carry.values, jnp.stack(values, axis=1), last), last + 1
         )
-        return next_carry, jnp.swapaxes(LayerNorm()(x), 0, 1)
+        return next_carry, x
+
+    def _blocks(
+        self,
+        x: jax.Array,
+        place: jax.Array,
+        old_keys: Sequence[jax.Array],
+        old_values: Sequence[jax.Array],
+        visible: jax.Array,
+    ) -> tuple[jax.Array, list[jax.Array], list[jax.Array]]:
+        """Features ``[T, N, width]``, and each layer's new keys and values ``[N, H, T, D]``."""
+        x = jnp.swapaxes(Dense(self.width, 1.0, name="embed")(x), 0, 1)
+        keys, values = [], []
+        for layer in range(self.layers):
+            block = Block(self.heads, self.sink == "kv", 1.0 / math.sqrt(2 * self.layers), name=f"block_{layer}")
+            x, key, value = block(x, place, old_keys[layer], old_values[layer], visible)
+            keys.append(key)
+            values.append(value)
+        return jnp.swapaxes(LayerNorm()(x), 0, 1), keys, values
 
 
 def _sight(time: jax.Array, first: jax.Array, length: int) -> tuple[jax.Array, jax.Array]:

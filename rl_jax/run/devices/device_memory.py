@@ -55,14 +55,15 @@ class Need:
 
     @classmethod
     def of(cls, trainer: Trainer) -> "Need":
-        """Computed from the shapes of two environments and two steps, so that it works for runs of any size."""
-        base = dataclasses.replace(trainer.base, num_envs=2, rollout_length=2)
+        """Computed from the shapes of few environments and two steps, so that it works for runs of any size."""
+        columns = trainer.base.num_envs if trainer.base.whole else 2  # groups of columns would not come out even
+        base = dataclasses.replace(trainer.base, num_envs=columns, rollout_length=2)
         # The replay buffer is counted apart, at its true size: it may refuse so small a rollout.
         small = trainer.replace(base=base, replay=OnPolicy())  # type: ignore[attr-defined]
         agent, collector, rollout = jax.eval_shape(small._example, unrolled_threefry(jax.random.key(0)))
         # The compiler may remove the other fields of a rollout, where nothing reads them.
         read = (rollout.obs, rollout.action, rollout.reward, rollout.terminated, rollout.truncated)
-        return cls(tree_bytes(agent), tree_bytes(collector) / 2, tree_bytes(read) / 4)
+        return cls(tree_bytes(agent), tree_bytes(collector) / small.num_envs, tree_bytes(read) / (2 * small.num_envs))
 
 
 def check_memory(trainer: Trainer, num_runs: int, eval_episodes: int = 0) -> None:

@@ -1,0 +1,106 @@
+"""Base policies of token worlds, cloned from a demonstrator whose faults are known."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from rl_jax.agents.base import AgentWrapper
+from rl_jax.agents.optimizers import optimizer
+from rl_jax.envs.tokens.world import TokenWorld
+from rl_jax.networks.build import build_recurrent_network, init_params
+from rl_jax.ops import apply_updates
+from rl_jax.types import Key, PyTree, Spec
+
+
+def demonstrations(world: TokenWorld, key: Key, batch: int, params: PyTree) -> tuple[jax.Array, jax.Array]:
+    """Tapes of fresh problems: tokens ``int32 [L + 1, B]``, and which of them a policy is to write, ``bool [L + 1, B]``."""
+
+    def tape(key: Key) -> tuple[jax.Array, jax.Array]:
+        key_problem, key_tape = jax.random.split(key)
+        return world.task.demonstrate(key_tape, world.task.draw(key_problem, params), params)
+
+    return jax.vmap(tape, out_axes=1)(jax.random.split(key, batch))
+
+
+def cloning_loss(weights: PyTree, network: Any, tokens: jax.Array, own: jax.Array) -> jax.Array:
+    """The mean of ``-log pi`` over own tokens, in nats; tapes ``[L + 1, B]``."""
+    obs, action, own = tokens[:-1], tokens[1:], own[1:]
+    first = jnp.zeros(obs.shape, bool).at[0].set(True)
+    outputs = network.apply(weights, network.initial_carry(obs.shape[1]), obs, first)[1]
+    return -jnp.sum(jnp.where(own, outputs.policy.log_prob(action), 0.0)) / jnp.maximum(jnp.sum(own), 1)
+
+
+def warm_up(
+    agent: Any,
+    world: TokenWorld,
+    key: Key,
+    steps: int,
+    batch: int,
+    params: PyTree = None,
+    learning_rate: float | jax.Array = 3e-3,
+) -> PyTree:
+    """Fresh parameters of an agent's network after ``steps`` steps of maximum likelihood, each on ``batch`` new tapes.
+
+    No step is taken in the environment. Adam's learning rate falls linearly to zero, gradients are bounded by a global norm of 1, and
+    what only a critic uses stays as it was drawn. Pure: ``jit`` and ``vmap`` over keys, ``params`` and learning rates work.
+
+    Args:
+        agent: whose network learns, such as a :class:`~rl_jax.agents.PolicyGradient`.
+        world: whose task draws and demonstrates.
+        key: of the parameters and the tapes.
+        steps, batch: static.
+        params: of the task; the world's defaults if ``None``.
+        learning_rate: at the start.
+
+    Returns:
+        Parameters, as the agent's ``init`` makes them.
+    """
+    params = world.default_params if params is None else params
+    spaces = world.observation_space(params), world.action_space(params)
+    spec = Spec(*spaces, num_envs=batch, rollout_length=world.own_limit, whole=True)
+    network = build_recurrent_network(agent.network, spec)
+    key_init, key_tapes = jax.random.split(key)
+    weights = init_params(network, key_init, spec, {"policy": ()})
+    adam = optimizer("adam", max_grad_norm=1.0)
+
+    def step(state: tuple[PyTree, optax.OptState], now: tuple[jax.Array, Key]) -> tuple[Any, None]:
+        weights, moments = state
+        done, key = now
+        grads = jax.grad(cloning_loss)(weights, network, *demonstrations(world, key, batch, params))
+        updates, moments = adam.update(grads, moments, weights)
+        return (apply_updates(weights, updates, learning_rate * (1.0 - done / steps)), moments), None
+
+    items = jnp.arange(steps, dtype=jnp.float32), jax.random.split(key_tapes, steps)
+    return jax.lax.scan(step, (weights, adam.init(weights)), items)[0][0]
+
+
+@struct.dataclass
+class ClonedState:
+    """The state of the agent that was cloned."""
+
+    agent: Any
+
+
+@struct.dataclass
+class Cloned(AgentWrapper):
+    """An agent that begins with the parameters of :func:`warm_up`: each run has a base policy of its own.
+
+    Attributes:
+        agent: a :class:`~rl_jax.agents.PolicyGradient`.
+        world: the token world that it is trained in.
+        steps, batch: of cloning.
+    """
+
+    agent: Any
+    world: TokenWorld = struct.field(pytree_node=False)
+    steps: int = struct.field(pytree_node=False, default=800)
+    batch: int = struct.field(pytree_node=False, default=256)
+
+    def init(self, key: Key, spec: Spec) -> ClonedState:
+        """Clone, then begin as the agent does with these parameters."""
+        key_clone, key_agent = jax.random.split(key)
+        params = warm_up(self.agent, self.world, key_clone, self.steps, self.batch)
+        return ClonedState(self.agent.replace(initial_params=params).init(key_agent, spec))

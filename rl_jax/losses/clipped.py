@@ -1,0 +1,38 @@
+"""The clipped surrogate of methods without values: bounds of their own below and above, nothing standardised."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from rl_jax.types import Context, Metrics, PyTree, Rollout
+
+
+@struct.dataclass
+class ClippedTokens:
+    """``-min(ratio * A, clip(ratio, 1 - low, 1 + high) * A)`` of each step; with ``dual`` at most ``-dual * A`` where ``A < 0``.
+
+    Schulman et al. 2017, eq. 7, with the two bounds apart ("clip-higher", Yu et al. 2025, "DAPO", eq. 10) and the dual clip of Ye et
+    al. 2020 ("Mastering Complex Control in MOBA Games with Deep Reinforcement Learning", eq. 5). Advantages are taken as they are: a
+    rollout of whole episodes has rows that nobody acted in, which would enter their moments. Needs ``extras`` ``log_prob`` and
+    ``advantage``.
+
+    Attributes:
+        low, high: how far below and above 1 the ratio still has a gradient.
+        dual: bound on the ratio where ``A < 0``, above ``1 + high``; ``None``: none.
+    """
+
+    low: Any = 0.2
+    high: Any = 0.2
+    dual: Any = None
+
+    def __call__(self, params: PyTree, batch: Rollout, context: Context) -> tuple[jax.Array, Metrics]:
+        advantage = batch.extras["advantage"]
+        ratio = jnp.exp(context.outputs.policy.log_prob(batch.action) - batch.extras["log_prob"])
+        clipped = jnp.clip(ratio, 1.0 - self.low, 1.0 + self.high)
+        gain = jnp.minimum(ratio * advantage, clipped * advantage)
+        if self.dual is not None:
+            gain = jnp.where(advantage < 0, jnp.maximum(gain, self.dual * advantage), gain)
+        outside = ((ratio < 1.0 - self.low) | (ratio > 1.0 + self.high)).astype(jnp.float32)
+        return -gain, {"policy/clip_fraction": outside}

@@ -1,0 +1,53 @@
+"""Columns in groups: ``G`` neighbours that began alike, and what is compared within them."""
+
+import jax
+import jax.numpy as jnp
+
+from rl_jax.errors import RLJaxError
+
+
+def grouped(x: jax.Array, size: int) -> jax.Array:
+    """Columns ``[..., N]`` as groups of ``size`` neighbours ``[..., B, G]``.
+
+    Raises:
+        RLJaxError: the groups do not come out even.
+    """
+    *lead, columns = x.shape
+    if size < 1 or columns % size:
+        raise RLJaxError(f"{columns} columns are no groups of {size}: let the group's size divide the number of environments")
+    return x.reshape(*lead, columns // size, size)
+
+
+def ungrouped(x: jax.Array) -> jax.Array:
+    """Groups ``[..., B, G]`` as columns ``[..., B * G]``."""
+    return x.reshape(*x.shape[:-2], x.shape[-2] * x.shape[-1])
+
+
+def group_mean(x: jax.Array, size: int) -> jax.Array:
+    """The mean of each column's group, ``[..., N]``."""
+    groups = grouped(x, size)
+    return ungrouped(jnp.broadcast_to(jnp.mean(groups, axis=-1, keepdims=True), groups.shape))
+
+
+def leave_one_out(x: jax.Array, size: int) -> jax.Array:
+    """The mean of the *others* of each column's group, ``[..., N]``; ``size`` is at least 2."""
+    groups = grouped(x, size)
+    return ungrouped((jnp.sum(groups, axis=-1, keepdims=True) - groups) / (size - 1))
+
+
+def group_std(x: jax.Array, size: int) -> jax.Array:
+    """The standard deviation of each column's group (divided by ``G - 1``, as the published code of GRPO does), ``[..., N]``."""
+    groups = grouped(x, size)
+    return ungrouped(jnp.broadcast_to(jnp.std(groups, axis=-1, keepdims=True, ddof=1), groups.shape))
+
+
+def group_alike(x: jax.Array, size: int) -> jax.Array:
+    """Whether all of a column's group are equal, exactly, ``bool [..., N]``: a mean of equal numbers can differ from them."""
+    groups = grouped(x, size)
+    alike = jnp.max(groups, axis=-1, keepdims=True) == jnp.min(groups, axis=-1, keepdims=True)
+    return ungrouped(jnp.broadcast_to(alike, groups.shape))
+
+
+def episode_sum(x: jax.Array, own: jax.Array) -> jax.Array:
+    """The sum of ``x`` ``[T, N]`` over the policy's own steps of each whole episode, ``[N]``."""
+    return jnp.sum(jnp.where(own, x, 0.0), axis=0)
