@@ -32,6 +32,6 @@ def sequence_actor_critic(
         memory = "transformer" if is_writing(spec) else "none"
     chosen: Any = memory
     if memory == "transformer":
-        chosen = Transformer(memory_width, spec.rollout_length, layers, heads)
+        chosen = Transformer(memory_width, spec.rollout_length, layers, heads, aligned=spec.whole)
     widths = () if is_writing(spec) and memory != "none" else hidden
     return actor_critic(spec, widths, activation, chosen, memory_width, dtype)

@@ -67,8 +67,8 @@ def extended(cache: AlignedCache, sight: Sight, keys: list[jax.Array], values: l
     def put(old: jax.Array, new: jax.Array) -> jax.Array:
         return jax.lax.dynamic_update_slice_in_dim(old, new, begin, axis=2)
 
-    written = [tuple(map(put, old, new)) for old, new in ((cache.keys, keys), (cache.values, values))]
-    return AlignedCache(*written, jnp.full_like(cache.time, sight.place[0, -1] + 1))
+    written_keys, written_values = tuple(map(put, cache.keys, keys)), tuple(map(put, cache.values, values))
+    return AlignedCache(written_keys, written_values, jnp.full_like(cache.time, sight.place[0, -1] + 1))
 
 
 def whole_only(x: jax.Array, first: jax.Array) -> jax.Array:

@@ -196,8 +196,8 @@ class Transformer(nn.Module):
             x, keys, values = self._blocks(x, seen.place, seen.keys, seen.values, seen.visible)
             return extended(carry, seen, keys, values), whole_only(x, first)
         place, visible = _sight(carry.time, first.T, self.length)
-        rings = [[ring[:, layer] for layer in range(self.layers)] for ring in (carry.keys, carry.values)]
-        x, keys, values = self._blocks(x, place, *rings, visible)
+        old_keys, old_values = ([ring[:, layer] for layer in range(self.layers)] for ring in (carry.keys, carry.values))
+        x, keys, values = self._blocks(x, place, old_keys, old_values, visible)
         last = place[:, -1]
         next_carry = Cache(
             write(carry.keys, jnp.stack(keys, axis=1), last), write(carry.values, jnp.stack(values, axis=1), last), last + 1
