@@ -1,0 +1,28 @@
+"""Is entropy lost by the covariance of log-probability and advantage, and do clips of the few steps that make it up keep it?"""
+
+from studies.entropy import STUDY
+
+from rl_jax.run.claims import Prediction
+
+RECIPE = STUDY.recipe(
+    slug="entropy-mechanism-clip-cov-kl-cov",
+    title="Clip-Cov and KL-Cov: the entropy mechanism",
+    paper="Cui, Zhang, Chen, Yuan, Wang, Zuo, Li, Fan, Chen, Chen, Liu, Peng, Bai, Ouyang, Cheng, Zhou & Ding 2025, The "
+    "Entropy Mechanism of Reinforcement Learning for Reasoning Language Models, arXiv:2505.22617",
+    claim="A policy gradient lowers entropy by the covariance of log-probability and advantage; reward follows entropy by R = "
+    "-a exp(H) + b; leaving out a few tokens of high covariance (Clip-Cov), or holding them near the policy that acted "
+    "(KL-Cov), keeps entropy up, and with it the chance of one right answer in many.",
+    predictions=(
+        Prediction("policy/entropy", "KL-Cov", "GRPO", 0.05, "held tokens keep the policy broad"),
+        Prediction("policy/entropy", "Clip-Cov", "GRPO", 0.02, "as do those left out"),
+        Prediction("pass@16", "KL-Cov", "GRPO", 0.0, "one of many answers is right more often"),
+        Prediction("pass@1", "KL-Cov", "GRPO", -0.02, "at no cost"),
+        Prediction("law", "GRPO", 0.9, 0.0, "early training predicts the end"),
+        Prediction("tabular", "tabular softmax", 0.95, 0.0, "entropy falls by the covariance"),
+    ),
+    shown=("entropy bonus", "clip-higher"),
+    gates=("the base is neither lost nor done", "GRPO learns", "entropy collapses"),
+    departures="Shares of tokens are larger than the paper's 2e-4 and 2e-3, so that they are some tokens of a minibatch of about 500. "
+    "All tokens in the law are those of training, no validation set.",
+    minutes=8,
+)
