@@ -7,7 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from studies.tokens import CURVES, SAMPLES, Setting, arm, is_right, solve
+from studies.other_parts import arm_with
+from studies.tokens import CURVES, SAMPLES, Setting, is_right, solve
 
 import rl_jax as rl
 from rl_jax.curricula.prompts import Prompts, Record
@@ -23,9 +24,10 @@ from rl_jax.ideas.group_policy.vl_rethinker_ssr import selective_replay
 from rl_jax.losses.clipped import ClippedTokens
 from rl_jax.run.claims import Axes, Gate, Outcome, Study
 
-SETTING = Setting(Chain(operands=4, slip=0.2, misconception=0.9), prompts=32)
+TASK = Chain(operands=4, slip=0.2, misconception=0.9)
+SETTING = Setting(TASK, prompts=32, clone_steps=600, clone_batch=128, clone_rate=5e-3)
 #: Problems of the set, of which a train step has a third.
-COUNT, UPDATES, RATE = 96, 150, 3e-4
+COUNT, UPDATES, RATE = 96, 90, 3e-4
 
 
 def solvable(record: Record, count: int, update: jax.Array, key: jax.Array) -> jax.Array:
@@ -88,11 +90,11 @@ def learned(
 ) -> Any:
     """An arm on the fixed set."""
     usual: dict[str, Any] = {"updates": UPDATES, "learning_rate": RATE, "metrics": ("used/columns",)}
-    return arm(
+    return arm_with(
+        partial(a_set, draw=draw),
         setting,
         {"policy": ClippedTokens()},
         partial(grouped_experience, before=before, after=after),
-        parts=partial(a_set, draw=draw),
         question=solve_set,
         summaries={"share": late},
         **usual | options,

@@ -4,9 +4,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from studies.tokens import CURVES, MEASURES, Setting, arm
+from studies.tokens import CURVES, MEASURES, SHORT, SIZES, Setting, arm
 
-from rl_jax.envs.tokens.chain import Chain
 from rl_jax.experience import Transform
 from rl_jax.experience.advantage.group import group_advantage
 from rl_jax.experience.selection.max_variance import max_variance
@@ -16,12 +15,11 @@ from rl_jax.ideas.group_policy.d3s_dual_level_downsampling import d3s
 from rl_jax.losses.clipped import ClippedTokens
 from rl_jax.run.claims import Axes, Gate, Outcome, Study
 
-SETTING = Setting(Chain(operands=4, slip=0.25, misconception=0.6))
-UPDATES, RATE = 100, 3e-4
+UPDATES, RATE = 60, 3e-4
 #: Shares of columns and of their tokens at the start; at the end of a schedule all are learned from.
 COLUMNS, TOKENS = 0.25, 0.2
 #: Tokens learned from up to which accuracy is averaged: D3S has about so many in all.
-BUDGET = 70_000
+BUDGET = 25_000
 
 
 def chosen(setting: Setting, params: Any, select: tuple[Transform, ...]) -> tuple[Transform, ...]:
@@ -32,7 +30,8 @@ def chosen(setting: Setting, params: Any, select: tuple[Transform, ...]) -> tupl
 def per_token(outcome: Outcome) -> np.ndarray:
     """The mean of the sampled accuracy over the first :data:`BUDGET` tokens that were learned from, ``[runs]``."""
     accuracy, used = outcome.curves["episode/return"], outcome.curves["used/steps"].y
-    spent = np.cumsum(used, axis=1) * (UPDATES / used.shape[1])
+    train_steps = np.diff(accuracy.x, prepend=0.0) * UPDATES / accuracy.x[-1]
+    spent = np.cumsum(used * train_steps, axis=1)
     grid = np.linspace(0.0, BUDGET, 200)
     return np.asarray([np.interp(grid, x, y).mean() for x, y in zip(spent, accuracy.y, strict=True)])
 
@@ -47,7 +46,7 @@ def learned(*select: Transform, **options: Any) -> Any:
     """An arm that learns from a selection."""
     usual: dict[str, Any] = {"updates": UPDATES, "learning_rate": RATE, "metrics": ("used/steps", "used/columns")}
     return arm(
-        SETTING,
+        SHORT,
         {"policy": ClippedTokens()},
         partial(chosen, select=select),
         summaries={"area per token": per_token, "early": early},
@@ -59,17 +58,14 @@ ARMS = {
     "base": learned(learning_rate=0.0),
     "GRPO": learned(),
     "random subset": learned(random_subset(COLUMNS, 1.0), random_subset(TOKENS, 1.0, steps=True)),
-    "PODS": learned(max_variance(COLUMNS, COLUMNS, group=SETTING.answers, renormalize=True)),
+    "PODS": learned(max_variance(COLUMNS, COLUMNS, group=SHORT.answers, renormalize=True)),
     "D1S": learned(max_variance(COLUMNS, COLUMNS)),
     "D2S": learned(d3s((COLUMNS, COLUMNS), (TOKENS, TOKENS))),
     "D3S": learned(d3s((COLUMNS, 1.0), (TOKENS, 1.0))),
 }
 STUDY = Study(
     name="samples",
-    environment="tokens/chain with four operands: three partial results modulo 10 are written, and the last one is paid. The "
-    "base policy (two layers of 32) is cloned from a demonstrator that slips in a quarter of its results and takes a "
-    "x b for a x b + 1 in six of ten products. Each train step has eight answers to each of 64 fresh problems and "
-    "makes two passes in four pieces.",
+    environment=SIZES,
     arms=ARMS,
     measures=MEASURES
     | {
@@ -90,5 +86,5 @@ STUDY = Study(
     "number of tokens and make the same number of updates; what is not learned from has weight zero and costs the "
     "same time. Adam's step does not depend on the scale of the loss, so leaving out answers without an advantage "
     "changes the noise of a step and hardly its size.",
-    minutes=25,
+    minutes=12,
 )

@@ -4,9 +4,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from studies.tokens import CURVES, MEASURES, Setting, arm
+from studies.other_parts import arm_with
+from studies.tokens import CURVES, MEASURES, SHORT, SIZES, Setting
 
-from rl_jax.envs.tokens.chain import Chain
 from rl_jax.experience import Transform
 from rl_jax.experience.advantage.group import group_advantage
 from rl_jax.experience.weights import own_weight
@@ -16,8 +16,7 @@ from rl_jax.losses.proximal import ProximalMix
 from rl_jax.replay.rollouts.recent_rollouts import RecentRollouts
 from rl_jax.run.claims import Gate, Outcome, Study
 
-SETTING = Setting(Chain(operands=4, slip=0.25, misconception=0.6), prompts=32)
-UPDATES, RATE = 150, 3e-4
+UPDATES, RATE = 60, 3e-4
 #: Share of earlier answers, learning steps per rollout, rollouts that are kept: the paper's; the constraint's weight: ours.
 SHARE, PASSES, WINDOW, CONSTRAINT = 0.4, 2, 2, 0.01
 #: Progress at which the base is renewed and earlier answers are no longer used.
@@ -45,12 +44,12 @@ def learned(share: float = 0.0, passes: int = 1, until: float = 1.0, mixed: bool
     """An arm; ``mixed``: with the clip around the present policy and the convex constraint."""
     terms: dict[str, Any] = {"policy": ProximalMix(), "constraint": ConvexKL()} if mixed else {"policy": ClippedTokens()}
     usual: dict[str, Any] = {"updates": UPDATES, "learning_rate": RATE, "epochs": 1}
-    return arm(
-        SETTING,
+    return arm_with(
+        partial(replayed, share=share, passes=passes, until=until, anchored=mixed),
+        SHORT,
         terms,
         grouped_experience,
         weights={"constraint": CONSTRAINT} if mixed else {},
-        parts=partial(replayed, share=share, passes=passes, until=until, anchored=mixed),
         summaries={"early": early},
         diverged={"pass@1": 0.0, "greedy": 0.0, "pass@16": 0.0},
         **usual | options,
@@ -59,9 +58,7 @@ def learned(share: float = 0.0, passes: int = 1, until: float = 1.0, mixed: bool
 
 STUDY = Study(
     name="stale",
-    environment="tokens/chain with four operands: three partial results modulo 10 are written, and the last one is paid. The "
-    "base policy (two layers of 32) is cloned from a demonstrator that slips in a quarter of its results and takes a "
-    "x b for a x b + 1 in six of ten products. Each train step has eight answers to each of 32 fresh problems.",
+    environment=SIZES,
     arms={
         "base": learned(learning_rate=0.0),
         "GRPO": learned(),

@@ -23,7 +23,9 @@ STEPS = 6
 def test_sums_over_turns_and_episodes(own):
     own = np.reshape(own, (STEPS, 2))
     x = np.arange(2.0 * STEPS).reshape(STEPS, 2) - 3
-    turn, sequence = (np.asarray(jax.jit(summed, static_argnums=2)(jnp.asarray(x), own, level)) for level in ("turn", "sequence"))
+    turn, sequence = (
+        np.asarray(jax.jit(summed, static_argnums=2)(jnp.asarray(x), own, level)) for level in ("turn", "sequence")
+    )
     for t, n in zip(*np.nonzero(own), strict=True):
         first = last = t
         while first and own[first - 1, n]:
