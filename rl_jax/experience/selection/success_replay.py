@@ -78,7 +78,7 @@ class SuccessReplay(Transform):
         log_prob = jnp.where(helped, policy.log_prob(part.action), part.extras["log_prob"])
         columns = columns_of(part.with_extras(log_prob=log_prob), KEEP)
         columns = write_columns(columns_of(rollout, KEEP), first, columns)
-        metrics = {"replay/failed": jnp.mean(failed), "replay/share": jnp.mean(helped)}
+        metrics = {"groups/failed": jnp.mean(failed), "groups/helped": jnp.mean(helped)}
         state = self._add(state, rollout, outcome > self.least, prompt)
         return state, put_columns(rollout, columns, jnp.ones(outcome.shape, bool)), metrics
 
