@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.argument_checks import check_numbers
+from rl_jax.errors import RLJaxError
 from rl_jax.experience.advantage.group import check_groups
 from rl_jax.experience.selection.columns import (
     Columns,
@@ -44,7 +45,8 @@ class SuccessReplay(Transform):
     at. There, and here, old log-probabilities are computed after the exchange: of a stored column they are the present policy's, so
     its ratio starts at 1 and the clip does not answer for its age.
 
-    For before the advantages, with a curriculum whose levels have a ``problem``, such as :class:`~rl_jax.curricula.prompts.Prompts`.
+    For before the advantages, with a curriculum whose levels name the ``problem`` of a fixed set, such as
+    :class:`~rl_jax.curricula.prompts.Prompts` with a count.
 
     Attributes:
         prompts: ``P``, how many there are.
@@ -60,6 +62,8 @@ class SuccessReplay(Transform):
 
     def init(self, key: Key, spec: Spec) -> Successes:
         check_groups(spec, "success_replay", self.size)
+        if not hasattr(spec.rollout.level, "problem"):
+            raise RLJaxError("success_replay keeps successes by problem: give the trainer curriculum=Prompts(env, size, count)")
         check_numbers("success_replay's", self, prompts=Count, slots=Count, least=Number)
         number = self.prompts * self.slots
         return Successes(blank_columns(spec.rollout, KEEP, number), jnp.zeros((self.prompts,), jnp.int32))

@@ -2,6 +2,7 @@
 
 import itertools
 from collections import deque
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -179,5 +180,7 @@ def test_parts_refuse_rollouts_that_are_no_whole_episodes():
     ):
         with pytest.raises(RLJaxError, match="whole=True"):
             part.init(jax.random.key(0), cut)
+    with pytest.raises(RLJaxError, match="by problem"):
+        success_replay(3, G).init(jax.random.key(0), replace(spec, rollout=rollout.replace(level=())))
     with pytest.raises(RLJaxError, match="no groups of 3"):
         drop_uniform(3).init(jax.random.key(0), spec)
