@@ -26,8 +26,8 @@ from rl_jax.run.claims import Axes, Gate, Outcome, Study
 
 TASK = Chain(operands=4, slip=0.2, misconception=0.9)
 SETTING = Setting(TASK, prompts=32, clone_steps=600, clone_batch=128, clone_rate=5e-3)
-#: Problems of the set, of which a train step has a third.
-COUNT, UPDATES, RATE = 96, 90, 3e-4
+#: Problems of the set, of which a train step has half.
+COUNT, UPDATES, RATE = 64, 60, 3e-4
 
 
 def solvable(record: Record, count: int, update: jax.Array, key: jax.Array) -> jax.Array:
