@@ -161,7 +161,7 @@ def replayed(name, kind):
 def with_buffer(name, kind):
     """Whether a configuration serves these actions and learns from a buffer."""
     try:
-        return isinstance(CONFIGS[name]().trainer(Clock(5, act_space=ACTIONS[kind])).replay, Buffer)
+        return isinstance(CONFIGS[name]().trainer(Clock(5, act_space=ACTIONS[kind]), time_limit=5).replay, Buffer)
     except UnsupportedSpace:
         return False
 

@@ -67,8 +67,8 @@ class Prompts:
     fresh one; with ``count=K`` there are ``K``, drawn anew for each run (see ``set_key``), and what became of each is kept in a
     :class:`Record`.
 
-    Needs rollouts of whole episodes (``whole=True``), which all begin together. An evaluation plays the problems that the next train
-    step would have got.
+    Needs rollouts of whole episodes (``whole=True``), which all begin together. An evaluation plays every problem once,
+    beginning with those that the next train step would have got.
 
     Attributes:
         env: the environment.
@@ -107,6 +107,10 @@ class Prompts:
         zero, none = (jnp.zeros((self.count or 0,), dtype) for dtype in (jnp.int32, jnp.float32))
         record = Record(zero, zero, none, none, none, zero - 1)
         return PromptState(set_key, now, self._problems(record, envs // self.size, jnp.int32(0), key_draw), record)
+
+    def alone(self) -> "Prompts":
+        """The same with groups of one: an evaluation has as many problems as episodes. It works on the same states."""
+        return self.replace(size=1)  # type: ignore[attr-defined]
 
     def _problems(self, record: Record, groups: int, update: jax.Array, key: Key) -> jax.Array:
         if self.count is None:

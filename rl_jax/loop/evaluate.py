@@ -72,7 +72,9 @@ def start_episodes(trainer: Trainer, state: TrainState, key: Key, num_episodes: 
     """The first half of :func:`evaluate`: ``num_episodes`` episodes at their first step."""
     key_start, key_steps = jax.random.split(jax.random.fold_in(unrolled_threefry(key), streams.EVALUATE))
     carry = trainer.agent.initial_carry(num_episodes)
-    collector = reset_envs(trainer.curriculum, state.curriculum, carry, key_start, num_episodes)
+    alone = getattr(trainer.curriculum, "alone", None)
+    curriculum = trainer.curriculum if alone is None else alone()
+    collector = reset_envs(curriculum, state.curriculum, carry, key_start, num_episodes)
     running = jnp.ones((num_episodes,), bool)
     time = jnp.zeros((), jnp.int32)
     return Playing(key_steps, collector.boundary, ~running, running, collector.episode_return, collector.episode_length, time)

@@ -15,6 +15,7 @@ from rl_jax.errors import RLJaxError
 from rl_jax.experience.advantage.group import group_advantage
 from rl_jax.experience.reference import reference
 from rl_jax.experience.weights import own_weight
+from rl_jax.loop.evaluate import start_episodes
 from rl_jax.losses import weighted_sum
 from rl_jax.losses.clipped import ClippedTokens
 from rl_jax.losses.reference_kl import ReferenceKL
@@ -204,6 +205,9 @@ def test_more_columns_than_in_training_have_more_problems():
     rollout = rl.play(trainer, state, jax.random.key(1), 16, 6)
     starts = np.asarray(rollout.env_state.start[0]).reshape(4, 4)
     assert (starts == starts[:, :1]).all() and len(set(starts[:, 0].tolist())) == 4
+    playing = start_episodes(trainer, state, jax.random.key(1), 16)  # an evaluation gives each problem to one
+    assert len(set(np.asarray(playing.boundary.env_state.start).tolist())) == 16
+    assert set(starts[:2, 0].tolist()) < set(np.asarray(playing.boundary.env_state.start).tolist())
 
 
 def test_minibatches_keep_blocks_together():

@@ -13,7 +13,7 @@ import rl_jax as rl
 from rl_jax.envs import Bandit, Trial
 from rl_jax.errors import RLJaxError
 from rl_jax.networks import Transformer, actor_critic
-from rl_jax.networks.memory.transformer import attend, rotate
+from rl_jax.networks.memory.attention import attend, rotate
 
 RNG = np.random.default_rng(0)
 T, N, FEATURES = 9, 3, 5

@@ -48,9 +48,9 @@ class GRPOConfig(AgentConfig):
     """Weight of the entropy bonus."""
     max_grad_norm: Positive = 1.0
     """Bound on the gradient's global norm."""
-    temperature: Positive = 1.0
-    """Logits are divided by it, in acting and learning."""
-    clone_steps: CountOrZero = 800
+    temperature: Positive | None = None
+    """Logits are divided by it, in acting and learning (choices among few actions only); none: 1."""
+    clone_steps: CountOrZero = 1000
     """Steps of imitating the demonstrations that a token world has, before anything is earned; elsewhere unused."""
     hidden: Widths = (64, 64)
     """Widths of the hidden layers (not of the transformer)."""

@@ -41,11 +41,17 @@ def warm_up(
     batch: int,
     params: PyTree = None,
     learning_rate: float | jax.Array = 3e-3,
+    steady: float = 0.75,
 ) -> PyTree:
     """Fresh parameters of an agent's network after ``steps`` steps of maximum likelihood, each on ``batch`` new tapes.
 
     No step is taken in the environment. Adam's learning rate falls linearly to zero, gradients are bounded by a global norm of 1, and
     what only a critic uses stays as it was drawn. Pure: ``jit`` and ``vmap`` over keys, ``params`` and learning rates work.
+
+    The demonstrator does not slip in the first steps, if its task has ``without_slips(params)``: what is to be done is learned
+    suddenly, after a plateau that slips make several times longer. Only then are slips learned, which takes few steps. Measured on
+    ``tokens/chain`` (four operands, slip 0.3, two layers of 32, 1000 steps of 128 tapes, four seeds): sampled answers are right in 0.31
+    to 0.37 of the cases, greedy ones in 0.95 to 1; with slips from the beginning (800 steps) in 0.19 to 0.23, and 0.23 to 0.45.
 
     Args:
         agent: whose network learns, such as a :class:`~rl_jax.agents.PolicyGradient`.
@@ -54,6 +60,7 @@ def warm_up(
         steps, batch: static.
         params: of the task; the world's defaults if ``None``.
         learning_rate: at the start.
+        steady: share of the steps without slips.
 
     Returns:
         Parameters, as the agent's ``init`` makes them.
@@ -65,11 +72,13 @@ def warm_up(
     key_init, key_tapes = jax.random.split(key)
     weights = init_params(network, key_init, spec, {"policy": ()})
     adam = optimizer("adam", max_grad_norm=1.0)
+    without_slips = getattr(world.task, "without_slips", lambda params: params)(params)
 
-    def step(state: tuple[PyTree, optax.OptState], now: tuple[jax.Array, Key]) -> tuple[Any, None]:
+    def step(state: tuple[PyTree, optax.OptState], index: tuple[jax.Array, Key]) -> tuple[Any, None]:
         weights, moments = state
-        done, key = now
-        grads = jax.grad(cloning_loss)(weights, network, *demonstrations(world, key, batch, params))
+        done, key = index
+        now = jax.tree.map(lambda a, b: jnp.where(done < steady * steps, a, b), without_slips, params)
+        grads = jax.grad(cloning_loss)(weights, network, *demonstrations(world, key, batch, now))
         updates, moments = adam.update(grads, moments, weights)
         return (apply_updates(weights, updates, learning_rate * (1.0 - done / steps)), moments), None
 
@@ -96,8 +105,8 @@ class Cloned(AgentWrapper):
 
     agent: Any
     world: TokenWorld = struct.field(pytree_node=False)
-    steps: int = struct.field(pytree_node=False, default=800)
-    batch: int = struct.field(pytree_node=False, default=256)
+    steps: int = struct.field(pytree_node=False, default=1000)
+    batch: int = struct.field(pytree_node=False, default=128)
 
     def init(self, key: Key, spec: Spec) -> ClonedState:
         """Clone, then begin as the agent does with these parameters."""

@@ -86,6 +86,10 @@ class Chain:
         rates = (np.float32(rate) for rate in (self.slip, self.misconception, self.padding))
         return ChainParams(tiers.astype(np.float32), operators.astype(np.float32), *rates)
 
+    def without_slips(self, params: ChainParams) -> ChainParams:
+        """The same task, whose demonstrator does not slip."""
+        return params.replace(slip=jnp.zeros_like(params.slip))  # type: ignore[attr-defined]
+
     def draw(self, key: Key, params: ChainParams) -> Problem:
         """Operands are uniform digits."""
         key_digits, key_operators, key_steps = jax.random.split(key, 3)

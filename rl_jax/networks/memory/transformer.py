@@ -7,10 +7,10 @@ from typing import Literal, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from rl_jax.errors import RLJaxError
-from rl_jax.networks.memory.aligned import AlignedCache, empty_cache, extended, sight, whole_only
+from rl_jax.networks.memory.aligned import AlignedCache, empty_cache, look_at_rollout, whole_only
+from rl_jax.networks.memory.attention import Look, attend, rotate
 from rl_jax.networks.torsos import Dense, LayerNorm
 
 
@@ -24,61 +24,6 @@ class Cache(NamedTuple):
     keys: jax.Array
     values: jax.Array
     time: jax.Array
-
-
-def attend(
-    query: jax.Array,
-    keys: tuple[jax.Array, ...],
-    values: tuple[jax.Array, ...],
-    visible: jax.Array,
-    sink: tuple[jax.Array, jax.Array] | None = None,
-) -> jax.Array:
-    """Scaled dot-product attention (Vaswani et al. 2017, eq. 1), with an optional key and value of its own.
-
-    With a sink, ``o = (exp(q.k0) v0 + sum_j exp(q.k_j) v_j) / (exp(q.k0) + sum_j exp(q.k_j))`` (Elawady et al. 2024, "ReLIC",
-    sink-KV), so that with ``k0 = v0 = 0`` a head may attend to nothing. All products are divided by ``sqrt(D)``, as in its code.
-
-    Args:
-        query: ``[N, H, T, D]``.
-        keys, values: pieces ``[N, H, S_i, D]`` of the keys and values, one after the other; they are not joined.
-        visible: ``[N, T, sum of S_i]``, the items that each step attends to: at least one item, if there is no sink.
-        sink: key and value ``[H, D]``.
-
-    Returns:
-        ``[N, H, T, D]``.
-    """
-    scale = 1.0 / math.sqrt(query.shape[-1])
-    scores = jnp.concatenate([jnp.einsum("nhtd,nhsd->nhts", query, piece) for piece in keys], axis=-1) * scale
-    scores = jnp.where(visible[:, None], scores, jnp.finfo(scores.dtype).min)
-    top = jnp.max(scores, axis=-1, keepdims=True)
-    if sink is not None:
-        of_sink = jnp.einsum("nhtd,hd->nht", query, sink[0])[..., None] * scale
-        top = jnp.maximum(top, of_sink)
-    top = jax.lax.stop_gradient(top)
-    weights = jnp.where(visible[:, None], jnp.exp(scores - top), 0.0)
-    total = jnp.sum(weights, axis=-1, keepdims=True)
-    edges = np.cumsum([piece.shape[2] for piece in keys])[:-1].tolist()
-    output = sum(jnp.einsum("nhts,nhsd->nhtd", w, v) for w, v in zip(jnp.split(weights, edges, axis=-1), values, strict=True))
-    if sink is not None:
-        weight = jnp.exp(of_sink - top)
-        output, total = output + weight * sink[1][:, None, :], total + weight
-    return output / total
-
-
-def rotate(x: jax.Array, place: jax.Array, base: float = 10_000.0) -> jax.Array:
-    """Rotary positions (Su et al. 2021, "RoFormer", eq. 34): products of rotated vectors know only the distance of their places.
-
-    Args:
-        x: ``[N, H, T, D]``, ``D`` even; coordinate ``i`` is paired with ``i + D / 2``.
-        place: ``int32 [N, T]``.
-        base: the slowest pair turns once in about ``2 pi base`` steps.
-    """
-    half = x.shape[-1] // 2
-    speed = jnp.asarray(base ** (-np.arange(half) / half), jnp.float32)
-    angle = place[:, None, :, None].astype(jnp.float32) * speed
-    sin, cos = jnp.sin(angle), jnp.cos(angle)
-    a, b = x[..., :half], x[..., half:]
-    return jnp.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)
 
 
 def write(ring: jax.Array, new: jax.Array, last: jax.Array) -> jax.Array:
@@ -106,10 +51,8 @@ class Block(nn.Module):
     scale: float
 
     @nn.compact
-    def __call__(
-        self, x: jax.Array, place: jax.Array, keys: jax.Array, values: jax.Array, visible: jax.Array
-    ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """``x`` ``[N, T, width]``, the layer's cache ``[N, H, L, D]``; returns ``x``, and the new keys and values ``[N, H, T, D]``."""
+    def __call__(self, x: jax.Array, place: jax.Array, look: Look) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """``x`` ``[N, T, width]`` at positions ``int32 [N, T]``; returns ``x``, and what ``look`` remembers."""
         envs, steps, width = x.shape
         mixed = Dense(3 * width, 1.0, name="mix")(LayerNorm()(x)).reshape(envs, steps, 3, self.heads, -1)
         query, key, value = jnp.moveaxis(mixed, (2, 3), (0, 2))
@@ -119,7 +62,7 @@ class Block(nn.Module):
             shape = (self.heads, width // self.heads)
             zeros = nn.initializers.zeros
             sink = self.param("sink_key", zeros, shape, jnp.float32), self.param("sink_value", zeros, shape, jnp.float32)
-        attended = attend(query, (keys, key), (values, value), visible, sink)
+        attended, key, value = look(query, key, value, sink)
         x = x + Dense(width, self.scale, name="out")(jnp.moveaxis(attended, 1, 2).reshape(envs, steps, width))
         inner = nn.gelu(Dense(4 * width, name="wide")(LayerNorm()(x)))
         return x + Dense(width, self.scale, name="narrow")(inner), key, value
@@ -192,12 +135,21 @@ class Transformer(nn.Module):
             RLJaxError: ``aligned``, and more steps than ``length``.
         """
         if isinstance(carry, AlignedCache):
-            seen = sight(carry, first, self.length)
-            x, keys, values = self._blocks(x, seen.place, seen.keys, seen.values, seen.visible)
-            return extended(carry, seen, keys, values), whole_only(x, first)
+            place, looks = look_at_rollout(carry, first, self.length)
+            x, keys, values = self._blocks(x, place, looks)
+            time = jnp.full_like(carry.time, place[0, -1] + 1)
+            return AlignedCache(tuple(keys), tuple(values), time), whole_only(x, first)
         place, visible = _sight(carry.time, first.T, self.length)
-        old_keys, old_values = ([ring[:, layer] for layer in range(self.layers)] for ring in (carry.keys, carry.values))
-        x, keys, values = self._blocks(x, place, old_keys, old_values, visible)
+
+        def look_at_ring(layer: int) -> Look:
+            old_keys, old_values = carry.keys[:, layer], carry.values[:, layer]
+            return lambda query, key, value, sink: (
+                attend(query, (old_keys, key), (old_values, value), visible, sink),
+                key,
+                value,
+            )
+
+        x, keys, values = self._blocks(x, place, [look_at_ring(layer) for layer in range(self.layers)])
         last = place[:, -1]
         next_carry = Cache(
             write(carry.keys, jnp.stack(keys, axis=1), last), write(carry.values, jnp.stack(values, axis=1), last), last + 1
@@ -205,19 +157,14 @@ class Transformer(nn.Module):
         return next_carry, x
 
     def _blocks(
-        self,
-        x: jax.Array,
-        place: jax.Array,
-        old_keys: Sequence[jax.Array],
-        old_values: Sequence[jax.Array],
-        visible: jax.Array,
+        self, x: jax.Array, place: jax.Array, looks: Sequence[Look]
     ) -> tuple[jax.Array, list[jax.Array], list[jax.Array]]:
-        """Features ``[T, N, width]``, and each layer's new keys and values ``[N, H, T, D]``."""
+        """Features ``[T, N, width]``, and what each layer's ``look`` remembers."""
         x = jnp.swapaxes(Dense(self.width, 1.0, name="embed")(x), 0, 1)
         keys, values = [], []
-        for layer in range(self.layers):
+        for layer, look in enumerate(looks):
             block = Block(self.heads, self.sink == "kv", 1.0 / math.sqrt(2 * self.layers), name=f"block_{layer}")
-            x, key, value = block(x, place, old_keys[layer], old_values[layer], visible)
+            x, key, value = block(x, place, look)
             keys.append(key)
             values.append(value)
         return jnp.swapaxes(LayerNorm()(x), 0, 1), keys, values

@@ -15,14 +15,12 @@ from rl_jax.envs.tokens import Attempts, Chain, TokenWorld
 from rl_jax.envs.tokens.task import read, show
 from rl_jax.errors import RLJaxError
 
-FEEDBACK = ("none", "unary", "position", "token", "revise")
-
 
 def world_of(feedback):
     return make("tokens/attempts", operands=3, spare=1, turns=3, feedback=feedback)
 
 
-@pytest.mark.parametrize("feedback", FEEDBACK)
+@pytest.mark.parametrize("feedback", ["none", "position", "token", "revise"])
 @given(data=st.data())
 @settings(max_examples=20, deadline=None)
 def test_attempts_are_those_of_the_slow_model(feedback, data):
