@@ -1,6 +1,6 @@
 """Is entropy lost by the covariance of log-probability and advantage, and do clips of the few steps that make it up keep it?"""
 
-from studies.entropy import STUDY
+from studies.answers import STUDY
 
 from rl_jax.run.claims import Prediction
 
@@ -20,9 +20,9 @@ RECIPE = STUDY.recipe(
         Prediction("law", "GRPO", 0.9, 0.0, "early training predicts the end"),
         Prediction("tabular", "tabular softmax", 0.95, 0.0, "entropy falls by the covariance"),
     ),
-    shown=("entropy bonus", "clip-higher"),
     gates=("the base is neither lost nor done", "GRPO learns", "entropy collapses"),
-    departures="Shares of tokens are larger than the paper's 2e-4 and 2e-3, so that they are some tokens of a minibatch of about 500. "
-    "All tokens in the law are those of training, no validation set.",
+    departures="Of the own tokens of a minibatch, about 250, Clip-Cov leaves out 1% (2e-4 in the paper) and KL-Cov holds 1% "
+    "(2e-3), with the paper's band and beta = 1. KL-Cov with 5%, and with beta = 10, was looked at on tuning seeds 0 to 3: "
+    "both keep more entropy at about the same sampled accuracy or less. The accuracy in the law is that of training.",
     minutes=8,
 )

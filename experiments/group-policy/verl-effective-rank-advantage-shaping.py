@@ -1,6 +1,6 @@
 """Do bonuses by the effective rank of hidden states help, and more than random bonuses of the same size?"""
 
-from studies.entropy import STUDY
+from studies.answers import STUDY
 
 from rl_jax.run.claims import Prediction
 

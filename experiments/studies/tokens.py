@@ -13,7 +13,7 @@ import rl_jax as rl
 from rl_jax.agents import PolicyGradient
 from rl_jax.agents.policy_gradient.cloning import warm_up
 from rl_jax.curricula.prompts import Prompts
-from rl_jax.envs.tokens import Chain, TokenWorld
+from rl_jax.envs.tokens import TokenWorld
 from rl_jax.experience import Transform
 from rl_jax.losses import KLDiagnostic, NegativeEntropy
 from rl_jax.networks.sequence import sequence_actor_critic
@@ -93,16 +93,6 @@ class Setting:
             work.shared[key] = jax.block_until_ready(jax.jit(jax.vmap(clone))(keys))
         return work.shared[key]
 
-
-#: Chains of three results, and of five, whose demonstrators take most products for one more than they are.
-SHORT = Setting(Chain(operands=4, slip=0.25, misconception=0.6), prompts=32, clone_steps=600, clone_batch=128, clone_rate=5e-3)
-LONG = Setting(Chain(operands=6, slip=0.1, misconception=0.6), prompts=32, clone_steps=800, clone_batch=128, clone_rate=5e-3)
-SIZES = (
-    "Chains of sums, differences and products of digits modulo 10, written result by result by a transformer of two layers of 32 "
-    "units. The base policy of each seed clones a demonstrator that takes 60% of products for one more than they are, and replaces "
-    "results by random digits: of three results each with probability 0.25, of five (long problems) 0.1. 32 prompts x 8 answers a "
-    "train step, 60 train steps."
-)
 
 #: What an arm learns from, given the setting and the base's parameters.
 Experience = Callable[[Setting, Any], tuple[Transform, ...]]
