@@ -24,8 +24,8 @@ from rl_jax.ideas.group_policy.vl_rethinker_ssr import selective_replay
 from rl_jax.losses.clipped import ClippedTokens
 from rl_jax.run.claims import Axes, Gate, Outcome, Study
 
-TASK = Chain(operands=4, slip=0.2, misconception=0.9)
-SETTING = Setting(TASK, prompts=32, clone_steps=600, clone_batch=128, clone_rate=5e-3)
+TASK = Chain(operands=4, slip=0.2, misconception=0.98)
+SETTING = Setting(TASK, prompts=32, clone_batch=128)
 #: Problems of the set, of which a train step has half.
 COUNT, UPDATES, RATE = 64, 60, 3e-4
 
@@ -51,7 +51,7 @@ def solve_set(trainer: rl.Trainer, state: rl.TrainState, key: jax.Array) -> dict
     spec = replace(trainer.base, num_envs=SAMPLES * prompts.count, rounds=1)
     asked = curriculum.init(key_set, spec)._replace(key=known.key, problems=jnp.arange(prompts.count, dtype=jnp.int32))
     trainer_set, state_set = trainer.replace(curriculum=curriculum, base=spec), state.replace(curriculum=asked)
-    rollout = rl.play(trainer_set, state_set, key_set, spec.num_envs, spec.rollout_length)
+    rollout = rl.play(trainer_set, state_set, key_set, spec.num_envs, spec.rollout_length, greedy=False)
     right, number = is_right(rollout), products(rollout)
     fresh = solve(trainer.replace(curriculum=prompts), state.replace(curriculum=known), key_fresh)
     return {
@@ -115,11 +115,11 @@ ARMS = {
 }
 STUDY = Study(
     name="buffers",
-    environment=f"tokens/chain with four operands, {COUNT} problems that come again and again. The base policy (two layers of 32) "
-    f"is cloned from a demonstrator that slips in a fifth of its results and takes a x b for a x b + 1 in nine of ten "
-    f"products: it solves half of the problems without a product (3 of 10), a twentieth of those with one, and hardly "
-    f"any with more. Each train step has eight answers to each of {SETTING.prompts} problems and makes two passes in "
-    f"four pieces.",
+    environment=f"Chains of four digits with sums, differences and products modulo 10, written result by result by a transformer "
+    f"of two layers of 32 units; {COUNT} problems come again and again. The base policy of each seed clones a "
+    f"demonstrator that takes 98 of 100 products for one more than they are and replaces a fifth of its results by "
+    f"random digits, so it hardly ever solves a problem with a product (7 of 10). Each train step has eight answers "
+    f"to each of {SETTING.prompts} problems.",
     arms=ARMS,
     measures={
         "set": f"share of right answers, {SAMPLES} sampled to each problem of the set",
@@ -128,7 +128,7 @@ STUDY = Study(
         "pass@1": "share of right answers sampled to fresh problems",
         "greedy": "share of right greedy answers to fresh problems",
         "pass@16": "share of fresh problems to which one of 16 sampled answers is right",
-        "policy/entropy": "entropy at the policy's own tokens in the last tenth of training, in nats",
+        "policy/entropy": "entropy at the tokens that are learned from in the last tenth of training, in nats",
         "area": "share of right answers sampled in training, its mean over training",
         "share": "share of columns that are learned from with an advantage, in the last third of training",
     },
@@ -136,13 +136,13 @@ STUDY = Study(
     gates=(
         Gate("the base has room", "set", "base", 0.1, 0.45),
         Gate("GRPO learns", "set", "GRPO", 0.15, baseline="base"),
-        Gate("GRPO keeps greedy answers", "greedy", "GRPO", 0.0, baseline="base"),
         Gate("columns without an advantage", "share", "GRPO", high=0.6),
     ),
     seeds=tuple(range(100, 112)),
     tuning_seeds=tuple(range(12)),
     paired=True,
     departures="Arithmetic and a network of 30 thousand parameters instead of a vision-language model. All arms generate the "
-    "same number of tokens.",
+    "same number of tokens. A policy of this size learns a set of this size by heart: answers to fresh problems are shown and "
+    "not judged.",
     minutes=25,
 )
