@@ -81,7 +81,6 @@ STUDY = Study(
     gates=(
         Gate("the base has room", "set", "base", 0.1, 0.45),
         Gate("GRPO learns", "set", "GRPO", 0.15, baseline="base"),
-        Gate("GRPO keeps greedy answers", "greedy", "GRPO", 0.0, baseline="base"),
     ),
     seeds=BUFFERS.seeds,
     tuning_seeds=BUFFERS.tuning_seeds,
