@@ -14,6 +14,8 @@ from toy import rollout_of
 import rl_jax as rl
 from rl_jax import replay
 from rl_jax.errors import RLJaxError, UnsupportedSpace
+from rl_jax.experience.bonus.inverse_dynamics import InverseDynamics
+from rl_jax.experience.scaling import online
 from rl_jax.experience.scaling.normalize import RunningMoments
 from rl_jax.loop.collect import usable_end
 from rl_jax.losses.c51 import Categorical51
@@ -130,7 +132,8 @@ def test_what_is_no_choice_has_no_probability():
     np.testing.assert_allclose(log_p, [-np.log(6), -INF, -INF, -INF], rtol=1e-6)
 
 
-LOGITS = st.lists(st.sampled_from([-INF, -1e4, -1.0, 0.0, 0.5, 88.0, 1e4]), min_size=2, max_size=5)
+#: Always as many: one program for all examples.
+LOGITS = st.lists(st.sampled_from([-INF, -1e4, -1.0, 0.0, 0.5, 88.0, 1e4]), min_size=4, max_size=4)
 
 
 def _probabilities(logits):
@@ -142,27 +145,34 @@ def _probabilities(logits):
     return p / p.sum()
 
 
-@pytest.mark.slow
-@given(LOGITS)
-@settings(max_examples=60, deadline=None)
-def test_categoricals_are_right_where_choices_are_forbidden(logits):
-    p = _probabilities(logits)
-    policy = Categorical(jnp.asarray(logits, jnp.float32))
-    with np.errstate(divide="ignore"):
-        expected = np.log(p)
-    for action in range(len(logits)):
-        got = float(policy.log_prob(jnp.int32(action)))
-        assert got == pytest.approx(expected[action], rel=1e-5, abs=1e-5) or (expected[action] < -700 and got < -700)
-    inside = p > 0
-    assert float(policy.entropy()) == pytest.approx(-np.sum(p[inside] * np.log(p[inside])), abs=1e-5)
-    assert float(policy.kl(policy)) == pytest.approx(0.0, abs=1e-6)
+@jax.jit
+def _categorical(logits):
+    """What a categorical says: log probabilities of all actions, entropy, distance to itself, a gradient, 64 draws."""
+    policy = Categorical(logits)
 
     def statistics(x):
         policy, other = Categorical(x), Categorical(jnp.zeros_like(x))
         return policy.entropy() + policy.kl(other) + policy.log_prob(policy.mode())
 
-    assert np.isfinite(jax.grad(statistics)(policy.logits)).all()
+    log_p = jax.vmap(policy.log_prob)(jnp.arange(len(logits)))
     drawn = jax.vmap(policy.sample)(jax.random.split(jax.random.key(0), 64))
+    return log_p, policy.entropy(), policy.kl(policy), jax.grad(statistics)(policy.logits), drawn
+
+
+@given(LOGITS)
+@settings(max_examples=60, deadline=None)
+def test_categoricals_are_right_where_choices_are_forbidden(logits):
+    p = _probabilities(logits)
+    log_p, entropy, distance, slope, drawn = _categorical(jnp.asarray(logits, jnp.float32))
+    with np.errstate(divide="ignore"):
+        expected = np.log(p)
+    for action in range(len(logits)):
+        got = float(log_p[action])
+        assert got == pytest.approx(expected[action], rel=1e-5, abs=1e-5) or (expected[action] < -700 and got < -700)
+    inside = p > 0
+    assert float(entropy) == pytest.approx(-np.sum(p[inside] * np.log(p[inside])), abs=1e-5)
+    assert float(distance) == pytest.approx(0.0, abs=1e-6)
+    assert np.isfinite(slope).all()
     assert p[np.asarray(drawn)].min() > 0
 
 
@@ -281,15 +291,18 @@ def test_layer_normalisation_keeps_its_scale_far_from_zero():
     np.testing.assert_allclose(jnp.std(y, axis=-1), 1.0, atol=0.01)
 
 
-@pytest.mark.slow
+@jax.jit
+def _merged(batches):
+    """The moments of all batches, merged one after the other."""
+    return jax.lax.scan(lambda moments, batch: (moments.merge(batch), None), RunningMoments.zero((3,)), batches)[0]
+
+
 @pytest.mark.parametrize("bad", [math.nan, INF, -INF, 3e38])
 def test_one_bad_observation_leaves_running_moments_alone(bad):
     good = np.random.default_rng(0).normal(5.0, 2.0, (50, 8, 3)).astype(np.float32)
     shown = good.copy()
     shown[25, 2, 1] = bad
-    moments = RunningMoments.zero((3,))
-    for batch in shown:
-        moments = moments.merge(jnp.asarray(batch))
+    moments = _merged(shown)
     np.testing.assert_allclose(moments.mean, good.mean((0, 1)), atol=0.05)
     np.testing.assert_allclose(moments.var, good.var((0, 1)), rtol=0.05)
 
@@ -377,7 +390,7 @@ def test_no_report_makes_a_step_undrawable(sampler, report):
     np.testing.assert_allclose(leaves, chances, rtol=1e-4)
 
 
-INVERSE = rl.experience.bonus.inverse_dynamics.InverseDynamics(Box.of(0, 1, (2,)), Discrete(2))
+INVERSE = InverseDynamics(Box.of(0, 1, (2,)), Discrete(2))
 OUT_OF_RANGE = {
     "decay": (replay.Recent, (0.0, -1.0, NAN, 2.0)),
     "alpha": (Prioritized, (-1.0, NAN, INF, "x")),
@@ -428,9 +441,9 @@ def test_what_is_left_out_of_running_moments_does_not_count(bad):
 
 def test_what_is_left_out_of_a_stream_does_not_count():
     moments = RunningMoments.zero((2,))
-    jax.tree.map(np.testing.assert_array_equal, rl.experience.scaling.online.push(moments, jnp.full(2, NAN)), moments)
+    jax.tree.map(np.testing.assert_array_equal, online.push(moments, jnp.full(2, NAN)), moments)
     for item in ([1.0, 1.0], [3.0, 3.0], [NAN, 5.0]):
-        moments = rl.experience.scaling.online.push(moments, jnp.asarray(item))
+        moments = online.push(moments, jnp.asarray(item))
     np.testing.assert_allclose(moments.mean, [2.0, 3.0])
     np.testing.assert_allclose(moments.var, [1.0, 8 / 3], rtol=1e-6)
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rl_jax.agents.actor_critic.td3 import DeterministicActorCritic, ddpg, td3
     from rl_jax.agents.base import AgentBase, AgentWrapper
     from rl_jax.agents.policy_gradient.a2c import a2c
-    from rl_jax.agents.policy_gradient.grpo import dr_grpo, grpo, rloo
+    from rl_jax.agents.policy_gradient.grpo import dr_grpo, grpo, rft, rloo
     from rl_jax.agents.policy_gradient.mdpo import mdpo
     from rl_jax.agents.policy_gradient.ppo import ppo
     from rl_jax.agents.policy_gradient.update import Learner, PolicyGradient
@@ -50,6 +50,7 @@ __all__ = [
     "pqn",
     "r2d2",
     "rainbow",
+    "rft",
     "rloo",
     "sac",
     "stream_ac",

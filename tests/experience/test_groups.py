@@ -14,6 +14,7 @@ from rl_jax.curricula.prompts import Prompts
 from rl_jax.errors import RLJaxError
 from rl_jax.experience.advantage.group import group_advantage
 from rl_jax.experience.reference import reference
+from rl_jax.experience.selection.good_enough import good_enough
 from rl_jax.experience.weights import own_weight
 from rl_jax.loop.evaluate import start_episodes
 from rl_jax.losses import weighted_sum
@@ -91,6 +92,16 @@ def test_constant_weights_do_not_know_the_lengths():
     own = jnp.asarray([[True, True], [False, True]])
     _, result, _ = own_weight("constant").update((), rollout_of(jnp.zeros((2, 2)), own=own), context())
     np.testing.assert_array_equal(result.extras["weight"], [[1, 1], [0, 1]])
+
+
+@pytest.mark.parametrize(("least", "kept"), [(1.0, [1, 2]), (2.5, [2]), (9.0, [])])
+def test_only_good_episodes_are_learned_from(least, kept):
+    reward = jnp.asarray([[0.5, 1.0, 2.0], [0.0, 0.0, 1.0]])
+    rollout = rollout_of(reward, weight=jnp.asarray([[1.0, 1.0, 1.0], [0.0, 2.0, 1.0]]))
+    _, result, metrics = good_enough(least).update((), rollout, context())
+    expected = np.where(np.isin(np.arange(3), kept), np.asarray(rollout.extras["weight"]), 0.0)
+    np.testing.assert_allclose(result.extras["weight"], expected / (expected.mean() or 1.0), rtol=1e-6)
+    assert metrics["selection/kept"] == pytest.approx(len(kept) / 3)
 
 
 def outputs_of(logits):

@@ -174,6 +174,7 @@ def test_hyperparameters_vmap(clock):
     assert leaves_equal(jax.tree.map(lambda x: x[0], swept), state.agent.params)
 
 
+@pytest.mark.slow
 def test_train_is_one_call(clock):
     """``train`` alone is a whole run: rows of metrics with their steps, no row empty, and no more rows than train steps."""
     train = jax.jit(clock.trainer.train, static_argnums=(1, 2))

@@ -94,6 +94,7 @@ SMALL_DQN = DQNConfig(
 )
 
 
+@pytest.mark.slow
 def test_the_loop_learns_as_often_as_it_should():
     """The agent's own count of its learning steps, one run and a vmapped batch, against the environment steps done."""
     trainer = SMALL_DQN.trainer(Clock(5))

@@ -203,6 +203,7 @@ def test_meta_gradient_against_finite_differences(updates):
     assert slope == pytest.approx(measured, rel=0.02, abs=2e-4)
 
 
+@pytest.mark.slow
 def test_rematerialised_train_steps_keep_only_states():
     """More updates add their states, and not what is computed within them, to what the backward pass keeps."""
     trainer = trainer_of(critic=True, form=LPGRule(width=64, bins=3))

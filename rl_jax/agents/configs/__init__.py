@@ -2,7 +2,7 @@
 
 from rl_jax.agents.configs.actor_critic import DDPGConfig, MDPOOffPolicyConfig, SACConfig, TD3Config
 from rl_jax.agents.configs.dqn import DQNConfig, RainbowConfig
-from rl_jax.agents.configs.grpo import DrGRPOConfig, GRPOConfig, RLOOConfig
+from rl_jax.agents.configs.grpo import DrGRPOConfig, GRPOConfig, RFTConfig, RLOOConfig
 from rl_jax.agents.configs.on_policy import A2CConfig, MDPOConfig, PPOConfig
 from rl_jax.agents.configs.pqn import PQNConfig
 from rl_jax.agents.configs.r2d2 import R2D2Config
@@ -17,6 +17,7 @@ CONFIGS = {
     "grpo": GRPOConfig,
     "dr-grpo": DrGRPOConfig,
     "rloo": RLOOConfig,
+    "rft": RFTConfig,
     "pqn": PQNConfig,
     "dqn": DQNConfig,
     "rainbow": RainbowConfig,

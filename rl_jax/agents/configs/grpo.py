@@ -6,14 +6,14 @@ from typing import Annotated, Any, Literal
 import rl_jax as rl
 from rl_jax.agents.configs.base import AgentConfig, OptimizerName
 from rl_jax.errors import RLJaxError
-from rl_jax.values import Count, CountOrZero, NotNegative, Positive, Range, Widths
+from rl_jax.values import Count, CountOrZero, NotNegative, Number, Positive, Range, Widths
 
 
 @dataclass(frozen=True)
-class GRPOConfig(AgentConfig):
-    """GRPO as one flat list of numbers, for the command line and for configuration files.
+class GroupConfig(AgentConfig):
+    """What learns from whole episodes in groups that began alike. Subclasses add the agent and its numbers.
 
-    Rollouts are whole episodes. Where a default is not the paper's, the field says so: most are for small networks and tasks.
+    Where a default is not that of GRPO's paper, the field says so: most are for small networks and tasks.
     """
 
     RUN = AgentConfig.RUN | {"group_size", "baseline", "scale", "weight", "clone_steps"}
@@ -34,14 +34,6 @@ class GRPOConfig(AgentConfig):
     """Passes over the episodes (the paper: a single update)."""
     minibatches: Count = 4
     """Pieces per pass; must divide the episodes (without memory: their steps)."""
-    clip_low: Positive = 0.2
-    """How far below 1 the probability ratio may fall."""
-    clip_high: Positive = 0.2
-    """How far above 1 it may rise ("clip-higher" of DAPO: 0.28)."""
-    baseline: Literal["mean", "leave-one-out"] = "mean"
-    """What an episode's outcome is compared with: the group's mean, or that of the others."""
-    scale: Literal["std", "none"] = "std"
-    """What the difference is divided by: the group's standard deviation, or nothing."""
     weight: Literal["sequence", "token", "constant"] = "sequence"
     """What counts alike: episodes, steps, or steps whatever the episodes' lengths."""
     entropy_weight: NotNegative = 0.0
@@ -72,16 +64,9 @@ class GRPOConfig(AgentConfig):
         layers = {"hidden": self.hidden, "activation": self.activation, "dtype": self.torso_dtype, "memory": self.memory}
         return {**layers, "memory_width": self.memory_width, "layers": self.memory_layers, "heads": self.memory_heads}
 
-    def agent(self) -> "rl.agents.PolicyGradient":
-        """The agent alone."""
-        return rl.agents.grpo(config=self)
-
     def experience(self) -> "rl.experience.Chain":
-        """The chain that it learns from: advantages within groups, and what counts alike."""
-        from rl_jax.experience.advantage.group import group_advantage
-        from rl_jax.experience.weights import own_weight
-
-        return rl.chain(group_advantage(self.group_size, self.baseline, self.scale), own_weight(self.weight))
+        """The chain that it learns from."""
+        raise NotImplementedError
 
     def trainer(self, env: "rl.types.Environment", **options: Any) -> "rl.Trainer":
         """The whole run; ``options`` are further arguments of :meth:`rl_jax.Trainer.create`.
@@ -121,6 +106,31 @@ class GRPOConfig(AgentConfig):
 
 
 @dataclass(frozen=True)
+class GRPOConfig(GroupConfig):
+    """GRPO as one flat list of numbers, for the command line and for configuration files."""
+
+    clip_low: Positive = 0.2
+    """How far below 1 the probability ratio may fall."""
+    clip_high: Positive = 0.2
+    """How far above 1 it may rise ("clip-higher" of DAPO: 0.28)."""
+    baseline: Literal["mean", "leave-one-out"] = "mean"
+    """What an episode's outcome is compared with: the group's mean, or that of the others."""
+    scale: Literal["std", "none"] = "std"
+    """What the difference is divided by: the group's standard deviation, or nothing."""
+
+    def agent(self) -> "rl.agents.PolicyGradient":
+        """The agent alone."""
+        return rl.agents.grpo(config=self)
+
+    def experience(self) -> "rl.experience.Chain":
+        """The chain that it learns from: advantages within groups, and what counts alike."""
+        from rl_jax.experience.advantage.group import group_advantage
+        from rl_jax.experience.weights import own_weight
+
+        return rl.chain(group_advantage(self.group_size, self.baseline, self.scale), own_weight(self.weight))
+
+
+@dataclass(frozen=True)
 class DrGRPOConfig(GRPOConfig):
     """Dr. GRPO: GRPO without its two divisions, which favour long wrong answers and problems that are too easy or too hard."""
 
@@ -152,3 +162,26 @@ class RLOOConfig(GRPOConfig):
     def agent(self) -> "rl.agents.PolicyGradient":
         """The agent alone."""
         return rl.agents.rloo(config=self)
+
+
+@dataclass(frozen=True)
+class RFTConfig(GroupConfig):
+    """Rejection-sampling fine-tuning: right answers are cloned, wrong ones are thrown away."""
+
+    weight: Literal["sequence", "token", "constant"] = "token"
+    """What counts alike: episodes, steps, or steps whatever the episodes' lengths."""
+    least_outcome: Number = 1.0
+    """Sum of an episode's rewards from which on it is cloned."""
+
+    RUN = GroupConfig.RUN | {"least_outcome"}
+
+    def agent(self) -> "rl.agents.PolicyGradient":
+        """The agent alone."""
+        return rl.agents.rft(config=self)
+
+    def experience(self) -> "rl.experience.Chain":
+        """The chain that it learns from: what counts alike among the answers that are good enough."""
+        from rl_jax.experience.selection.good_enough import good_enough
+        from rl_jax.experience.weights import own_weight
+
+        return rl.chain(own_weight(self.weight), good_enough(self.least_outcome))

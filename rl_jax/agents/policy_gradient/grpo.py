@@ -4,10 +4,11 @@ from functools import partial
 from typing import Any
 
 from rl_jax.agents.configs.base import numbers_of, usual
-from rl_jax.agents.configs.grpo import DrGRPOConfig, GRPOConfig, RLOOConfig
+from rl_jax.agents.configs.grpo import DrGRPOConfig, GroupConfig, GRPOConfig, RFTConfig, RLOOConfig
 from rl_jax.agents.policy_gradient.update import PolicyGradient
 from rl_jax.losses import KLDiagnostic, NegativeEntropy
 from rl_jax.losses.clipped import ClippedTokens
+from rl_jax.losses.likelihood import NegativeLogLikelihood
 from rl_jax.networks.build import Maker
 from rl_jax.networks.sequence import sequence_actor_critic
 
@@ -27,7 +28,7 @@ def grpo(network: Maker | None = None, *, config: GRPOConfig | None = None, **ov
     Raises:
         RLJaxError: the agent has no such number.
     """
-    return _agent("GRPO", numbers_of(GRPOConfig, config, overrides, network=network), network)
+    return _clipped("GRPO", numbers_of(GRPOConfig, config, overrides, network=network), network)
 
 
 def dr_grpo(network: Maker | None = None, *, config: DrGRPOConfig | None = None, **overrides: Any) -> PolicyGradient:
@@ -36,7 +37,7 @@ def dr_grpo(network: Maker | None = None, *, config: DrGRPOConfig | None = None,
     As :func:`grpo`, with advantages and weights that are divided by nothing that depends on the answers. Arguments and errors are
     the same, with :class:`~rl_jax.agents.configs.DrGRPOConfig`.
     """
-    return _agent("Dr. GRPO", numbers_of(DrGRPOConfig, config, overrides, network=network), network)
+    return _clipped("Dr. GRPO", numbers_of(DrGRPOConfig, config, overrides, network=network), network)
 
 
 def rloo(network: Maker | None = None, *, config: RLOOConfig | None = None, **overrides: Any) -> PolicyGradient:
@@ -45,13 +46,28 @@ def rloo(network: Maker | None = None, *, config: RLOOConfig | None = None, **ov
     One step per rollout, where the clipped ratio is 1 and its gradient that of the log-probability. Arguments and errors are those of
     :func:`grpo`, with :class:`~rl_jax.agents.configs.RLOOConfig`.
     """
-    return _agent("RLOO", numbers_of(RLOOConfig, config, overrides, network=network), network)
+    return _clipped("RLOO", numbers_of(RLOOConfig, config, overrides, network=network), network)
 
 
-def _agent(name: str, numbers: GRPOConfig, network: Maker | None) -> PolicyGradient:
+def rft(network: Maker | None = None, *, config: RFTConfig | None = None, **overrides: Any) -> PolicyGradient:
+    """Rejection-sampling fine-tuning (Yuan et al. 2023, "Scaling Relationship on Learning Mathematical Reasoning with Large Language
+    Models", arXiv:2308.01825; "RAFT" of Dong et al. 2023, arXiv:2304.06767): the likelihood of answers that were right.
+
+    Here samples are fresh in every train step; the paper samples once, from the base, and drops answers that occur twice. Arguments and
+    errors are those of :func:`grpo`, with :class:`~rl_jax.agents.configs.RFTConfig`.
+    """
+    numbers = numbers_of(RFTConfig, config, overrides, network=network)
+    return _agent("RFT", numbers, network, NegativeLogLikelihood())
+
+
+def _clipped(name: str, numbers: GRPOConfig, network: Maker | None) -> PolicyGradient:
+    return _agent(name, numbers, network, ClippedTokens(numbers.clip_low, numbers.clip_high))
+
+
+def _agent(name: str, numbers: GroupConfig, network: Maker | None, policy: Any) -> PolicyGradient:
     return PolicyGradient(
         terms={
-            "policy": ClippedTokens(numbers.clip_low, numbers.clip_high),
+            "policy": policy,
             "entropy": NegativeEntropy(),
             "kl": KLDiagnostic(),
         },

@@ -11,6 +11,7 @@ from rl_jax.envs.grid.multi_room import MultiRoom, multi_room
 from rl_jax.envs.grid.noisy_tv import NoisyTV
 from rl_jax.envs.grid.objects import Objects, ObjectsParams
 from rl_jax.envs.grid.rooms import Layout, Rooms, RoomsParams
+from rl_jax.envs.grid.walk import Walk
 from rl_jax.envs.grid.world import World
 from rl_jax.types import Environment
 
@@ -22,6 +23,7 @@ GRIDS: dict[str, Callable[..., Environment]] = {
     "grid/dark-key-door": DarkKeyDoor,
     "grid/key-maze": KeyMaze,
     "grid/objects": Objects,
+    "grid/walk": Walk,
 }
 """Factories of the grid worlds that stand alone, by name. Equal arguments make equal (and equally hashed) environments."""
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from rl_jax.loop import counter as streams
 from rl_jax.loop.collect import collect, reset_envs
+from rl_jax.loop.evaluate import longest
 from rl_jax.ops import unrolled_threefry
 from rl_jax.run.devices.compiled_runs import CompiledRuns
 from rl_jax.run.devices.tree_io import digest
@@ -71,12 +72,13 @@ class EpisodePlayer:
 
     def __init__(self, runs: CompiledRuns, greedy: bool = True, seed: int = 0, max_steps: int = DRAWN_STEPS, run: int = 0):
         trainer = runs.trainer_of(run)
-        self._runs, self.run, self._limit = runs, run, min(max_steps, trainer.time_limit or max_steps)
+        self._runs, self.run, self._limit = runs, run, min(max_steps, longest(trainer, max_steps))
         self._key = jax.random.fold_in(unrolled_threefry(jax.random.key(seed, impl=runs.prng)), streams.EVALUATE)
 
         def play(state: PyTree, key: jax.Array) -> Any:
             key_start, key_steps = jax.random.split(key)
-            collector = reset_envs(trainer.curriculum, state.curriculum, trainer.agent.initial_carry(1), key_start, 1)
+            carry, whole = trainer.agent.initial_carry(1), trainer.base.whole
+            collector = reset_envs(trainer.curriculum, state.curriculum, carry, key_start, 1, whole)
 
             def policy(carry: Any, obs: jax.Array, first: jax.Array, key: jax.Array) -> Any:
                 obs = trainer.experience.observe(state.experience, obs)
@@ -91,7 +93,7 @@ class EpisodePlayer:
                 lambda carry, obs: jnp.zeros((1,)),  # no value is needed, as nothing is learned
                 collector,
                 key_steps,
-                self._limit,
+                self._limit + whole,  # it stands still after its end: one row more shows how it ended
                 trainer.time_limit,
             )[1]
             return jax.tree.map(lambda x: x[:, 0], (rollout.env_state, rollout.reward, rollout.done))
@@ -99,10 +101,14 @@ class EpisodePlayer:
         self._play = jax.jit(play)
 
     def play(self, states: PyTree) -> tuple[PyTree, np.ndarray]:
-        """The environment's states ``[T, ...]`` and the rewards ``[T]`` of an episode, from the training states of all runs."""
+        """The environment's states ``[T, ...]`` and the rewards ``[T]`` of an episode, from the training states of all runs.
+
+        Where rollouts are whole episodes there is one state more, the last.
+        """
         env_states, rewards, done = self._play(self._runs.state_of(states, self.run), self._key)
         length = int(np.argmax(done)) + 1 if np.any(done) else self._limit
-        return jax.tree.map(lambda x: np.asarray(x[:length]), (env_states, rewards))
+        known = length + self._runs.trainer.base.whole
+        return jax.tree.map(lambda x: np.asarray(x[:known]), env_states), np.asarray(rewards[:length])
 
 
 def draw_episode(

@@ -139,6 +139,7 @@ def facts():
     return module
 
 
+@pytest.mark.slow
 def test_facts_about_environments_are_what_make_returns():
     """All that are quick to make; ``scripts/list_environments.py --check`` compares all."""
     declared, fact = environments(), facts().fact

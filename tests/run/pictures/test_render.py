@@ -104,6 +104,7 @@ def test_classic_control_without_pygame(tmp_path: Path, monkeypatch: pytest.Monk
         render_episode(env, params, states, rewards, tmp_path / "e.gif")
 
 
+@pytest.mark.slow
 def test_brax_page(tmp_path: Path) -> None:
     from rl_jax.envs.suites.brax import make_brax
 

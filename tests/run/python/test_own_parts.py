@@ -62,6 +62,7 @@ def test_a_run_has_a_folder_rows_and_a_result(whole):
         whole[2]
 
 
+@pytest.mark.slow
 def test_stopped_by_a_hook_then_by_a_signal_and_resumed(trainer, whole, tmp_path, capsys):
     seen, folder = [], tmp_path / "run"
 

@@ -1,0 +1,1 @@
+"""Papers on what is replayed."""
