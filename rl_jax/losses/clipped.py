@@ -1,12 +1,28 @@
 """The clipped surrogate of methods without values: bounds of their own below and above, nothing standardised."""
 
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.types import Context, Metrics, PyTree, Rollout
+
+#: What a ratio is of: one step, the own steps of a turn, or those of a whole episode.
+Level = Literal["token", "turn", "sequence"]
+
+
+def summed(x: jax.Array, own: jax.Array, level: Level) -> jax.Array:
+    """The sums of ``x`` ``[T, B]`` over the own steps of each step's turn or whole episode, ``[T, B]``.
+
+    A turn is an unbroken run of own steps: it ends where the environment writes. ``T^2 B`` numbers are looked at for turns.
+    """
+    x = jnp.where(own, x, 0.0)
+    if level == "sequence":
+        return jnp.broadcast_to(jnp.sum(x, axis=0), x.shape)
+    begins = own & ~jnp.concatenate([jnp.zeros_like(own[:1]), own[:-1]])
+    turn = jnp.cumsum(begins, axis=0)
+    return jnp.sum(jnp.where(turn[:, None] == turn, x, 0.0), axis=1)
 
 
 @struct.dataclass
@@ -21,15 +37,18 @@ class ClippedTokens:
     Attributes:
         low, high: how far below and above 1 the ratio still has a gradient.
         dual: bound on the ratio where ``A < 0``, above ``1 + high``; ``None``: none.
+        level: what a ratio is of.
     """
 
     low: Any = 0.2
     high: Any = 0.2
     dual: Any = None
+    level: Level = struct.field(pytree_node=False, default="token")
 
     def __call__(self, params: PyTree, batch: Rollout, context: Context) -> tuple[jax.Array, Metrics]:
         advantage = batch.extras["advantage"]
-        ratio = jnp.exp(context.outputs.policy.log_prob(batch.action) - batch.extras["log_prob"])
+        log_ratio = context.outputs.policy.log_prob(batch.action) - batch.extras["log_prob"]
+        ratio = jnp.exp(log_ratio if self.level == "token" else summed(log_ratio, batch.extras["own"], self.level))
         clipped = jnp.clip(ratio, 1.0 - self.low, 1.0 + self.high)
         gain = jnp.minimum(ratio * advantage, clipped * advantage)
         if self.dual is not None:

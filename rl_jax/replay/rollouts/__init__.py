@@ -1,0 +1,1 @@
+"""Replay of whole rollouts, for agents that learn from nothing less."""
