@@ -171,7 +171,7 @@ class Walked(Trained):
         tenth, third = max(1, rows // 10), max(1, rows // 3)
         values = {name: curves[metric][:, -tenth:].mean(1) for name, metric in LAST.items()}
         values["area"] = curves["episode/success"].mean(1)
-        values["steadiness"] = -np.abs(np.diff(curves["policy/entropy"][:, rows // 2 :], axis=1)).mean(1)
+        values["steadiness"] = -np.abs(np.diff(curves["policy/entropy"][:, max(0, min(rows // 2, rows - 2)) :], axis=1)).mean(1)
         values["correlation"] = curves["look/advantage"].mean(1)
         for name in ("look/step_reward", "look/progress"):
             if name in curves:

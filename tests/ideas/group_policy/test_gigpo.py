@@ -39,7 +39,7 @@ def asked(reward, place, own, size, **options):
     return np.asarray(rollout.extras["advantage"]), metrics
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([1, 2, 4]), st.sampled_from(["none", "std"]))
 def test_step_advantages_are_those_of_a_dictionary(seed, size, scale):
     random = np.random.default_rng(seed)
