@@ -9,8 +9,8 @@ def symmetric_eigenvalues(matrix: jax.Array, sweeps: int = 6) -> jax.Array:
     """Eigenvalues ``[..., n]``, in no order, by Jacobi's rotations of disjoint pairs of rows and columns at a time.
 
     Brent and Luk 1985, "The Solution of Singular-Value and Symmetric Eigenvalue Problems on Multiprocessor Arrays". Six sweeps
-    leave an error of rounding for matrices of some ten rows. It stands in for ``jnp.linalg.eigvalsh``, with which the training of
-    twelve runs side by side stood still for good on a CPU of two cores (jaxlib 0.10): its threads waited for each other.
+    leave an error of rounding for matrices of some ten rows. It stands in for ``jnp.linalg.eigvalsh``: two batches of it in a
+    loop, in a program over two CPU devices of a machine with two cores, stand still for good (jaxlib 0.10.2).
 
     Args:
         matrix: ``[..., n, n]``.
