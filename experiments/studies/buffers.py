@@ -7,8 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from studies.other_parts import arm_with
-from studies.tokens import CURVES, SAMPLES, Setting, is_right, solve
+from studies.tokens import CURVES, SAMPLES, Setting, arm, is_right, solve
 
 import rl_jax as rl
 from rl_jax.curricula.prompts import Prompts, Record
@@ -90,13 +89,13 @@ def learned(
 ) -> Any:
     """An arm on the fixed set."""
     usual: dict[str, Any] = {"updates": UPDATES, "learning_rate": RATE, "metrics": ("used/columns",)}
-    return arm_with(
-        partial(a_set, draw=draw),
+    return arm(
         setting,
         {"policy": ClippedTokens()},
         partial(grouped_experience, before=before, after=after),
         question=solve_set,
         summaries={"share": late},
+        parts=partial(a_set, draw=draw),
         **usual | options,
     )
 

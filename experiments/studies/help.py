@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from studies.buffers import COUNT, RATE, SETTING, TASK, UPDATES, grouped_experience, late, solve_set
 from studies.buffers import STUDY as BUFFERS
-from studies.other_parts import arm_with
-from studies.tokens import CURVES, Setting
+from studies.tokens import CURVES, Setting, arm
 
 from rl_jax.curricula.prompts import Prompts
 from rl_jax.envs.tokens.chain_problems import ChainParams
@@ -58,7 +57,7 @@ def learned(parts: Any, hints: bool = False, **options: Any) -> Any:
         "metrics": ("used/columns", *(["hints/share"] if hints else [])),
     }
     experience = partial(grouped_experience, before=(), after=())
-    return arm_with(parts, SETTING, {"policy": ClippedTokens()}, experience, question=solve_set, **usual | more | options)
+    return arm(SETTING, {"policy": ClippedTokens()}, experience, parts=parts, question=solve_set, **usual | more | options)
 
 
 def still(outcome: Outcome) -> np.ndarray:

@@ -5,11 +5,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from studies.other_parts import arm_with
-from studies.tokens import CURVES, Setting, answers
+from studies.tokens import CURVES, Setting, answers, arm
 
 import rl_jax as rl
-from rl_jax.curricula.prompts import Prompts
 from rl_jax.envs.tokens.store import Store
 from rl_jax.experience import gae
 from rl_jax.experience.advantage.group import group_advantage
@@ -36,11 +34,6 @@ def valued(setting: Setting, params: Any) -> tuple[Any, ...]:
     return own_weight("sequence"), gae(gamma=1.0, lam=1.0)
 
 
-def fresh(setting: Setting, params: Any) -> dict[str, Any]:
-    """New problems in every train step."""
-    return {"curriculum": Prompts(setting.world, setting.answers)}
-
-
 def success(trainer: rl.Trainer, state: rl.TrainState, key: jax.Array) -> dict[str, jax.Array]:
     """What sampled and greedy episodes on fresh problems are paid, and how many meet all goals."""
     sampled, greedy = (answers(trainer, state, key, size, is_greedy) for size, is_greedy in ((8, False), (1, True)))
@@ -54,7 +47,7 @@ def success(trainer: rl.Trainer, state: rl.TrainState, key: jax.Array) -> dict[s
 def learned(terms: Any, experience: Any, **options: Any) -> Any:
     """An arm."""
     usual: dict[str, Any] = {"updates": UPDATES, "learning_rate": RATE, "question": success}
-    return arm_with(fresh, SETTING, terms, experience, **usual | REUSE | options)
+    return arm(SETTING, terms, experience, **usual | REUSE | options)
 
 
 def loop(level: str, scale: str = "none", **options: Any) -> Any:

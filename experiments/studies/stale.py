@@ -4,8 +4,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from studies.other_parts import arm_with
-from studies.tokens import CURVES, MEASURES, Setting
+from studies.tokens import CURVES, MEASURES, Setting, arm
 
 from rl_jax.envs.tokens import Chain
 from rl_jax.experience import Transform
@@ -46,14 +45,14 @@ def learned(share: float = 0.0, passes: int = 1, until: float = 1.0, mixed: bool
     """An arm; ``mixed``: with the clip around the present policy and the convex constraint."""
     terms: dict[str, Any] = {"policy": ProximalMix(), "constraint": ConvexKL()} if mixed else {"policy": ClippedTokens()}
     usual: dict[str, Any] = {"updates": UPDATES, "learning_rate": RATE, "epochs": 1}
-    return arm_with(
-        partial(replayed, share=share, passes=passes, until=until, anchored=mixed),
+    return arm(
         SHORT,
         terms,
         grouped_experience,
         weights={"constraint": CONSTRAINT} if mixed else {},
         summaries={"early": early},
         diverged={"pass@1": 0.0, "greedy": 0.0, "pass@16": 0.0},
+        parts=partial(replayed, share=share, passes=passes, until=until, anchored=mixed),
         **usual | options,
     )
 

@@ -96,6 +96,8 @@ class Setting:
 
 #: What an arm learns from, given the setting and the base's parameters.
 Experience = Callable[[Setting, Any], tuple[Transform, ...]]
+#: Arguments of :meth:`rl_jax.Trainer.create` besides the usual, such as another curriculum or replay.
+Parts = Callable[[Setting, Any], Mapping[str, Any]]
 #: A measure ``[runs]`` of what an arm has found.
 Summary = Callable[[Outcome], np.ndarray]
 
@@ -143,6 +145,7 @@ def arm(
     finals: tuple[str, ...] = (),
     summaries: Mapping[str, Summary] | None = None,
     diverged: dict[str, float] | None = None,
+    parts: Parts | None = None,
     **options: Any,
 ) -> Callable[[Work], Outcome]:
     """One arm: the base policy of each seed goes on learning, and is asked at the end.
@@ -157,12 +160,13 @@ def arm(
         metrics, finals: further ones than the usual.
         summaries: measures of the outcome, such as of its curves.
         diverged: measures of runs that met NaN, where that is a finding.
+        parts: of the trainer, in place of the usual ones.
         options: of the agent, such as ``learning_rate`` or ``epochs``.
     """
     return partial(
         _learn,
         setting=setting,
-        make=partial(_trainer, terms=terms, experience=experience, weights=weights or {}, options=options),
+        make=partial(_trainer, terms=terms, experience=experience, weights=weights or {}, parts=parts, options=options),
         updates=updates,
         question=question,
         metrics=(*CURVES, *metrics),
@@ -173,18 +177,24 @@ def arm(
 
 
 def _trainer(
-    params: Any, setting: Setting, terms: Mapping[str, Any], experience: Experience, weights: Mapping[str, Any], options: Any
+    params: Any,
+    setting: Setting,
+    terms: Mapping[str, Any],
+    experience: Experience,
+    weights: Mapping[str, Any],
+    parts: Parts | None,
+    options: Any,
 ) -> rl.Trainer:
     """The trainer of one seed."""
-    agent = setting.agent(terms, weights, initial_params=params, **options)
+    usual: dict[str, Any] = {"curriculum": Prompts(setting.world, setting.answers)}
     return rl.Trainer.create(
         setting.world,
-        agent,
+        setting.agent(terms, weights, initial_params=params, **options),
         rl.chain(*experience(setting, params)),
-        curriculum=Prompts(setting.world, setting.answers),
         num_envs=setting.prompts * setting.answers,
         rollout_length=setting.world.own_limit,
         whole=True,
+        **usual | dict(parts(setting, params) if parts else {}),
     )
 
 
