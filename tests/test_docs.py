@@ -201,10 +201,10 @@ def test_sketches_keep_the_protocols(tmp_path):
     # The check would notice, in a copy: without one argument a transform is none.
     broken = tmp_path / "broken.py"
     text = SLOTS.read_text().replace(
-        "rollout: Rollout, context: Context) -> tuple[ProgressState", "rollout: Rollout) -> tuple[ProgressState"
+        "rollout: Rollout, context: Context) -> tuple[TrajectoryQueue", "rollout: Rollout) -> tuple[TrajectoryQueue"
     )
     broken.write_text(text)
     result = tool("mypy", "--follow-imports=silent", str(SLOTS), str(broken))
     errors = [line for line in result.stdout.splitlines() if ": error: " in line]
     assert errors and all("broken.py" in line for line in errors), result.stdout
-    assert 'expression has type "StepwiseProgress"' in result.stdout
+    assert 'expression has type "MinimaxWinner"' in result.stdout

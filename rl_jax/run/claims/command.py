@@ -173,6 +173,9 @@ def _judge_only(chosen: list[tuple[Recipe, Path]], given: Any) -> None:
 def _show_list() -> None:
     """Recipes by family, then those of each study below its name."""
     entries, studies = library.recipes().values(), library.studies()
+    widths = [
+        2 + max((len(text) for text in texts), default=0) for texts in zip(*((e.slug, e.family) for e in entries), strict=True)
+    ]
     for study in ("", *studies):
         of_study = [entry for entry in entries if entry.study == study]
         if study and of_study:
@@ -183,4 +186,4 @@ def _show_list() -> None:
             verdict = found["verdict"] if found else "not run yet"
             before = attempts.history(found) if found else ""
             slug = f"  {entry.slug}" if study else entry.slug
-            print(f"{slug:30s}{entry.family:28s}{verdict:15s}{before:52s}{entry.title}", flush=True)
+            print(f"{slug:{widths[0] + 2}s}{entry.family:{widths[1]}s}{verdict:15s}{before:52s}{entry.title}", flush=True)
