@@ -235,7 +235,7 @@ def test_what_cannot_be_run_is_one_line(folder):
     (folder / "studies" / "lonely.py").write_text("STUDY = 1\n")
     one, study = folder / "family" / "one.py", folder / "studies" / "toy.py"
     for args, words in (
-        (["--study", "toys"], "there is no study 'toys'; 'rl-jax reproduce --list' shows all"),
+        (["--study", "zzz"], "there is no study 'zzz'; 'rl-jax reproduce --list' shows all"),
         (["--study", folder / "studies" / "no.py"], "name a study by its file, studies/NAME.py"),
         (["--study", one], "name a study by its file, studies/NAME.py"),
         (["--study", folder / "studies" / "lonely.py"], "let one say RECIPE = STUDY.recipe(...)"),

@@ -121,7 +121,7 @@ def test_every_agent_of_the_command_line_says_when_to_choose_it():
 def test_actions_that_the_list_promises(name):
     spaces = {"discrete": rl.envs.Discrete(3), "continuous": rl.envs.Box.of(-1.0, 1.0, (2,))}
     kind = CONFIGS[name]
-    shape = (getattr(kind(), "num_envs", 1), getattr(kind(), "rollout_length", 1))
+    shape = (getattr(kind(), "num_envs", 1), getattr(kind(), "rollout_length", 1) or 1)
     for word, space in spaces.items():
         agent, spec = kind().agent(), rl.Spec(rl.envs.Box.of(0.0, 1.0, (4,)), space, *shape)
         if AGENTS[name].actions == "any" or word in AGENTS[name].actions.split(", "):
