@@ -16,10 +16,12 @@ from rl_jax.envs.grid.walk import Walk, WalkParams
 from rl_jax.envs.grid.walk_values import advantages_of, states_of
 from rl_jax.experience import Transform
 from rl_jax.experience.advantage.group import group_advantage
+from rl_jax.experience.transform import present_policy
 from rl_jax.experience.weights import own_weight
 from rl_jax.losses import NegativeEntropy, SquaredValue
 from rl_jax.losses.clipped import ClippedTokens
 from rl_jax.networks import actor_critic
+from rl_jax.ops.arrays.correlation import correlation
 from rl_jax.run.claims import Outcome, Trained, Work
 from rl_jax.types import Context, Metrics, PyTree, Rollout
 
@@ -28,14 +30,6 @@ WORLD = Walk(later=0.75, horizon=HORIZON, slip=0.1)
 #: Tasks: hardly a place seen twice; a verifier that errs.
 UNSEEN, NOISY = replace(WORLD, distractor=True).default_params, replace(WORLD, flip=0.2).default_params
 network = partial(actor_critic, hidden=(64, 64))
-
-
-def correlation(first: jax.Array, second: jax.Array, weight: jax.Array) -> jax.Array:
-    """Over items of a weight; 0 where one of them does not vary."""
-    total = jnp.maximum(jnp.sum(weight), 1.0)
-    first, second = (x - jnp.sum(x * weight) / total for x in (first, second))
-    spread = jnp.sqrt(jnp.sum(first**2 * weight) * jnp.sum(second**2 * weight))
-    return jnp.where(spread > 1e-9, jnp.sum(first * second * weight) / jnp.maximum(spread, 1e-9), 0.0)
 
 
 @struct.dataclass
@@ -73,7 +67,7 @@ class Diagnosis(Transform):
         every = jax.vmap(partial(states_of, self.env))(plans)
         obs = jax.vmap(jax.vmap(self.env.see))(every)
         asked = rollout.replace(obs=obs, first=jnp.zeros(obs.shape[:2], bool))  # type: ignore[attr-defined]
-        probabilities = jax.nn.softmax(context.agent.outputs(context.agent_state.params, asked).policy.logits)
+        probabilities = jax.nn.softmax(present_policy(asked, context).logits)
         table = jax.vmap(lambda plan, p: advantages_of(self.env, plan, p, self.env.default_params))(plans, probabilities)
         place = jax.vmap(jax.vmap(self.env.place))(states.position, states.stage)
         group = jnp.arange(place.shape[1]) // SIZE

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from studies.tokens import CURVES, MEASURES, SAMPLES, Setting, answers, arm, is_right, solve
+from studies.tokens import CURVES, MEASURES, SAMPLES, SHORT, Setting, answers, arm, is_right, solve
 
 import rl_jax as rl
 from rl_jax.envs.tokens import Chain
@@ -26,7 +26,6 @@ from rl_jax.networks.sequence import sequence_actor_critic
 from rl_jax.run.claims import Gate, Outcome, Study, Work, answered
 from rl_jax.types import Spec
 
-SHORT = Setting(Chain(operands=4, slip=0.25, misconception=0.6), clone_batch=128)
 LONG = Setting(Chain(operands=6, slip=0.1, misconception=0.6), prompts=32, clone_batch=128)
 #: Train steps; and updates in each: of policy gradients and of NFT 16, as in its published runs; OREAL uses a rollout once.
 UPDATES, SIXTEEN, ONCE = 40, {"epochs": 2, "minibatches": 8}, {"epochs": 1, "minibatches": 4}

@@ -4,9 +4,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from studies.tokens import CURVES, MEASURES, Setting, arm
+from studies.tokens import CURVES, MEASURES, SHORT, SHORT_WORDS, Setting, arm, early
 
-from rl_jax.envs.tokens import Chain
 from rl_jax.experience import Transform
 from rl_jax.experience.advantage.group import group_advantage
 from rl_jax.experience.selection.max_variance import max_variance
@@ -16,7 +15,6 @@ from rl_jax.ideas.group_policy.d3s_dual_level_downsampling import d3s
 from rl_jax.losses.clipped import ClippedTokens
 from rl_jax.run.claims import Axes, Gate, Outcome, Study
 
-SHORT = Setting(Chain(operands=4, slip=0.25, misconception=0.6), clone_batch=128)
 UPDATES, RATE = 40, 3e-4
 #: Shares of columns and of their tokens at the start; at the end of a schedule all are learned from.
 COLUMNS, TOKENS = 0.25, 0.2
@@ -38,12 +36,6 @@ def per_token(outcome: Outcome) -> np.ndarray:
     return np.asarray([np.interp(grid, x, y).mean() for x, y in zip(spent, accuracy.y, strict=True)])
 
 
-def early(outcome: Outcome) -> np.ndarray:
-    """The mean of the sampled accuracy over the first fifth of training, ``[runs]``."""
-    accuracy = outcome.curves["episode/return"].y
-    return accuracy[:, : max(1, accuracy.shape[1] // 5)].mean(axis=1)
-
-
 def learned(*select: Transform, **options: Any) -> Any:
     """An arm that learns from a selection."""
     usual: dict[str, Any] = {"updates": UPDATES, "learning_rate": RATE, "metrics": ("used/steps", "used/columns")}
@@ -51,7 +43,7 @@ def learned(*select: Transform, **options: Any) -> Any:
         SHORT,
         {"policy": ClippedTokens()},
         partial(chosen, select=select),
-        summaries={"area per token": per_token, "early": early},
+        summaries={"area per token": per_token, "early": partial(early, parts=5)},
         **usual | options,
     )
 
@@ -67,10 +59,7 @@ ARMS = {
 }
 STUDY = Study(
     name="samples",
-    environment="Chains of four digits with sums, differences and products modulo 10, written result by result by a transformer "
-    "of two layers of 32 units. The base policy of each seed clones a demonstrator that takes six of ten products "
-    "for one more than they are and replaces a quarter of its results by random digits. Each train step has eight "
-    "answers to each of 64 fresh problems.",
+    environment=SHORT_WORDS + "answers to each of 64 fresh problems.",
     arms=ARMS,
     measures=MEASURES
     | {

@@ -3,10 +3,8 @@
 from functools import partial
 from typing import Any
 
-import numpy as np
-from studies.tokens import CURVES, MEASURES, Setting, arm
+from studies.tokens import CURVES, MEASURES, SHORT, SHORT_WORDS, Setting, arm, early
 
-from rl_jax.envs.tokens import Chain
 from rl_jax.experience import Transform
 from rl_jax.experience.advantage.group import group_advantage
 from rl_jax.experience.weights import own_weight
@@ -14,9 +12,8 @@ from rl_jax.ideas.group_policy.remix import Anchors, ConvexKL, UpdatesUntil
 from rl_jax.losses.clipped import ClippedTokens
 from rl_jax.losses.proximal import ProximalMix
 from rl_jax.replay.rollouts.recent_rollouts import RecentRollouts
-from rl_jax.run.claims import Gate, Outcome, Study
+from rl_jax.run.claims import Gate, Study
 
-SHORT = Setting(Chain(operands=4, slip=0.25, misconception=0.6), clone_batch=128)
 UPDATES, RATE = 40, 3e-4
 #: Share of earlier answers, learning steps per rollout, rollouts that are kept: the paper's; the constraint's weight: ours.
 SHARE, PASSES, WINDOW, CONSTRAINT = 0.4, 2, 2, 0.01
@@ -35,12 +32,6 @@ def replayed(setting: Setting, params: Any, share: float, passes: int, until: fl
     return {"replay": RecentRollouts(share=share, until=until, window=WINDOW, **looks), "updates": UpdatesUntil(passes, until)}
 
 
-def early(outcome: Outcome) -> np.ndarray:
-    """The mean of the sampled accuracy over the first third of training, ``[runs]``."""
-    accuracy = outcome.curves["episode/return"].y
-    return accuracy[:, : max(1, accuracy.shape[1] // 3)].mean(axis=1)
-
-
 def learned(share: float = 0.0, passes: int = 1, until: float = 1.0, mixed: bool = False, **options: Any) -> Any:
     """An arm; ``mixed``: with the clip around the present policy and the convex constraint."""
     terms: dict[str, Any] = {"policy": ProximalMix(), "constraint": ConvexKL()} if mixed else {"policy": ClippedTokens()}
@@ -50,7 +41,7 @@ def learned(share: float = 0.0, passes: int = 1, until: float = 1.0, mixed: bool
         terms,
         grouped_experience,
         weights={"constraint": CONSTRAINT} if mixed else {},
-        summaries={"early": early},
+        summaries={"early": partial(early, parts=3)},
         diverged={"pass@1": 0.0, "greedy": 0.0, "pass@16": 0.0},
         parts=partial(replayed, share=share, passes=passes, until=until, anchored=mixed),
         **usual | options,
@@ -59,10 +50,7 @@ def learned(share: float = 0.0, passes: int = 1, until: float = 1.0, mixed: bool
 
 STUDY = Study(
     name="stale",
-    environment="Chains of four digits with sums, differences and products modulo 10, written result by result by a transformer "
-    "of two layers of 32 units. The base policy of each seed clones a demonstrator that takes six of ten products "
-    "for one more than they are and replaces a quarter of its results by random digits. Each train step has eight "
-    "answers to each of 64 fresh problems.",
+    environment=SHORT_WORDS + "answers to each of 64 fresh problems.",
     arms={
         "base": learned(learning_rate=0.0),
         "GRPO": learned(),

@@ -1,18 +1,18 @@
 """Problems, each given to a group of neighbouring environments."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.argument_checks import check_argument
-from rl_jax.errors import RLJaxError
+from rl_jax.experience.advantage.group import check_groups
 from rl_jax.ops import permutation
 from rl_jax.ops.groups import grouped
 from rl_jax.types import Context, Environment, Key, Metrics, PyTree, Rollout, Spec, Start
-from rl_jax.values import Count, Range
+from rl_jax.values import Count
 
 
 class Prompt(NamedTuple):
@@ -94,19 +94,16 @@ class Prompts:
         Raises:
             RLJaxError: rollouts are not of whole episodes, or the groups do not come out even.
         """
-        check_argument("Prompts' size", self.size, Annotated[int, Range(1, 1_000_000)])
+        check_groups(spec, "Prompts", self.size, least=1)
         check_argument("Prompts' count", self.count, Count | None)
-        if not spec.whole:
-            raise RLJaxError("Prompts begins all episodes of a group together: give whole=True to rl_jax.Trainer.create")
-        envs = spec.num_envs // spec.rounds
-        if envs % self.size:
-            raise RLJaxError(f"Prompts: {envs} environments are no groups of {self.size}: let the size divide their number")
         set_key, now, key_draw = jax.random.split(key, 3)
         if self.set_key is not None:
             set_key = self.set_key
         zero, none = (jnp.zeros((self.count or 0,), dtype) for dtype in (jnp.int32, jnp.float32))
         record = Record(zero, zero, none, none, none, zero - 1)
-        return PromptState(set_key, now, self._problems(record, envs // self.size, jnp.int32(0), key_draw), record)
+        return PromptState(
+            set_key, now, self._problems(record, spec.num_envs // spec.rounds // self.size, jnp.int32(0), key_draw), record
+        )
 
     def alone(self) -> "Prompts":
         """The same with groups of one: an evaluation has as many problems as episodes. It works on the same states."""

@@ -91,3 +91,8 @@ def chain(*transforms: ExperienceTransform) -> Chain:
     for number, transform in enumerate(transforms, start=1):
         check_part(f"part {number} of the chain", transform, ExperienceTransform, ONE)
     return Chain(tuple(transforms))
+
+
+def present_policy(rollout: Rollout, context: Context) -> Any:
+    """The action distribution ``[T, N]`` of the policy as it is now, on a whole rollout, in one pass."""
+    return context.agent.outputs(context.agent.params(context.agent_state), rollout).policy

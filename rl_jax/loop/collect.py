@@ -99,10 +99,10 @@ def collect(
         out = jax.vmap(step_env)(
             jax.random.split(key_env, num_envs), boundary.env_state, to_env_action(action_space, action), boundary.level
         )
-        reward = out.reward.astype(jnp.float32)
         ended = collector.ended
         if ended is not None:
-            out, reward = stand_still(ended, out, boundary), jnp.where(ended, 0.0, reward)
+            out = stand_still(ended, out, boundary)
+        reward = out.reward.astype(jnp.float32)
         returns, lengths = collector.episode_return + reward, collector.episode_length + 1
         terminated, truncated = out.terminated, out.truncated
         if time_limit is not None:
@@ -169,7 +169,8 @@ def stand_still(ended: jax.Array, out: Step, boundary: Boundary) -> Step:
         return jnp.where(along(ended, new), old, new)
 
     state, obs = jax.tree.map(keep, (out.state, out.obs), (boundary.env_state, boundary.obs))
-    return out._replace(state=state, obs=obs, terminated=out.terminated & ~ended, truncated=out.truncated & ~ended)
+    reward = jnp.where(ended, jnp.zeros_like(out.reward), out.reward)
+    return Step(state, obs, reward, out.terminated & ~ended, out.truncated & ~ended, out.info)
 
 
 def not_first(obs: PyTree) -> jax.Array:

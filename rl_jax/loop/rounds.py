@@ -21,7 +21,7 @@ from rl_jax.loop.state import TrainState
 from rl_jax.types import Rollout
 
 
-def check_whole(env: Any, curriculum: Any, agent: Any, limit: int | None, length: int, whole: bool, rounds: int) -> None:
+def check_rounds(env: Any, curriculum: Any, agent: Any, limit: int | None, length: int, whole: bool, rounds: int) -> None:
     """Refuse rollouts of whole episodes that could end before their episodes do, and rounds that nothing leads on.
 
     Raises:

@@ -19,7 +19,7 @@ from rl_jax.loop.counter import Counter
 from rl_jax.loop.metrics import Means
 from rl_jax.loop.observations import with_rollout
 from rl_jax.loop.parts import distinct, naming_environment, reported
-from rl_jax.loop.rounds import check_whole, collect_rounds, joined_rounds
+from rl_jax.loop.rounds import check_rounds, collect_rounds, joined_rounds
 from rl_jax.loop.state import TrainState
 from rl_jax.loop.updates import Constant
 from rl_jax.ops import any_true, unrolled_threefry, with_sharding
@@ -104,7 +104,7 @@ class Trainer:
             episode_info=parts.check_episode_info(episode_info),
         )
         parts.check_leaves(made)
-        check_whole(env, curriculum, made.agent, limit, rollout_length, whole, rounds)
+        check_rounds(env, curriculum, made.agent, limit, rollout_length, whole, rounds)
         if made.episode_info:
             made.spec()  # refuses names that the environment does not have
         return made

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.losses.terms import surrogate
 from rl_jax.types import Context, Metrics, PyTree, Rollout
 
 #: What a ratio is of: one step, the own steps of a turn, or those of a whole episode.
@@ -49,8 +50,7 @@ class ClippedTokens:
         advantage = batch.extras["advantage"]
         log_ratio = context.outputs.policy.log_prob(batch.action) - batch.extras["log_prob"]
         ratio = jnp.exp(log_ratio if self.level == "token" else summed(log_ratio, batch.extras["own"], self.level))
-        clipped = jnp.clip(ratio, 1.0 - self.low, 1.0 + self.high)
-        gain = jnp.minimum(ratio * advantage, clipped * advantage)
+        gain = surrogate(ratio, advantage, 1.0 - self.low, 1.0 + self.high)
         if self.dual is not None:
             gain = jnp.where(advantage < 0, jnp.maximum(gain, self.dual * advantage), gain)
         outside = ((ratio < 1.0 - self.low) | (ratio > 1.0 + self.high)).astype(jnp.float32)

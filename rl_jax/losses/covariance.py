@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.ops.arrays.largest import among_largest
 from rl_jax.types import Context, Metrics, PyTree, Rollout
 
 
@@ -25,8 +26,7 @@ def covariance(log_prob: jax.Array, advantage: jax.Array, own: jax.Array) -> jax
 
 def largest(score: jax.Array, among: jax.Array, count: jax.Array) -> jax.Array:
     """The ``count`` largest scores of those in ``among``, ``bool`` of their shape: of equal ones the first; all if there are fewer."""
-    order = jnp.argsort(-jnp.where(among, score, -jnp.inf).reshape(-1))
-    return among & (jnp.argsort(order) < count).reshape(among.shape)
+    return among & among_largest(jnp.where(among, score, -jnp.inf), count)
 
 
 def share_of(own: jax.Array, share: Any) -> jax.Array:

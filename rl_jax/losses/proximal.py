@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.losses.terms import surrogate
 from rl_jax.types import Context, Metrics, PyTree, Rollout
 
 
@@ -28,6 +29,5 @@ class ProximalMix:
         advantage, behaviour = batch.extras["advantage"], batch.extras["log_prob"]
         ratio = jnp.exp(context.outputs.policy.log_prob(batch.action) - behaviour)
         centre = jnp.exp(batch.extras["proximal_log_prob"] - behaviour)
-        clipped = jnp.clip(ratio, centre - self.epsilon, centre + self.epsilon)
         outside = (jnp.abs(ratio - centre) > self.epsilon).astype(jnp.float32)
-        return -jnp.minimum(ratio * advantage, clipped * advantage), {"policy/clip_fraction": outside}
+        return -surrogate(ratio, advantage, centre - self.epsilon, centre + self.epsilon), {"policy/clip_fraction": outside}

@@ -21,6 +21,12 @@ def standardized(advantage: jax.Array) -> jax.Array:
     return centred / (jnp.sqrt(jnp.mean(centred**2)) + 1e-8)
 
 
+def surrogate(ratio: jax.Array, advantage: jax.Array, low: Any, high: Any) -> jax.Array:
+    """``min(ratio * A, clip(ratio, low, high) * A)``: what moves the ratio beyond its bounds is worth nothing."""
+    clipped = jnp.clip(ratio, low, high)
+    return jnp.minimum(ratio * advantage, clipped * advantage)
+
+
 @struct.dataclass
 class ClippedPolicy:
     """``-mean(min(ratio * A, clip(ratio, 1 - epsilon, 1 + epsilon) * A))``.
@@ -41,8 +47,7 @@ class ClippedPolicy:
             advantage = standardized(advantage)
         log_ratio = context.outputs.policy.log_prob(batch.action) - batch.extras["log_prob"]
         ratio = jnp.exp(log_ratio)
-        clipped = jnp.clip(ratio, 1.0 - self.epsilon, 1.0 + self.epsilon)
-        loss = -jnp.minimum(ratio * advantage, clipped * advantage)
+        loss = -surrogate(ratio, advantage, 1.0 - self.epsilon, 1.0 + self.epsilon)
         outside = (jnp.abs(ratio - 1.0) > self.epsilon).astype(jnp.float32)
         return loss, {"policy/clip_fraction": outside}
 

@@ -48,6 +48,6 @@ def group_alike(x: jax.Array, size: int) -> jax.Array:
     return ungrouped(jnp.broadcast_to(alike, groups.shape))
 
 
-def episode_sum(x: jax.Array, own: jax.Array) -> jax.Array:
-    """The sum of ``x`` ``[T, N]`` over the policy's own steps of each whole episode, ``[N]``."""
-    return jnp.sum(jnp.where(own, x, 0.0), axis=0)
+def episode_mean(x: jax.Array, own: jax.Array) -> jax.Array:
+    """The mean of ``x`` ``[T, N]`` over the policy's own steps of each whole episode, ``[N]``; zero where it has none."""
+    return jnp.sum(jnp.where(own, x, 0.0), axis=0) / jnp.maximum(jnp.sum(own, axis=0), 1)

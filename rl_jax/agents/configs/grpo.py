@@ -80,7 +80,7 @@ class GroupConfig(AgentConfig):
         from rl_jax.envs.tokens.world import TokenWorld
 
         self.check()
-        if options.get("curriculum") is not None:
+        if options.pop("curriculum", None) is not None:
             raise RLJaxError(
                 "episodes of a group begin alike, by a curriculum of their own: leave out curriculum (--reset-pool)"
             )
@@ -101,7 +101,7 @@ class GroupConfig(AgentConfig):
             num_envs=self.num_envs,
             rollout_length=length,
             whole=True,
-            **{name: value for name, value in options.items() if name != "curriculum"},
+            **options,
         )
 
 

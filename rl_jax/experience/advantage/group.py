@@ -35,9 +35,9 @@ def check_groups(spec: Spec, what: str, size: Any, least: int = 2) -> None:
         RLJaxError: with what to give.
     """
     check_whole(spec, what)
-    check_argument(f"{what}'s size", size, Annotated[int, Range(least, 1_000_000)])
-    if (spec.num_envs // spec.rounds) % size:
-        raise RLJaxError(f"{what}: {spec.num_envs} environments are no groups of {size}: let the size divide their number")
+    check_argument(f"{what}'{'' if what.endswith('s') else 's'} size", size, Annotated[int, Range(least, 1_000_000)])
+    if (envs := spec.num_envs // spec.rounds) % size:
+        raise RLJaxError(f"{what}: {envs} environments are no groups of {size}: let the size divide their number")
 
 
 @struct.dataclass

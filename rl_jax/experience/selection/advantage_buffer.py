@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.experience.selection.columns import Columns, blank_columns, columns_of, take_columns, write_columns
+from rl_jax.experience.selection.columns import Columns, blank_columns, columns_of, ring_slots, take_columns, write_columns
 from rl_jax.types import Key, Rollout
 
 #: The extras that a column keeps once its advantage is known.
@@ -42,12 +42,11 @@ def push(buffer: AdvantageBuffer, rollout: Rollout, strength: jax.Array) -> Adva
     """The columns with an advantage written over the oldest, in their order; of too many the last stay."""
     slots = buffer.strength.shape[0]
     active = strength > 0
-    number, total = jnp.cumsum(active) - 1, jnp.sum(active)
-    slot = jnp.where(active & (number >= total - slots), (buffer.head + number) % slots, slots)
+    slot = ring_slots(active, buffer.head, slots)
     return AdvantageBuffer(
         columns=write_columns(buffer.columns, slot, columns_of(rollout, KEEP)),
         strength=buffer.strength.at[slot].set(strength, mode="drop"),
-        head=(buffer.head + total) % slots,
+        head=(buffer.head + jnp.sum(active)) % slots,
     )
 
 

@@ -58,6 +58,15 @@ def write_columns(store: Columns, slot: jax.Array, columns: Columns) -> Columns:
     return jax.tree.map(lambda old, new: old.at[:, slot].set(new.astype(old.dtype), mode="drop"), store, columns)
 
 
+def ring_slots(chosen: jax.Array, head: jax.Array, slots: int) -> jax.Array:
+    """Where the chosen columns ``bool [N]`` go in a ring whose next slot is ``head``; ``[N]``, of the others ``slots``, beyond its end.
+
+    In their order; of more than there are slots the last.
+    """
+    number, total = jnp.cumsum(chosen, dtype=jnp.int32) - 1, jnp.sum(chosen, dtype=jnp.int32)
+    return jnp.where(chosen & (number >= total - slots), (head + number) % slots, slots)
+
+
 def put_columns(rollout: Rollout, columns: Columns, where: jax.Array) -> Rollout:
     """The rollout with the columns ``[T, N, ...]`` instead of its own, where a flag ``[N]`` says so."""
     current = columns_of(rollout, tuple(columns.extras))

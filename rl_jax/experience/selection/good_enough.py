@@ -7,8 +7,8 @@ from flax import struct
 
 from rl_jax.argument_checks import check_numbers
 from rl_jax.experience.advantage.group import check_whole
+from rl_jax.experience.selection.subsets import keep_steps
 from rl_jax.experience.transform import Transform
-from rl_jax.experience.weights import rescaled
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 from rl_jax.values import Number
 
@@ -32,8 +32,7 @@ class GoodEnough(Transform):
 
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
         good = jnp.sum(rollout.reward, axis=0) >= self.least
-        weight = rescaled(jnp.where(good, rollout.extras["weight"], 0.0))
-        return state, rollout.with_extras(weight=weight), {"selection/kept": jnp.mean(good.astype(jnp.float32))}
+        return state, keep_steps(rollout, good), {"selection/kept": jnp.mean(good.astype(jnp.float32))}
 
 
 def good_enough(least: Any = 1.0) -> GoodEnough:

@@ -8,8 +8,8 @@ from flax import struct
 
 from rl_jax.argument_checks import check_argument
 from rl_jax.experience.advantage.group import check_groups
+from rl_jax.experience.selection.subsets import keep_steps
 from rl_jax.experience.transform import Transform
-from rl_jax.experience.weights import rescaled
 from rl_jax.ops.groups import grouped, ungrouped
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 from rl_jax.values import Range
@@ -58,8 +58,8 @@ class RightAndWrong(Transform):
         right = rollout.extras["outcome"][0] > 0.5
         chosen = one_of_each(context.key, right, self.size)
         times = repetition(rollout.extras["pass_rate"][0], self.repeats) if self.repeats else 1.0
-        weight = rescaled(rollout.extras["weight"] * jnp.where(chosen, times, 0.0))
-        return state, rollout.with_extras(weight=weight), {"selection/columns": jnp.mean(chosen.astype(jnp.float32))}
+        kept = keep_steps(rollout, jnp.where(chosen, times, 0.0))
+        return state, kept, {"selection/columns": jnp.mean(chosen.astype(jnp.float32))}
 
 
 def one_of_each(key: Key, right: jax.Array, size: int) -> jax.Array:

@@ -10,7 +10,8 @@ from rl_jax.argument_checks import check_numbers
 from rl_jax.experience.advantage.group import check_groups, check_whole
 from rl_jax.experience.transform import Transform
 from rl_jax.experience.weights import rescaled
-from rl_jax.ops.groups import grouped, ungrouped
+from rl_jax.ops.arrays.largest import among_largest
+from rl_jax.ops.groups import group_alike
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 from rl_jax.values import Share
 
@@ -18,7 +19,7 @@ from rl_jax.values import Share
 def keep_steps(rollout: Rollout, mask: jax.Array) -> Rollout:
     """The rollout learned from only where ``mask`` (``[T, N]``, or ``[N]`` for whole columns) is true; weights have mean 1 again.
 
-    Needs ``extras["weight"]``.
+    A mask of numbers says how much instead. Needs ``extras["weight"]``.
     """
     return rollout.with_extras(weight=rescaled(rollout.extras["weight"] * mask))
 
@@ -31,12 +32,6 @@ def scheduled(first: Any, last: Any, context: Context) -> jax.Array:
 def number_of(share: jax.Array, total: jax.Array | int) -> jax.Array:
     """The share of a total as a count ``int32``, at least 1."""
     return jnp.maximum(jnp.round(share * total), 1.0).astype(jnp.int32)
-
-
-def among_largest(score: jax.Array, number: jax.Array) -> jax.Array:
-    """Which items, of any shape, are among the ``number`` largest; of equal ones the first."""
-    place = jnp.argsort(jnp.argsort(-score.ravel(), stable=True))
-    return (place < number).reshape(score.shape)
 
 
 @struct.dataclass
@@ -56,9 +51,7 @@ class DropUniform(Transform):
         return ()
 
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
-        groups = grouped(rollout.extras["outcome"][0], self.size)
-        mixed = jnp.max(groups, -1, keepdims=True) > jnp.min(groups, -1, keepdims=True)
-        return state, keep_steps(rollout, ungrouped(jnp.broadcast_to(mixed, groups.shape))), {}
+        return state, keep_steps(rollout, ~group_alike(rollout.extras["outcome"][0], self.size)), {}
 
 
 @struct.dataclass

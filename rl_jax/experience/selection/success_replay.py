@@ -18,7 +18,7 @@ from rl_jax.experience.selection.columns import (
     take_columns,
     write_columns,
 )
-from rl_jax.experience.transform import Transform
+from rl_jax.experience.transform import Transform, present_policy
 from rl_jax.ops import random_index
 from rl_jax.ops.groups import grouped
 from rl_jax.types import Context, Key, Metrics, Rollout, Spec
@@ -78,8 +78,7 @@ class SuccessReplay(Transform):
         helped = failed & (known > 0)
         first = jnp.arange(helped.shape[0]) * self.size
         part = put_columns(part_of(rollout, first), take_columns(state.columns, index), helped)
-        policy = context.agent.outputs(context.agent.params(context.agent_state), part).policy
-        log_prob = jnp.where(helped, policy.log_prob(part.action), part.extras["log_prob"])
+        log_prob = jnp.where(helped, present_policy(part, context).log_prob(part.action), part.extras["log_prob"])
         columns = columns_of(part.with_extras(log_prob=log_prob), KEEP)
         columns = write_columns(columns_of(rollout, KEEP), first, columns)
         metrics = {"groups/failed": jnp.mean(failed), "groups/helped": jnp.mean(helped)}

@@ -11,6 +11,7 @@ from rl_jax.experience.advantage.group import check_whole
 from rl_jax.experience.bonus.fit import Model, apply
 from rl_jax.experience.transform import Transform
 from rl_jax.networks.scorer import Scorer, with_backbone
+from rl_jax.ops.groups import episode_mean
 from rl_jax.spaces import example
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 from rl_jax.values import Count, CountOrZero, NotNegative
@@ -25,11 +26,6 @@ def token_weights(score: jax.Array, outcome: jax.Array) -> jax.Array:
 def running_mean(score: jax.Array, own: jax.Array) -> jax.Array:
     """The mean of a column's own scores up to each step, ``[T, N]``."""
     return jnp.cumsum(jnp.where(own, score, 0.0), axis=0) / jnp.maximum(jnp.cumsum(own, axis=0), 1)
-
-
-def answer_score(score: jax.Array, own: jax.Array) -> jax.Array:
-    """The mean of a column's own scores ``[N]``: the logit of a right answer."""
-    return jnp.sum(jnp.where(own, score, 0.0), axis=0) / jnp.maximum(jnp.sum(own, axis=0), 1)
 
 
 @struct.dataclass
@@ -78,11 +74,11 @@ class TokenReward(Transform):
         importance = token_weights(running_mean(score, own) if self.running else score, outcome)
         weight = jnp.where(context.update < self.freeze, 0.0, weight)
         learned = jnp.any(rollout.extras["weight"] > 0, axis=0).astype(jnp.float32)
-        correct = ((answer_score(score, own) > 0) == (outcome[0] > 0.5)).astype(jnp.float32)
+        correct = ((episode_mean(score, own) > 0) == (outcome[0] > 0.5)).astype(jnp.float32)
 
         def loss(params: PyTree, batch: tuple[PyTree, ...]) -> jax.Array:
             tape, own, outcome, learned = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), batch[:2]) + batch[2:]
-            logit = answer_score(self.score(params, tape), own)
+            logit = episode_mean(self.score(params, tape), own)
             error = jax.nn.softplus(logit) - outcome * logit
             return jnp.sum(learned * error) / jnp.maximum(jnp.sum(learned), 1.0)
 

@@ -8,8 +8,9 @@ from flax import struct
 from rl_jax.argument_checks import check_numbers
 from rl_jax.experience.advantage.group import check_whole
 from rl_jax.experience.selection.max_variance import MaxVariance
-from rl_jax.experience.selection.subsets import among_largest, keep_steps, number_of, scheduled
-from rl_jax.experience.transform import Chain, Transform
+from rl_jax.experience.selection.subsets import keep_steps, number_of, scheduled
+from rl_jax.experience.transform import Chain, Transform, present_policy
+from rl_jax.ops.arrays.largest import among_largest
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 from rl_jax.values import Share
 
@@ -34,9 +35,8 @@ class TopTokens(Transform):
         return ()
 
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
-        policy = context.agent.outputs(context.agent.params(context.agent_state), rollout).policy
         eligible = rollout.extras["weight"] > 0
-        score = jnp.where(eligible, jnp.abs(rollout.extras["advantage"]) * policy.entropy(), -1.0)
+        score = jnp.where(eligible, jnp.abs(rollout.extras["advantage"]) * present_policy(rollout, context).entropy(), -1.0)
         number = number_of(scheduled(self.first, self.last, context), jnp.sum(eligible))
         return state, keep_steps(rollout, among_largest(score, number)), {}
 

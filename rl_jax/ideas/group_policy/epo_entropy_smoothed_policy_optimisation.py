@@ -15,7 +15,7 @@ from flax import struct
 
 from rl_jax.argument_checks import check_numbers
 from rl_jax.experience.advantage.group import check_whole
-from rl_jax.experience.transform import Transform
+from rl_jax.experience.transform import Transform, present_policy
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 from rl_jax.values import Share
 
@@ -53,7 +53,7 @@ class EntropyHistory(Transform):
 
     def update(self, state: History, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
         own = rollout.extras["own"].astype(jnp.float32)
-        entropy = context.agent.outputs(context.agent_state.params, rollout).policy.entropy()
+        entropy = present_policy(rollout, context).entropy()
         steps = jnp.sum(own, 1)
         mean = jnp.sum(own * entropy, 1) / jnp.maximum(steps, 1.0)
         state = History(state.total + mean, state.visits + (steps > 0))

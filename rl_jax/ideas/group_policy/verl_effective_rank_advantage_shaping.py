@@ -13,6 +13,7 @@ from flax import struct
 from rl_jax.argument_checks import check_argument, check_numbers
 from rl_jax.experience.advantage.group import check_whole
 from rl_jax.experience.transform import Transform
+from rl_jax.ops.arrays.correlation import correlation
 from rl_jax.ops.arrays.effective_rank import effective_rank, rank_growth
 from rl_jax.types import Context, Key, Metrics, Rollout, Spec
 from rl_jax.values import Count, NotNegative, Positive, Share
@@ -103,10 +104,3 @@ class EffectiveRank(Transform):
             "rank/bonus": jnp.mean(bonus),
         }
         return RankState(average, state.seen + 1), rollout.with_extras(advantage=advantage + bonus), metrics
-
-
-def correlation(x: jax.Array, y: jax.Array) -> jax.Array:
-    """Pearson's; 0 if one of them is constant."""
-    x, y = x - jnp.mean(x), y - jnp.mean(y)
-    spread = jnp.sqrt(jnp.mean(x**2) * jnp.mean(y**2))
-    return jnp.mean(x * y) / jnp.where(spread > 0, spread, 1.0)

@@ -17,9 +17,11 @@ from flax import struct
 
 from rl_jax.argument_checks import check_numbers
 from rl_jax.experience.advantage.group import check_groups, check_whole
+from rl_jax.experience.selection.columns import ring_slots
 from rl_jax.experience.transform import Transform
+from rl_jax.losses.terms import surrogate
 from rl_jax.ops import random_index
-from rl_jax.ops.groups import grouped
+from rl_jax.ops.groups import episode_mean, grouped
 from rl_jax.types import Boundary, Context, Key, Metrics, PyTree, Rollout, Spec
 from rl_jax.values import Count, NotNegative, Share
 
@@ -87,7 +89,7 @@ class SelfImitationBuffer(Transform):
     def update(self, state: Buffer, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
         own, advantage, outcome = (rollout.extras[name] for name in ("own", "advantage", "outcome"))
         # An episode of group methods has one advantage; what a step's part adds is averaged over its own steps.
-        mean = jnp.sum(advantage * own, 0) / jnp.maximum(jnp.sum(own, 0), 1)
+        mean = episode_mean(advantage, own)
         baseline = self._add_means(state, grouped(outcome[0], self.size).mean(-1))
         replayed, metrics = self._draw(baseline, context)
         stored = self._store(baseline, _steps(rollout, own), outcome[0], mean, context.update)
@@ -121,8 +123,7 @@ class SelfImitationBuffer(Transform):
 
     def _store(self, state: Buffer, steps: PyTree, outcome: jax.Array, advantage: jax.Array, now: jax.Array) -> Buffer:
         good = advantage > 0
-        place = (state.head + jnp.cumsum(good.astype(jnp.int32)) - 1) % self.capacity
-        place = jnp.where(good, place, self.capacity)  # beyond the end: dropped
+        place = ring_slots(good, state.head, self.capacity)
 
         def put(old: jax.Array, new: jax.Array) -> jax.Array:
             return old.at[place].set(new, mode="drop")
@@ -168,8 +169,7 @@ class SelfImitation:
         episodes = batch.replace(obs=stored["obs"], start=start)  # type: ignore[attr-defined]
         policy = context.agent.outputs(params, episodes).policy
         ratio = jnp.exp(policy.log_prob(stored["action"]) - stored["log_prob"])
-        clipped = jnp.clip(ratio, 1.0 - self.low, 1.0 + self.high)
-        loss = -jnp.minimum(ratio * advantage, clipped * advantage)
+        loss = -surrogate(ratio, advantage, 1.0 - self.low, 1.0 + self.high)
         return jnp.mean(batch.extras["replay_weight"] * loss), {}
 
 

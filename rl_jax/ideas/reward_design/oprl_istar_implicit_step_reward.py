@@ -13,9 +13,10 @@ from flax import struct
 from rl_jax.argument_checks import check_numbers
 from rl_jax.experience.advantage.group import check_groups
 from rl_jax.experience.bonus.fit import Model
+from rl_jax.experience.selection.columns import part_of
 from rl_jax.experience.transform import Transform
 from rl_jax.networks.build import Maker, build_recurrent_network, init_params
-from rl_jax.ops.groups import grouped, ungrouped
+from rl_jax.ops.groups import episode_mean, grouped, ungrouped
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 from rl_jax.values import Count, NotNegative
 
@@ -57,7 +58,8 @@ class ImplicitStepReward(Transform):
 
     def update(self, state: Model, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
         begins = context.update == 0
-        params = jax.tree.map(lambda own, policy: jnp.where(begins, policy, own), state.params, context.agent_state.params)
+        policy = context.agent.params(context.agent_state)
+        params = jax.tree.map(lambda own, policy: jnp.where(begins, policy, own), state.params, policy)
         state = Model(params, state.opt_state)
 
         def rewards(params: PyTree, rollout: Rollout) -> jax.Array:
@@ -66,9 +68,9 @@ class ImplicitStepReward(Transform):
 
         def loss(params: PyTree, groups: jax.Array) -> jax.Array:
             columns = (groups[:, None] * self.size + jnp.arange(self.size)).reshape(-1)
-            part = _columns(rollout, columns)
-            steps = jnp.maximum(jnp.sum(part.extras["own"], 0), 1)
-            return preference_loss(jnp.sum(rewards(params, part), 0) / steps, jnp.sum(part.reward, 0), self.size)[0]
+            part = part_of(rollout, columns)
+            score = episode_mean(rewards(params, part), part.extras["own"])
+            return preference_loss(score, jnp.sum(part.reward, 0), self.size)[0]
 
         def learn(model: Model, key: Key) -> tuple[Model, jax.Array]:
             groups = jnp.arange(rollout.reward.shape[1] // self.size)
@@ -78,20 +80,10 @@ class ImplicitStepReward(Transform):
 
         raw = rewards(params, rollout)
         step_reward = raw / (jnp.max(jnp.abs(raw)) + 1e-6)
-        steps = jnp.maximum(jnp.sum(rollout.extras["own"], 0), 1)
-        right = preference_loss(jnp.sum(raw, 0) / steps, jnp.sum(rollout.reward, 0), self.size)[1]
+        score = episode_mean(raw, rollout.extras["own"])
+        right = preference_loss(score, jnp.sum(rollout.reward, 0), self.size)[1]
         state, _ = jax.lax.scan(learn, state, jax.random.split(context.key, self.passes))
         return state, rollout.with_extras(step_reward=step_reward), {"istar/pairs_right": right}
-
-
-def _columns(rollout: Rollout, columns: jax.Array) -> Rollout:
-    """What a network needs of some columns of a rollout, and what became of them."""
-    extras = {name: rollout.extras[name][:, columns] for name in ("log_prob", "own")}
-    rows = {
-        name: jax.tree.map(lambda x: x[:, columns], getattr(rollout, name)) for name in ("obs", "action", "first", "reward")
-    }
-    carry = jax.tree.map(lambda x: x[columns], rollout.start.carry)
-    return rollout.replace(**rows, extras=extras, start=rollout.start.replace(carry=carry))  # type: ignore[attr-defined]
 
 
 def preference_loss(score: jax.Array, outcome: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:

@@ -71,7 +71,10 @@ def test_penalties_and_their_gradients():
 
 def test_the_history_is_a_mean_over_train_steps_of_each_turn():
     entropies = jnp.array([[0.2, 0.4], [0.6, 9.0]])
-    agent = SimpleNamespace(outputs=lambda params, rollout: SimpleNamespace(policy=SimpleNamespace(entropy=lambda: entropies)))
+    agent = SimpleNamespace(
+        params=lambda state: state.params,
+        outputs=lambda params, rollout: SimpleNamespace(policy=SimpleNamespace(entropy=lambda: entropies)),
+    )
     own = jnp.array([[True, True], [True, False]])
     asked = context(agent, SimpleNamespace(params=()), progress=0.25)
     state = History(jnp.array([0.5, 0.0]), jnp.array([1.0, 0.0]))
