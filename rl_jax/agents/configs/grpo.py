@@ -84,6 +84,12 @@ class GroupConfig(AgentConfig):
             raise RLJaxError(
                 "episodes of a group begin alike, by a curriculum of their own: leave out curriculum (--reset-pool)"
             )
+        if over := self.num_envs % self.group_size:
+            near = [n for n in (self.num_envs - over, self.num_envs - over + self.group_size) if n]
+            fix = " or ".join(f"{n}" for n in near)
+            raise RLJaxError(
+                f"--num-envs {self.num_envs} makes no groups of {self.group_size} (--group-size): use --num-envs {fix}"
+            )
         known = (self.rollout_length, options.get("time_limit"), longest_episode(env))
         length = next((steps for steps in known if steps is not None), None)
         if length is None:
