@@ -450,6 +450,38 @@ def structured(result: dict[str, Any]) -> str:
 #: Families of :mod:`experiments.baselines`.
 FAMILIES = ("ppo_baselines", "value_baselines", "continuous_baselines", "rainbow_ablation_baselines")
 
+
+def token_world(result: dict[str, Any]) -> str:
+    """Whole train steps of GRPO beside the plain transformer and TRL."""
+
+    def times(ratio: dict[str, float]) -> str:
+        return f"**{ratio['median']:.1f}** ({ratio['min']:.1f} … {ratio['max']:.1f})"
+
+    cells = [
+        [
+            row["case"].replace("x", " x "),
+            row["cores"],
+            *(count(row["tokens_per_second"][who]) for who in ("aligned", "plain", "trl")),
+            *(times(row[name]) for name in ("over_plain", "over_trl", "ten_seeds_over_trl")),
+            f"{number(row['seconds_compile']['aligned'])} s",
+        ]
+        for row in result["rows"]
+    ]
+    header = [
+        "layers x width",
+        "cores",
+        "tokens/s",
+        "plain transformer",
+        "TRL 1.16",
+        "over plain",
+        "over TRL",
+        "ten seeds over TRL",
+    ]
+    return "\n".join(
+        [*grid([*header, "compile"], cells), "", f"{result['device']}, {result['date']}, nothing else running.", ""]
+    )
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     **dict.fromkeys(FAMILIES, family),
     "bench_peers": bench_peers,
@@ -463,6 +495,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "kill_and_resume_replay": kill_and_resume,
     "bench_sweep_and_memory": bench_sweep_and_memory,
     "structured": structured,
+    "token_world": token_world,
 }
 
 #: What the agents' pages show: the rows of these agents.

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 
 from rl_jax.run.cli.console import main
+from rl_jax.run.devices.compiled_runs import CompiledRuns
 
 TINY = [
     *("--env", "CartPole-v1", "--steps", "4096", "--num-envs", "8", "--rollout-length", "16"),
@@ -89,3 +91,21 @@ def failed(outcome, *words):
     for word in words:
         assert word in lines[0], lines[0]
     return lines[0]
+
+
+def trace_only(monkeypatch):
+    """Programs of runs are traced and not compiled: each returns zeros of the shapes that it has."""
+
+    def start(self, *specs):
+        for spec in specs:
+            if spec.name not in self._programs:
+                shapes = self._jit(spec).eval_shape(self._placed_trainer(), *spec.shapes)
+                self._programs[spec.name] = lambda *_, shapes=shapes: jax.tree.map(_zeros, shapes)
+
+    monkeypatch.setattr(CompiledRuns, "_start", start)
+
+
+def _zeros(shape):
+    if jnp.issubdtype(shape.dtype, jax.dtypes.prng_key):
+        return jnp.broadcast_to(jax.random.key(0), shape.shape)
+    return jnp.zeros(shape.shape, shape.dtype)
