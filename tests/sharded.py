@@ -23,10 +23,9 @@ SAC = REPLAY | {"random_steps": 32}
 CASES = {
     "ppo envs": ("ppo", "CartPole-v1", PPO, "envs", 1, 3, False),
     "ppo envs of two seeds": ("ppo", "CartPole-v1", PPO, "envs", 2, 3, True),
-    "ppo seeds": ("ppo", "CartPole-v1", PPO, "seeds", 8, 3, False),
-    "ppo gru": ("ppo", "CartPole-v1", PPO | {"memory": "gru", "memory_width": 8}, "envs", 1, 3, True),
+    "ppo seeds": ("ppo", "CartPole-v1", PPO, "seeds", 8, 3, True),
+    "ppo gru": ("ppo", "CartPole-v1", PPO | {"memory": "gru", "memory_width": 8}, "envs", 1, 3, False),
     "sac envs": ("sac", "Pendulum-v1", SAC, "envs", 1, 8, False),
-    "sac seeds": ("sac", "Pendulum-v1", SAC, "seeds", 8, 8, True),
 }
 
 

@@ -38,6 +38,7 @@ from rl_jax.types import Spec
 INF, NAN = math.inf, math.nan
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [jnp.int8, jnp.uint8, jnp.int16, jnp.int32, jnp.uint32])
 @pytest.mark.parametrize(("low", "high"), [(0, 3), (-3, 3), (7, 7), (0, 100)])
 def test_a_box_of_whole_numbers_plays_each_as_often(dtype, low, high):
@@ -176,6 +177,7 @@ def test_categoricals_are_right_where_choices_are_forbidden(logits):
     assert p[np.asarray(drawn)].min() > 0
 
 
+@pytest.mark.slow
 def test_one_batch_of_categoricals_is_as_many_by_themselves():
     nvec = (3, 1, 4)
     logits = jax.random.normal(jax.random.key(0), (2, 5, sum(nvec))).at[0, 0, 0].set(-INF)
@@ -194,6 +196,7 @@ def test_one_batch_of_categoricals_is_as_many_by_themselves():
     assert size[0] == size[1]  # what is compiled does not grow with the parts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("std", [1e-8, 1.0, 1e8])
 @pytest.mark.parametrize("kind", [DiagonalGaussian, TanhGaussian])
 def test_gaussians_are_right_at_deviations_near_nothing_and_beyond_all(kind, std):
@@ -220,6 +223,7 @@ def test_gaussians_are_right_at_deviations_near_nothing_and_beyond_all(kind, std
         assert np.isfinite(jax.grad(lambda s: kind(mean, s).kl(other) + kind(mean, s).entropy())(log_std)).all()
 
 
+@pytest.mark.slow
 def test_a_bound_on_a_learned_number_lets_it_come_back():
     x = jnp.asarray([-1e6, -3.0, -2.0, -1.5, 0.0, 1.9, 2.0, 3.0, 5.0, 1e6])
     value, slope = jax.vmap(jax.value_and_grad(lambda x: within(x, -3.0, 3.0)))(x)
@@ -307,6 +311,7 @@ def test_one_bad_observation_leaves_running_moments_alone(bad):
     np.testing.assert_allclose(moments.var, good.var((0, 1)), rtol=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bad", [math.nan, INF, -INF])
 def test_one_bad_priority_leaves_a_buffer_alone(bad):
     state = Priorities(SumTree.of(jnp.asarray([1.0, 2.0, 3.0, 0.0])), (), jnp.ones(()))
@@ -317,6 +322,7 @@ def test_one_bad_priority_leaves_a_buffer_alone(bad):
     assert np.isfinite(wide.tree.total) and len(set(np.asarray(wide.tree.sample(jax.random.key(0), 64)).tolist())) == 3
 
 
+@pytest.mark.slow
 def test_what_follows_a_termination_is_never_looked_at():
     nothing = jnp.asarray([math.nan, 2.0])
     discount, reward = jnp.asarray([0.0, 0.9]), jnp.asarray([1.0, 1.0])
@@ -371,6 +377,7 @@ def test_an_environment_that_leaves_its_space_is_told_where():
 # -------------------------------------------------------------------------------------------------------- chances of draws
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sampler", [Prioritized(alpha=8.0), Prioritized(epsilon=0.0), Prioritized(alpha=8.0, score=lambda r: r), RankBased()]
 )

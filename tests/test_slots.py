@@ -84,6 +84,7 @@ def test_a_bonus_that_learns_inside_a_chain():
     assert leaves_equal(run.train_step(trainer, jax.tree.unflatten(treedef, leaves))[0], run.train_step(trainer, later)[0])
 
 
+@pytest.mark.slow
 def test_a_bonus_weight_is_swept_by_vmap():
     """The transform's numbers are leaves of the trainer: one program runs all weights."""
     trainer = PLAIN.trainer(Clock(3)).replace(experience=chain(Novelty(), gae(0.9), Spy()))

@@ -60,6 +60,7 @@ def test_allowed_choices_are_equally_likely():
     assert counts == [[400, 0, 400, 400], [300] * 4]
 
 
+@pytest.mark.slow
 def test_each_part_of_an_action_has_its_own_mask():
     space = MultiDiscrete((3, 2))
     mask = jnp.tile(jnp.array([False, True, True, False, False]), (600, 1))

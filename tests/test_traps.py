@@ -68,6 +68,7 @@ def rollouts(run, steps, seed=0, prepare=lambda state: state):
 # ------------------------------------------------------------------------------------------------ ends of episodes
 
 
+@pytest.mark.slow
 def test_t01_truncation_bootstraps_from_the_final_observation():
     """Through the whole loop: at a truncation the value target is ``r + gamma * V(final obs)``, at a termination ``r``."""
     for ends in ("truncated", "terminated"):
@@ -101,6 +102,7 @@ def test_t01_a_remembering_agent_bootstraps_from_its_memory_of_that_moment(recur
     np.testing.assert_allclose(rollout.extras["truncated_value"], expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_t02_next_obs_is_never_a_reset_observation():
     """``next_obs`` at an end is the episode's own last observation; the next row is the new episode's first."""
     for rollout, _ in rollouts(spied(Clock(5, "truncated")), 3):
@@ -197,6 +199,7 @@ def test_t04_truncated_steps_are_learned_from():
     np.testing.assert_allclose(rollout.extras["advantage"], 1.0 + 0.5 * 7.0 - 2.0)
 
 
+@pytest.mark.slow
 def test_t05_every_episode_starts_anew():
     """Two episodes of one environment, and of two environments, start in different states."""
     starts = []
@@ -217,6 +220,7 @@ def test_t06_no_bogus_transition():
     np.testing.assert_array_equal(first, time == 0)
 
 
+@pytest.mark.slow
 def test_both_ends_at_once_is_a_termination():
     """An episode that terminates on the step of the time limit has nothing to bootstrap from."""
     for limit, kind in ((5, "terminated"), (4, "truncated")):
@@ -260,6 +264,7 @@ class Uneven(Clock):
         return step._replace(reward=jnp.ones(()), terminated=step.state.time >= state.start * self.length)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["reset", "step"])
 def test_t08_evaluation_never_draws_a_training_key(source):
     """Evaluation with the run's own key, or the very key in its state, repeats nothing that training draws."""
@@ -361,11 +366,13 @@ def normalised():
     return with_ratio(ONE_PASS, make("CartPole-v1"), time_limit=20)
 
 
+@pytest.mark.slow
 def test_t11_normalisation_leaves_the_first_ratio_at_one(normalised):
     """Log-probabilities are recomputed on observations that were scaled by the statistics that the policy acted under."""
     check_ratio(normalised)
 
 
+@pytest.mark.slow
 def test_t11_every_observation_is_normalised_and_by_the_old_statistics():
     """The first of a rollout, the last, and those after a reset too: all by the statistics from before the rollout."""
     env = Clock(3, "truncated")
@@ -486,6 +493,7 @@ class AdvantageSpread:
         }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["minibatch", "batch", "none"])
 def test_t17_advantages_are_standardised_where_asked(where):
     """Per minibatch (in the loss) or per batch (in the experience), never both, never silently the other."""
@@ -595,6 +603,7 @@ def test_t20_evaluation_plays_whole_episodes_and_says_which_did_not_end():
     assert limited.finished.all()
 
 
+@pytest.mark.slow
 def test_t20_short_episodes_do_not_wait_and_long_ones_are_not_cut():
     """With episodes of different lengths each return is its own episode's, nothing is added after its end."""
     run = compiled(PLAIN.trainer(make("CartPole-v1")))
@@ -620,6 +629,7 @@ def test_t20_greedy_and_sampled_differ():
     assert len(set(sampled.returns.tolist())) == 2
 
 
+@pytest.mark.slow
 def test_t21_training_reaches_the_steps_asked_and_says_how_many():
     """Never fewer than asked; the axis of the metrics is what was really done."""
     trainer = PLAIN.trainer(Clock(5))
@@ -737,6 +747,7 @@ def test_t24_the_unclipped_action_is_stored_and_the_rescaled_one_played():
     np.testing.assert_allclose(rollout.extras["log_prob"], policy.log_prob(rollout.action), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_t25_targets_are_in_the_scale_of_the_values():
     """The bootstrap is added to *scaled* rewards, whose scale the values are learned in; the reported returns stay raw."""
     trainer = ONE_PASS.trainer(Clock(5, "truncated"))
@@ -752,6 +763,7 @@ def test_t25_targets_are_in_the_scale_of_the_values():
     np.testing.assert_allclose(metrics["reward/mean"], raw.reward.mean(), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_t26_every_environment_draws_its_own_task():
     """Tasks vary over environments and over episodes, and each is played with its own parameters."""
     env = Clock(3)
@@ -803,6 +815,7 @@ def replaying(steps, ends="truncated", **changes):
     return trainer, *played(jax.random.key(0), steps)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [4, 11, 40])
 @pytest.mark.parametrize("ends", ["terminated", "truncated"])
 def test_t15_targets_never_reach_over_the_end_of_an_episode(ends, steps):
@@ -825,6 +838,7 @@ def test_t15_targets_never_reach_over_the_end_of_an_episode(ends, steps):
     assert len(set(sample.indices.tolist())) == 3 * (int(state.replay.ring.size) - 2)
 
 
+@pytest.mark.slow
 def test_t16_priorities_are_absolute_errors_and_chances_their_power():
     """Not squares: through the agent, into the buffer, to the probability of the next draw."""
     trainer, state, sample = replaying(40, prioritized=True, n_step=1, batch_size=16, double=True)
@@ -845,6 +859,7 @@ def test_t16_priorities_are_absolute_errors_and_chances_their_power():
     np.testing.assert_array_equal(tree.leaves[untouched], before.leaves[untouched])
 
 
+@pytest.mark.slow
 def test_t16_importance_weights_hold_the_number_of_steps():
     """``(N P)^-beta`` over the largest of the batch, with the beta of that moment: as written, in 64 bits."""
     trainer, state, _ = replaying(40, prioritized=True, n_step=1)
@@ -862,6 +877,7 @@ def test_t16_importance_weights_hold_the_number_of_steps():
         assert len(set(sample.indices.tolist())) > 0.8 * len(drawable)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prioritized", [False, True])
 def test_t31_a_train_step_does_not_copy_the_buffer(prioritized):
     """Collect, add, draw and learn in one donated program: memory for a batch and a network, not for a second buffer."""
@@ -873,6 +889,7 @@ def test_t31_a_train_step_does_not_copy_the_buffer(prioritized):
     assert memory.temp_size_in_bytes < 60_000
 
 
+@pytest.mark.slow
 def test_t31_rows_that_were_never_written_are_never_drawn():
     """A ring whose memory holds garbage to begin with, through its first round: no draw ever shows any."""
     trainer = DQNConfig(num_envs=3, rollout_length=2, buffer_size=60, batch_size=64, hidden=(4,), n_step=3).trainer(Clock(5))

@@ -92,11 +92,8 @@ AGENTS = {
     "mdpo": ("mdpo", ON | PLAIN | dict(epochs=10), 30_000, False, 0.15),
     "pqn": ("pqn", ON | MINI | dict(epsilon_steps=8000, epsilon_end=0.2, anneal=False), 40_000, False, 0.15),
     "dqn": ("dqn", Q, 4000, False, 0.15),
-    "double-dueling": ("dqn", Q | dict(double=True, target_period=0, tau=0.05, dueling=True), 4000, False, 0.15),
-    "n-step-prioritized": ("dqn", Q | dict(n_step=3, prioritized=True), 4000, False, 0.15),
     "c51": ("dqn", Q | C51, 4000, False, 0.15),
     "quantile": ("dqn", Q | dict(distribution="quantile", atoms=8), 6000, False, 0.15),
-    "noisy": ("dqn", Q | dict(noisy=True), 6000, False, 0.2),
     "r2d2": ("r2d2", SEQUENCES, 4000, False, 0.2),
     "sac": ("sac", AC | dict(temperature=0.02), 4000, True, 0.15),
     "sac-discrete-n-step": ("sac", AC | dict(temperature=0.02, n_step=3), 4000, False, 0.15),
@@ -104,6 +101,7 @@ AGENTS = {
     "mdpo-off-policy": ("mdpo-off-policy", AC | dict(temperature=0.02, kappa=0.1, refresh_period=100), 4000, True, 0.15),
     "td3": ("td3", AC | dict(actor_learning_rate=5e-3), 4000, True, 0.15),
     "ddpg": ("ddpg", AC | dict(actor_learning_rate=5e-3), 4000, True, 0.15),
+    # Double, dueling, noisy networks, several steps and priorities are Rainbow's, together.
     "rainbow": ("rainbow", Q | C51, 4000, False, 0.2),
     "stream-q": ("stream-q", STREAM | dict(epsilon_end=0.2, epsilon_steps=2000), 20_000, False, 0.15),
     "stream-ac": ("stream-ac", STREAM, 20_000, False, 0.15),
@@ -145,6 +143,7 @@ def test_an_agent_on_every_probe(name):
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("agent", ["a2c", "mdpo"])
 def test_recurrent_policy_gradients_remember_the_cue(agent):
     """PPO's own memory is tested more closely among the probes; these share its parts."""

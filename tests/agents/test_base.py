@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import struct
 
 import rl_jax as rl
@@ -56,6 +57,7 @@ def final(agent):
     return trainer.params(state), rows
 
 
+@pytest.mark.slow
 def test_a_wrapper_that_changes_nothing_is_the_agent():
     agent = rl.agents.ppo(epochs=1, minibatches=1, anneal=True)
     assert isinstance(Plain(agent), Agent)

@@ -4,6 +4,7 @@ import functools
 
 import jax
 import numpy as np
+import pytest
 
 import rl_jax as rl
 from rl_jax import make
@@ -13,6 +14,7 @@ from rl_jax.networks.memory.transformer import Transformer
 from rl_jax.types import Spec
 
 
+@pytest.mark.slow
 def test_warm_up_lowers_the_negative_log_likelihood():
     """On new tapes, for every seed of a batch."""
     env = make("tokens/chain", operands=2, operators="+", slip=0.0)

@@ -29,6 +29,7 @@ def attempts():
     return trainer, state, rollout, init
 
 
+@pytest.mark.slow
 def test_acting_and_learning_agree(attempts):
     trainer, state, rollout, _ = attempts
     policy = trainer.agent.outputs(trainer.params(state), rollout).policy

@@ -49,6 +49,7 @@ def test_a_transformation_of_optax_is_taken_as_it_is():
     assert jnp.allclose(params["w"], expected["w"], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_an_agent_learns_with_it():
     trainer = rl.Trainer.create(
         ENV,

@@ -23,6 +23,7 @@ def close(a, b):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6), a, b)
 
 
+@pytest.mark.slow
 def test_sac_steps_as_optax_does():
     """Four learning steps by optax alone, on the gradients of the agent's losses: bounds, weight decay and schedule are optax's."""
     chain = optax.chain(optax.clip_by_global_norm(0.5), optax.adamw(WARM_UP, weight_decay=0.1))
@@ -59,6 +60,7 @@ def test_sac_steps_as_optax_does():
     assert min(far) > 0.01
 
 
+@pytest.mark.slow
 def test_td3_and_its_policy_step_as_optax_does():
     """Stochastic gradient descent on the first two critics' steps and the first of the policy."""
     agent, state = begun(rl.agents.td3(hidden=(8,), target_noise=0.0, optimizer=optax.sgd(0.1)))

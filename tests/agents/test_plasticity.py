@@ -78,6 +78,7 @@ class Normed(nn.Module):
         return nn.Dense(2)(nn.silu(nn.Dense(4)(x)))
 
 
+@pytest.mark.slow
 def test_activations_are_those_after_the_function():
     """After the normalisation, which stands between layer and ReLU; each name finds its own; the output is not found."""
     x = jax.random.normal(jax.random.key(0), (3, 7))
@@ -94,6 +95,7 @@ def test_activations_are_those_after_the_function():
     assert activations(Normed().apply, params, x, names=("tanh",)) == ()
 
 
+@pytest.mark.slow
 def test_activations_under_jit_vmap_and_checkpoint():
     """The same values compiled, for a batch of networks, and behind ``jax.jit`` and ``jax.checkpoint`` within the function."""
     x = jax.random.normal(jax.random.key(0), (3, 7))
@@ -139,6 +141,7 @@ def watched(config, env, **options):
     return trainer.replace(agent=MonitorPlasticity(trainer.agent, **options))
 
 
+@pytest.mark.slow
 def test_watching_changes_nothing():
     """The same parameters after the same run, and readings of the network before the step."""
     plain, seen = DQN.trainer(Clock(5)), watched(DQN, Clock(5))
@@ -152,6 +155,7 @@ def test_watching_changes_nothing():
     assert ((active > 0) & (active < 1)).all()
 
 
+@pytest.mark.slow
 def test_readings_are_of_the_batch_and_of_the_parameters_before():
     """Against the network applied by hand to the observations that were learned from."""
     trainer = watched(DQN, Clock(5))
@@ -186,8 +190,9 @@ def test_critics_are_read_one_by_one():
     one = jax.tree.map(lambda p: p.at[0].multiply(1e-6), params)  # the first critic becomes tiny, not dormant
     shrunk = state.agent.agent.replace(params={**state.agent.agent.params, "critics": one})
     agent = trainer.agent.replace(units=lambda *args: critic_units(*args)[:1])
-    before, _, _ = agent.learn(state.agent, sample, context())
-    after, _, _ = agent.learn(state.agent.replace(agent=shrunk), sample, context())
+    learn = jax.jit(agent.learn)
+    before, _, _ = learn(state.agent, sample, context())
+    after, _, _ = learn(state.agent.replace(agent=shrunk), sample, context())
     np.testing.assert_allclose(after.dormant, before.dormant)
     assert float(before.dormant) < 0.5
     assert np.isfinite(metrics["plasticity/active"])
@@ -268,6 +273,7 @@ def test_calls_add_up(low, envs, steps, start):
     assert (np.abs(done - np.floor(exact + 1e-3)) <= (exact % 1 < 2e-3) + (exact % 1 > 1 - 2e-3)).all()
 
 
+@pytest.mark.slow
 def test_a_whole_run_learns_more_once_it_is_raised():
     """In the loop, two settings swept in one vmap: one never rises, the other at its first check."""
     trainer = watched(replace(DQN, learning_starts=0), Clock(5))
@@ -283,6 +289,7 @@ def test_a_whole_run_learns_more_once_it_is_raised():
     assert state.agent.agent.count.tolist() == [30, 2 * 3 + 8 * 12]
 
 
+@pytest.mark.slow
 def test_a_swept_run_is_the_run_alone():
     """Runs that differ in their number of updates do not disturb one another."""
     trainer = watched(replace(DQN, learning_starts=0), Clock(5))

@@ -88,6 +88,7 @@ def test_the_tanh_gaussian_samples_what_it_says():
 # --- networks ---
 
 
+@pytest.mark.slow
 def test_critics_are_independent_members():
     obs, action = jnp.ones((5, 3)), jnp.ones((5, 2))
     module = critics(BOX, hidden=(8, 8), members=3)
@@ -102,6 +103,7 @@ def test_critics_are_independent_members():
     assert every.apply(every.init(jax.random.key(0), obs), obs).shape == (2, 5, 3)
 
 
+@pytest.mark.slow
 def test_actions_of_any_shape():
     spec = Spec(Box.of(-1.0, 1.0, (3,)), Box.of(-2.0, 3.0, (2, 2)), 4, 1)
     for agent in (sac(**SMALL).bind(spec), td3(**SMALL).bind(spec)):
@@ -188,6 +190,7 @@ def test_sac_learns_from_the_soft_target(spec):
     assert not leaves_equal(after.params["actor"], state.params["actor"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make_agent", [lambda: td3(**SMALL), lambda: ddpg(**SMALL)], ids=["td3", "ddpg"])
 def test_td3_and_ddpg_learn_from_their_targets(make_agent):
     agent, state = begun(make_agent())
@@ -207,6 +210,7 @@ def test_td3_and_ddpg_learn_from_their_targets(make_agent):
     assert float(metrics["loss/critic"]) == pytest.approx(0.5 * (error**2).sum(0).mean(), rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make_agent", [lambda: sac(**SMALL), lambda: td3(**SMALL)], ids=["sac", "td3"])
 def test_weights_multiply_the_squared_errors(make_agent):
     agent, state = begun(make_agent())
@@ -280,6 +284,7 @@ def test_sac_critics_are_followed_by_a_share_tau():
         np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_td3_policy_and_slow_copies_wait():
     agent, state = begun(td3(**SMALL, tau=0.1, learning_rate=0.01, policy_delay=3))
     sample = batch()
@@ -337,6 +342,7 @@ def test_td3_target_noise_is_clipped():
     assert np.abs(noisy).max() <= 1.0
 
 
+@pytest.mark.slow
 def test_mdpo_reference_is_refreshed():
     agent, state = begun(mdpo_off_policy(**SMALL, refresh_period=3, learning_rate=0.01))
     sample = batch()
@@ -346,6 +352,7 @@ def test_mdpo_reference_is_refreshed():
         state = after
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", [BOX, THREE], ids=["box", "discrete"])
 def test_mdpo_at_kappa_lambda_is_sac(spec):
     soft, state = begun(sac(**SMALL, temperature=0.4), spec)
@@ -460,6 +467,7 @@ def test_runs_and_their_numbers_can_be_vmapped(config):
         assert not np.array_equal(many[0, 0], many[1, 0])
 
 
+@pytest.mark.slow
 def test_discrete_sac_runs():
     trainer = SACConfig(**TINY).trainer(make("CartPole-v1"))
     state, metrics = jax.jit(lambda key: trainer.advance(trainer.init(key, 40), 10))(jax.random.key(0))

@@ -53,6 +53,7 @@ def test_obgd_by_hand():
 numbers = st.floats(-1.0, 1.0, width=32)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(st.tuples(numbers, numbers, numbers, numbers), min_size=1, max_size=6),
@@ -118,6 +119,7 @@ def test_sparse_weights_as_in_the_published_code():
     assert np.all(np.asarray(sparse(0.0)(jax.random.key(0), (4, 8))) != 0)
 
 
+@pytest.mark.slow
 def test_network_layers():
     """``leaky(norm(x W))`` twice and a last product, in NumPy; the norm has no parameters; images are normalised as a whole."""
     net = stream_value(LINE, hidden=(8, 6))
@@ -204,6 +206,7 @@ def test_q_traces_against_brute_force():
     assert cuts == 4
 
 
+@pytest.mark.slow
 def test_td_traces_against_brute_force():
     """The same without actions: cut at both kinds of end; a truncated step bootstraps, a terminated one does not."""
     rng = np.random.default_rng(1)
@@ -272,6 +275,7 @@ def test_an_action_of_the_largest_value_is_greedy():
 # Running statistics.
 
 
+@pytest.mark.slow
 def test_statistics_of_observations_count_before_they_are_shown():
     """Against NumPy's mean and sample deviation of everything seen so far, ends and starts of episodes included."""
     stats, length = normalize_obs_online(), 12
@@ -316,6 +320,7 @@ def test_rewards_are_scaled_by_the_spread_of_returns():
         np.testing.assert_allclose(rollout.reward[0, 0], expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_evaluation_counts_each_observation_for_itself():
     """Rows do not see one another, and the discrete ones pass."""
     stats = normalize_obs_online()
@@ -337,6 +342,7 @@ def short(name, **more):
     return CONFIGS[name](hidden=(8,), **more).trainer(Clock(5, "truncated"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["stream-q", "stream-ac"])
 def test_streams_side_by_side_are_the_streams_alone(name):
     """Stream 3 of a vmapped batch and the stream of its key are one run, up to the order of sums."""
@@ -356,6 +362,7 @@ def test_streams_side_by_side_are_the_streams_alone(name):
     assert not leaves_equal(jax.tree.map(lambda x: x[0], together), jax.tree.map(lambda x: x[1], together))
 
 
+@pytest.mark.slow
 def test_td_predicts_a_policy_that_does_not_learn():
     """A walk of 5 places, ends at both sides, 1 for the right one: place ``i`` is worth ``(i + 1) / 6`` to a walk at random."""
 

@@ -103,6 +103,7 @@ class Table(nn.Module):
         return ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("double", [False, True])
 def test_targets_look_at_what_the_next_mask_allows(double):
     """By hand: the largest next value is forbidden in the first row, nothing is allowed in the second; the own mask is another."""
@@ -154,6 +155,7 @@ def test_a_q_network_of_ones_own_is_not_shown_what_is_privileged():
         rl.agents.dqn(lambda spec, atoms: Leaking()).bind(spec).init(jax.random.key(0), spec)
 
 
+@pytest.mark.slow
 def test_ppo_with_a_memory_learns_from_two_parts():
     """The reward depends on the product of a number and a choice."""
     sizes = {"num_envs": 16, "rollout_length": 8, "epochs": 4, "minibatches": 1, "hidden": (8,), "memory_width": 8}
@@ -162,6 +164,7 @@ def test_ppo_with_a_memory_learns_from_two_parts():
     assert trained(config, "probe/dictionary", 30) > 0.8
 
 
+@pytest.mark.slow
 def test_dqn_learns_behind_a_mask():
     """All that tells the states apart is which actions are allowed."""
     sizes = {"hidden": (4,), "buffer_size": 1000, "batch_size": 32, "learning_starts": 100}

@@ -50,6 +50,7 @@ def test_starts_are_distributed_as_fresh_ones(run):
     np.testing.assert_allclose(starts.var(0), 0.1**2 / 12, rtol=0.1)
 
 
+@pytest.mark.slow
 def test_the_level_belongs_to_the_start():
     """Over tasks: whatever is drawn from the pool comes with its own task."""
     env = rl.make("CartPole-v1")

@@ -84,6 +84,7 @@ def test_every_environment_keeps_the_protocol(name):
 
 
 # Left to check_env alone: those whose programs take XLA longest.
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted({*GYMNAX, *envs.PROBES} - {"Asterix-MinAtar", "Freeway-MinAtar", "Seaquest-MinAtar"}))
 def test_t06_random_rollouts_run_batched_and_flags_are_exclusive(name):
     env = make(name)
@@ -97,6 +98,7 @@ def test_t06_random_rollouts_run_batched_and_flags_are_exclusive(name):
     assert jnp.all(jnp.isfinite(steps.reward))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(GYMNAX) - FIXED_START))
 def test_t05_two_resets_differ(name):
     env = make(name)
@@ -224,6 +226,7 @@ def test_t22_dtypes_are_strong_and_do_not_depend_on_x64(capsys):
     assert result.stdout == here and "CartPole" in here
 
 
+@pytest.mark.slow
 def test_brax_runs_with_fixed_types_tasks_and_random_starts():
     env = make("brax/inverted_pendulum", time_limit=50)
     check_env(env)
@@ -237,6 +240,7 @@ def test_brax_runs_with_fixed_types_tasks_and_random_starts():
     np.testing.assert_array_equal(steps.terminated, jnp.abs(steps.obs[..., 1]) > 0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ant", "fast", "reacher"])
 def test_brax_states_have_fixed_types(name):
     env = make(f"brax/{name}")
@@ -244,6 +248,7 @@ def test_brax_states_have_fixed_types(name):
     assert env.action_space({}).low[0] == -1.0
 
 
+@pytest.mark.slow
 def test_gymnax_is_imported_without_what_it_draws_with() -> None:
     """seaborn and matplotlib.pyplot take longer than all the rest; they still work when something asks for them."""
     code = (

@@ -75,6 +75,7 @@ def test_every_grid_keeps_the_protocol(name):
         make(name, wheels=4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GRIDS)
 def test_types_and_values_do_not_depend_on_x64(name):
     env = make(name)

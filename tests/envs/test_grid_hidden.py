@@ -78,6 +78,7 @@ def test_key_then_door_each_pays_once():
     assert len(np.unique(np.asarray(starts), axis=0)) == 81
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "count"), [("grid/darkroom", 81), ("grid/darkroom-hard", 289), ("grid/dark-key-door", 6561)])
 def test_tasks_are_listed_and_drawn(name, count):
     env = make(name)
@@ -182,6 +183,7 @@ def test_sticky_actions_repeat_what_was_done():
     assert np.all((done[:, 1:] == done[:, :-1]) | (done[:, 1:] == chosen[:, 1:]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("inner", "size"), [("grid/multi-room", 1), ("grid/darkroom", 16), ("CartPole-v1", 16)])
 def test_the_screen_changes_with_its_action_and_nothing_else_does(inner, size):
     env, plain = make("grid/noisy-tv", inner=inner, action=1), make(inner)

@@ -167,6 +167,7 @@ class Values:
         return obs[..., 0]
 
 
+@pytest.mark.slow
 def test_trial_gae_against_brute_force():
     rng = np.random.default_rng(0)
     steps, envs, gamma, across, lam = 9, 4, 0.9, 0.3, 0.8

@@ -58,6 +58,7 @@ def plans(env, count):
     return jax.vmap(lambda key: env.reset(key, env.default_params)[0])(jax.random.split(jax.random.key(3), count))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spread", [0, 2])
 def test_distances_and_rules_are_those_of_a_search(spread):
     env = Walk(side=2, spread=spread, later=0.5)
@@ -94,6 +95,7 @@ def test_distances_and_rules_are_those_of_a_search(spread):
                 assert after == rules.act(cell, stage, action)
 
 
+@pytest.mark.slow
 def test_exact_advantages_are_those_of_slow_dynamic_programming():
     env, slip = Walk(side=2, horizon=7), 0.3
     plan = jax.tree.map(lambda x: x[0], plans(env, 1).plan)
@@ -117,6 +119,7 @@ def test_exact_advantages_are_those_of_slow_dynamic_programming():
     assert np.abs(found[0]).max() > 0.05
 
 
+@pytest.mark.slow
 def test_what_a_step_reports():
     env = Walk(side=3, horizon=4, distractor=True, flip=1.0)
     check_env(env)

@@ -80,6 +80,7 @@ def test_environments_that_come_to_a_new_place_together_are_paid_one_after_the_o
         assert int(table.sum()) == int(table.max()) == 8
 
 
+@pytest.mark.slow
 @few
 @given(cells, flags, cells, flags)
 def test_episodic_counts(one, first, two, second):
@@ -96,6 +97,7 @@ def test_episodic_counts(one, first, two, second):
                 np.testing.assert_allclose(bonus[t, n], float(c == 1) if form == "first visit" else c**-0.5, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_hashes_tell_items_apart_and_spread():
     rng = np.random.default_rng(0)
     for items in (
@@ -197,6 +199,7 @@ def test_a_path_earns_what_the_authors_code_pays_for_it():
     np.testing.assert_allclose(bonus[:, 0], [1 / 2.1, 1 / 2.1, 1 / 3.1, 0.0, 10.0], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_rnd_falls_where_it_was_and_not_elsewhere():
     part = RND(OBS, learning_rate=1e-3, minibatches=3)
     state = part.init(jax.random.key(0), SPEC)
@@ -225,6 +228,7 @@ def test_the_target_of_rnd_stays_and_the_bonus_is_from_before_learning():
     assert float(after.moments.count) == T * N
 
 
+@pytest.mark.slow
 def test_the_predictor_of_rnd_learns_from_a_share_and_its_statistics_can_begin_elsewhere():
     rollout = visits([1, 2, 3] * T)
     with unchecked():
@@ -242,6 +246,7 @@ def test_the_predictor_of_rnd_learns_from_a_share_and_its_statistics_can_begin_e
     assert not np.allclose(part.error(state, rollout.next_obs), part.error(start, rollout.next_obs))
 
 
+@pytest.mark.slow
 def test_an_intrinsic_return_goes_on_where_episodes_end():
     """Advantages by loops: values of the stream's next observation, no cut; bonuses in units of their discounted sum's deviation."""
     gamma, lam = 0.9, 0.8

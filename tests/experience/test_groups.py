@@ -33,6 +33,7 @@ def rewards(draw, groups, size, length=3):
     return np.asarray(draw(st.lists(numbers, min_size=groups * size * length, max_size=groups * size * length)), np.float32)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.data(), st.sampled_from([2, 3, 4]), st.sampled_from(["mean", "leave-one-out"]), st.sampled_from(["std", "none"]))
 def test_advantages_are_those_of_a_loop_over_groups(data, size, baseline, scale):
@@ -147,6 +148,7 @@ def test_the_clipped_surrogate_has_two_bounds_and_a_third(log_ratio, advantage, 
         assert bool(metrics["policy/clip_fraction"][0, 0]) == (ratio < 0.9 or ratio > 1.3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", ["k1", "k3"])
 def test_the_divergence_from_a_reference(estimator):
     """Its mean over the policy's own draws is the divergence."""
@@ -170,6 +172,7 @@ def groups_trainer(count=None, size=4, num_envs=8, **options):
     )
 
 
+@pytest.mark.slow
 def test_columns_of_a_group_share_a_problem_and_groups_do_not():
     trainer = groups_trainer()
     state, seen = trainer.init(jax.random.key(0), 1000), []
@@ -184,6 +187,7 @@ def test_columns_of_a_group_share_a_problem_and_groups_do_not():
     assert len(set(seen)) == 6
 
 
+@pytest.mark.slow
 def test_a_fixed_set_of_problems_is_drawn_and_remembered():
     trainer = groups_trainer(count=3)
     state = trainer.init(jax.random.key(0), 1000)
@@ -245,6 +249,7 @@ def test_blocks_that_do_not_come_out_even_are_refused():
             rl.Trainer.create(CLOCK, changed, num_envs=8, rollout_length=6)
 
 
+@pytest.mark.slow
 def test_the_temperature_is_that_of_acting_and_of_learning():
     """Ratios are 1 before the first step, and the logits are divided by it."""
     trainer = groups_trainer()
@@ -270,6 +275,7 @@ def test_a_run_begins_with_the_parameters_that_it_is_given():
         other.init(jax.random.key(0), 1)
 
 
+@pytest.mark.slow
 def test_a_reference_stays_and_may_move():
     trainer = groups_trainer()
     state = trainer.init(jax.random.key(0), 1000)

@@ -38,6 +38,7 @@ class Telling(Clock):
 NAMES = ("success", "place/x", "place/late")
 
 
+@pytest.mark.slow
 def test_means_are_over_the_last_steps_of_finished_episodes():
     """Two train steps as one row, beside what their rollouts hold; what is not finite is left out."""
     run = compiled(PLAIN.trainer(Telling(5), time_limit=4, episode_info=NAMES))

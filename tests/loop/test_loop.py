@@ -54,6 +54,7 @@ def temporary_bytes(ballast, *more):
     return jax.jit(trainer.train_step).lower(state).compile().memory_analysis().temp_size_in_bytes
 
 
+@pytest.mark.slow
 def test_a_field_that_nobody_reads_costs_nothing():
     """Every rollout has its environments' states, memories and infos; unread, they must not be stored T times."""
     floats = 5000
@@ -63,6 +64,7 @@ def test_a_field_that_nobody_reads_costs_nothing():
     assert temporary_bytes(floats, ReadsStates()) - temporary_bytes(1) > history * 0.9
 
 
+@pytest.mark.slow
 def test_metrics_do_not_grow_with_the_number_of_steps(clock):
     """A chunk of any length hands back scalars."""
     for number in (1, 7):
@@ -73,6 +75,7 @@ def test_metrics_do_not_grow_with_the_number_of_steps(clock):
 # ----------------------------------------------------------------------------------------------------- exactly again
 
 
+@pytest.mark.slow
 def test_advance_is_train_steps(clock):
     """``advance(n)`` is ``n`` train steps, to the bit in the state, and its metrics are their means."""
     state = begin(clock)
@@ -110,6 +113,7 @@ def test_stopping_changes_nothing(kind, request):
     assert leaves_equal(whole, run.advance(run.trainer, restored(begin(run)), 5)[0])
 
 
+@pytest.mark.slow
 def test_a_traced_number_of_steps_is_the_static_one(clock):
     """The same program for every length does the same as a loop of fixed length."""
     state = begin(clock)
@@ -151,6 +155,7 @@ def test_a_run_in_a_batch_is_the_run_alone(cartpole):
 # --------------------------------------------------------------------------------------------------- goes through it
 
 
+@pytest.mark.slow
 def test_hyperparameters_vmap(clock):
     """A stack of trainers is a sweep: each row is the run that it would be alone, in one program."""
     rates = jnp.asarray([0.0, 1e-3, 1e-2])
@@ -188,6 +193,7 @@ def test_train_is_one_call(clock):
     assert {value.shape for value in metrics.values()} == {(2,)}
 
 
+@pytest.mark.slow
 def test_nothing_non_finite_passes_unseen():
     """The first train step whose numbers are not finite is named; a finite run, even without an episode end, says -1."""
     # 8 steps per rollout: step 20 of the only episode lies in train step 2.
@@ -201,6 +207,7 @@ def test_nothing_non_finite_passes_unseen():
     assert int(metrics["nonfinite_update"]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [0, 2])
 def test_a_constant_number_of_updates(clock, number):
     """None: the agent stays as it is while the environments move; two: twice the optimiser steps."""
@@ -215,6 +222,7 @@ def test_a_constant_number_of_updates(clock, number):
     assert leaves_equal(once.collector, after.collector)
 
 
+@pytest.mark.slow
 def test_tasks_travel_with_their_episodes():
     """The level in the rollout's boundary is that of the running episode, and evaluation draws tasks too."""
     env = Clock(5)
@@ -230,6 +238,7 @@ def test_tasks_travel_with_their_episodes():
     assert levels == {0, 1, 2}
 
 
+@pytest.mark.slow
 def test_a_task_can_be_chosen():
     """``params`` of ``create`` is the task of every episode."""
     trainer = PLAIN.trainer(Clock(5), params=jnp.float32(-1.0))

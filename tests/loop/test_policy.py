@@ -18,6 +18,7 @@ def masked():
     return Policy(trainer, jax.jit(trainer.init, static_argnums=1)(jax.random.key(0), 8))
 
 
+@pytest.mark.slow
 def test_dictionaries_one_at_a_time_or_several(masked):
     mask, time = jnp.asarray([[False, True, False, False], [False, False, True, False]]), jnp.zeros((2, 1))
     actions, _ = masked({"action_mask": mask, "time": time})

@@ -32,7 +32,7 @@ def counts(rule, steps, number):
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     ratio=st.one_of(
         st.fractions(Fraction(1, 300), 40, max_denominator=300),
@@ -50,6 +50,7 @@ def test_updates_per_step_are_exact(ratio, start, steps):
     np.testing.assert_array_equal(done, expected)
 
 
+@pytest.mark.slow
 def test_updates_per_step_stay_exact_in_a_long_run():
     """Nothing drifts over 100,000 train steps, and nothing overflows with large rollouts and many updates."""
     assert counts(PerStep(1 / 3), 7, 100_000).sum() == 700_000 // 3
@@ -170,6 +171,7 @@ def test_periodic_targets_are_copies_at_every_period(period):
         assert jax.tree.map(lambda x: x.dtype, target) == jax.tree.map(lambda x: x.dtype, ONLINE)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(tau=st.floats(0.0, 1.0), number=st.integers(1, 40))
 def test_polyak_is_the_running_average(tau, number):
@@ -196,6 +198,7 @@ def test_polyak_at_its_ends_and_its_types():
     np.testing.assert_array_equal(swept, [1.0, 0.75, 0.0])
 
 
+@pytest.mark.slow
 def test_t09_targets_are_copied_by_learning_steps_whatever_the_stride():
     """Learning steps come in strides that the period does not divide; environment steps are not what is counted."""
     config = replace(SMALL_DQN, updates_per_step=5 / 6, learning_starts=0, target_period=3, learning_rate=0.1)
@@ -241,6 +244,7 @@ def test_linear_at_its_ends():
     np.testing.assert_allclose(swept, [0.5, 0.5])
 
 
+@pytest.mark.slow
 def test_t09_exploration_falls_over_environment_steps():
     """Not over train steps or updates: the rate of a rollout is that of the environment steps before it."""
     rates: dict[tuple[int, int], Any] = {}

@@ -66,6 +66,7 @@ def trainer_of(env=FUSE, num_envs=8, length=7, experience=None, **options):
     return rl.Trainer.create(env, agent, experience, num_envs=num_envs, rollout_length=length, whole=True, **options)
 
 
+@pytest.mark.slow
 def test_a_column_is_one_episode_and_stands_still_after_it():
     trainer = trainer_of()
     state, rollout, metrics = jax.jit(trainer.collect)(trainer.init(jax.random.key(0), 1000))
@@ -124,6 +125,7 @@ class Counting(FixedTask):
         return state + 1, {}
 
 
+@pytest.mark.slow
 def test_a_rollout_begins_under_the_curriculum_as_it_is_now():
     trainer = trainer_of(curriculum=Counting(FUSE))
     state = trainer.init(jax.random.key(0), 1000)
@@ -156,6 +158,7 @@ class GoOn(FixedTask):
         return (jnp.int32(0), state[1]), {"columns": jnp.float32(rollout.reward.shape[1])}
 
 
+@pytest.mark.slow
 def test_a_second_round_starts_where_the_first_one_stood():
     trainer = trainer_of(curriculum=GoOn(FUSE), rounds=2)
     assert (trainer.num_envs, trainer.base.num_envs, trainer.steps_per_update) == (8, 16, 7 * 16)
@@ -171,6 +174,7 @@ def test_a_second_round_starts_where_the_first_one_stood():
     assert trainer.env_steps(state) == 7 * 16
 
 
+@pytest.mark.slow
 def test_columns_alone_are_the_same_as_among_others():
     many, few = (trainer_of(num_envs=n, experience=rl.chain()) for n in (8, 4))
     state = many.init(jax.random.key(5), 1000)
@@ -209,6 +213,7 @@ def test_transforms_of_whole_episodes_refuse_others(part):
         trainer.init(jax.random.key(0), 1)
 
 
+@pytest.mark.slow
 def test_play_and_evaluate_take_whole_episodes():
     trainer = trainer_of()
     state = trainer.init(jax.random.key(0), 1000)
@@ -218,6 +223,7 @@ def test_play_and_evaluate_take_whole_episodes():
     assert rl.evaluate(trainer, state, jax.random.key(1), 16).mean() == pytest.approx(lengths.mean() + 10.0)
 
 
+@pytest.mark.slow
 def test_several_seeds_are_each_as_alone_and_learn():
     """The probe that pays for the right answer to what is seen: each group of four sees one cue."""
     env = rl.make("probe/observed-action")

@@ -62,6 +62,7 @@ def test_clipped_policy_by_hand(ratio, advantage, expected):
     assert float(metrics["policy/clip_fraction"]) == float(abs(ratio - 1) > 0.2)
 
 
+@pytest.mark.slow
 def test_clipped_policy_gradient_vanishes_on_the_right_side():
     """Beyond the clip there is no gradient where the policy has already gained, and a full one where it has lost."""
     batch = policy_batch([1.5, 0.5, 1.5, 0.5, 1.1, 0.9], [1.0, 1.0, -1.0, -1.0, 1.0, -1.0])
@@ -152,6 +153,7 @@ def test_weighted_sum():
         weighted_sum(terms, {"a": 0.5}, {}, None, context())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("reward", "mean"), [(1.0, 0.184), (5.0, 0.602), (20.0, 2.072)])
 def test_quantiles_of_a_rare_reward_settle_where_those_of_the_paper_do(reward, mean):
     """In a tenth of the episodes. Dabney et al. 2018, eq. 10 with their kappa of 1, solved by bisection for each quantile; with
@@ -173,6 +175,7 @@ def test_quantiles_of_a_rare_reward_settle_where_those_of_the_paper_do(reward, m
     np.testing.assert_allclose(jax.grad(loss)(jnp.asarray(low, jnp.float32)), 0.0, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", [ExpectedValue(), ExpectedValue(rescaled=True), Categorical51(atoms=5), Quantiles(atoms=5)])
 def test_no_gradient_goes_through_a_target(head):
     """Whatever the next outputs are functions of: double Q-learning chooses among them with the parameters that are learned."""

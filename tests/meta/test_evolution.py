@@ -91,6 +91,7 @@ def test_sigma_falls_to_its_limit():
     np.testing.assert_allclose(spreads, [0.4, 0.2, 0.15, 0.15], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_both_sides_of_a_pair_meet_the_same_task_and_pairs_differ():
     def fitness(candidate, key):
         return jax.random.uniform(key) + 0.0 * candidate
@@ -120,6 +121,7 @@ def test_a_quadratic_with_noise_far_above_the_differences():
     assert float(metrics["evolution/failed"].max()) == 0
 
 
+@pytest.mark.slow
 def test_a_candidate_that_fails_is_counted_and_worst():
     evolution = Evolution(pairs=16)
     after, metrics = evolution.step(
@@ -137,6 +139,7 @@ def trainer_of(critic=False, form=FORM, **options):
     return rl.Trainer.create(env=WORLD, agent=agent, experience=experience, num_envs=2, rollout_length=5)
 
 
+@pytest.mark.slow
 def test_a_life_is_as_long_as_planned_for_any_traced_number():
     trainer = trainer_of()
     state, score = jax.jit(lambda n: lifetime(trainer, jax.random.key(0), n, 4))(jnp.int32(3))
@@ -177,6 +180,7 @@ def test_the_objective_by_hand():
         policy_objective(rollout_of([[0.0]]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("updates", [1, 3])
 def test_meta_gradient_against_finite_differences(updates):
     """Small steps leave every sampled action as it is, so the objective is smooth along a line."""

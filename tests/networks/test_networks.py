@@ -55,6 +55,7 @@ def test_categorical():
     np.testing.assert_allclose(np.bincount(samples, minlength=5) / DRAWS, probs, atol=0.01)
 
 
+@pytest.mark.slow
 def test_multi_categorical_is_a_product():
     """Every joint probability is the product of its parts'; nothing leaks between the parts."""
     nvec = (3, 2, 4)
@@ -101,6 +102,7 @@ def test_diagonal_gaussian():
     assert abs(np.corrcoef(samples.T)[0, 1]) < 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["categorical", "multi", "gaussian"])
 def test_distributions_in_batches(kind):
     """Leading axes ``[T, N]`` are kept, and each element is what it would be alone."""
@@ -126,6 +128,7 @@ def test_distributions_in_batches(kind):
 # ---------------------------------------------------------------------------------------------------------- torsos
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "stride", "height", "width"), [(3, 1, 10, 10), (3, 2, 9, 8), (2, 2, 7, 6), (1, 1, 3, 4)])
 def test_conv_is_a_convolution(size, stride, height, width):
     """The patches are cut and ordered as the kernel expects them, for odd sizes and strides too; and so are gradients."""
@@ -146,6 +149,7 @@ def test_conv_is_a_convolution(size, stride, height, width):
     chex.assert_trees_all_close(ours, theirs, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_cnn_shapes():
     """Any leading axes; each image is seen alone."""
     net = CNN(Box.of(0, 1, (6, 5, 2)), filters=(3,), width=7)
@@ -247,6 +251,7 @@ def test_gru_forgets_at_the_beginning_of_an_episode(gru):
     assert np.abs(a[1, 1] - b[1, 1]).min() > 1e-5
 
 
+@pytest.mark.slow
 def test_gru_derivatives_are_those_of_its_steps():
     """In every mode and to the second order, against JAX's own derivative of the scan; also for a batch of networks."""
     rng = np.random.default_rng(1)

@@ -105,11 +105,11 @@ def test_rotation_knows_distances_only():
 
 @pytest.mark.slow
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 2**31), st.sampled_from([1, 4, 12]), st.sampled_from(["none", "kv"]))
-def test_one_pass_is_many_steps(seed, length, sink):
+@given(st.integers(0, 2**31), st.sampled_from([(1, "kv"), (4, "none"), (4, "kv"), (12, "kv")]))
+def test_one_pass_is_many_steps(seed, sizes):
     """With a cache that already holds something, with beginnings anywhere, with rings shorter and longer than the pass."""
     rng = np.random.default_rng(seed)
-    net, variables, x = small(length, sink)
+    net, variables, x = small(*sizes)
     first = jnp.asarray(rng.random((T, N)) < 0.2)
     carry, _ = stepped(net, variables, net.initial_carry(N), random(5, N, FEATURES), jnp.asarray(rng.random((5, N)) < 0.3))
     after, one_pass = passed(net, variables, carry, x, first)
@@ -118,7 +118,7 @@ def test_one_pass_is_many_steps(seed, length, sink):
     np.testing.assert_array_equal(after.time, then.time)
     more = random(3, N, FEATURES), jnp.zeros((3, N), bool)  # the caches say the same to whom continues from them
     np.testing.assert_allclose(
-        net.apply(variables, after, *more)[1], net.apply(variables, then, *more)[1], rtol=2e-4, atol=2e-5
+        passed(net, variables, after, *more)[1], passed(net, variables, then, *more)[1], rtol=2e-4, atol=2e-5
     )
 
 
@@ -163,7 +163,7 @@ def test_sizes_that_cannot_be(wrong):
 
 
 def trainer(length=12, rollout_length=8, **more):
-    memory = Transformer(width=8, length=length, layers=2, heads=2, sink="kv")
+    memory = Transformer(width=8, length=length, layers=1, heads=2, sink="kv")
     agent = rl.agents.ppo(network=lambda spec: actor_critic(spec, (8,), memory=memory), minibatches=2, epochs=1, **more)
     env = Trial(Bandit(3), episodes=12)
     return rl.Trainer.create(env, agent, rl.experience.gae(), num_envs=4, rollout_length=rollout_length)
@@ -193,7 +193,7 @@ def test_ratio_is_one():
 def test_the_cache_is_kept_once():
     """The program's memory does not grow by a cache per step."""
     length = 4096
-    cache = 4 * 2 * 2 * length * 8 * 4  # environments, keys and values, layers, steps, width, bytes
+    cache = 4 * 2 * length * 8 * 4  # environments, keys and values, steps, width, bytes
 
     def memory(steps):
         made = trainer(length, steps)

@@ -21,6 +21,7 @@ def bijection(key, n):
     return rows.dtype == np.int32 and np.array_equal(np.sort(rows), np.arange(n))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 6, 7, 8, 9, 31, 32, 33, 63, 64, 65, 100, 129, 257, 300])
 def test_permutation_is_a_bijection(n):
     """Otherwise a minibatch holds a step twice and another never."""
@@ -28,6 +29,7 @@ def test_permutation_is_a_bijection(n):
     assert np.array_equal(np.sort(many, axis=1), np.tile(np.arange(n), (20, 1)))
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**31 - 1), n=st.sampled_from([6, 24, 96, 192]))
 def test_permutation_is_a_bijection_for_every_key(seed, n):
@@ -66,6 +68,7 @@ def test_permutation_deals_evenly(n):
 # -------------------------------------------------------------------------------------------------- discounted sum
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**31 - 1), length=st.sampled_from([1, 2, 7, 17]))
 def test_discounted_sum_is_the_loop(seed, length):
@@ -145,6 +148,7 @@ def test_random_index_is_uniform():
 # ------------------------------------------------------------------------------------------------------- threefry
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 7, 2**31 - 1])
 def test_written_out_random_numbers_are_those_of_jax(seed):
     """Bit for bit, compiled and vmapped: a run does not depend on which of the two made its numbers."""

@@ -17,6 +17,7 @@ def test_pass_at_k_is_the_mean_over_all_subsets(k):
     np.testing.assert_allclose(pass_at_k(jnp.asarray(correct), k), slow, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_majority_of_blocks():
     """2, 2, 7: the vote is 2. 1, 5, 9: a fair draw, one of which is right. Of ties only the most frequent take part."""
     answers = jnp.asarray([[2, 2, 7, 1, 5, 9], [3, 3, 4, 4, 4, 3]])

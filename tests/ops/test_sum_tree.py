@@ -55,6 +55,7 @@ def test_sums_of_any_size(size):
         assert fits(draws, values.astype(np.float64)) > 1e-4
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_set_is_assignment(data):
@@ -93,6 +94,7 @@ def test_nothing_drifts():
     check(jax.jit(rounds)(of(values), jax.random.key(0)), values)
 
 
+@pytest.mark.slow
 def test_t16_zero_is_never_drawn():
     """A float32 sum tree that subtracts on its way down lands on zeros: flashbax's README warns of it."""
     rng = np.random.default_rng(1)
@@ -117,6 +119,7 @@ def test_t16_a_target_on_the_border_is_never_a_zero():
     assert picked == [1, 1, 4, 4, 6, 6, 6, 6]
 
 
+@pytest.mark.slow
 def test_draws_among_a_million():
     """24 bits of a float32 must not have to tell 2^20 leaves apart: every leaf and every group of leaves gets its share."""
     size, rounds = 2**20, 16
@@ -159,6 +162,7 @@ def test_small_groups_beside_a_large_one():
     assert len(np.unique(others)) > 0.9 * len(others)
 
 
+@pytest.mark.slow
 def test_runs_of_a_vmapped_batch_are_runs_alone():
     """Under vmap every run draws from its own tree with its own key, and writes into its own."""
     values = np.random.default_rng(5).uniform(size=(3, 100)).astype(np.float32)
@@ -192,6 +196,7 @@ def step(tree, key):
     return tree.set(where, 0.5 * tree.get(where))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runs", [None, 2])
 def test_t31_no_copies(runs):
     """Drawing and writing in a loop must not copy the leaves: that would cost more than everything else."""

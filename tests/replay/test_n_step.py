@@ -106,6 +106,7 @@ def check_targets(batch, out, n, gamma, collapse):
     np.testing.assert_allclose(np.asarray(td_target(out, following))[here], expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("collapse", [True, False], ids=["steps", "trajectories"])
 @pytest.mark.parametrize(("length", "n"), [(1, 1), (3, 1), (3, 3), (5, 2), (8, 3), (4, 4)])
 def test_targets_are_those_of_the_definition(length, n, collapse):
@@ -148,6 +149,7 @@ def test_a_window_longer_than_the_trajectory_ends_with_it():
     check_targets(batch, out, 7, 0.5, collapse=False)
 
 
+@pytest.mark.slow
 def test_gamma_is_swept():
     """The discount is a number of the transform: a vmapped batch of them is one program."""
     batch = trajectories(2, 5, 40, 0.2)
@@ -261,6 +263,7 @@ def test_hindsight_gives_k_of_k_plus_one_another_goal(k):
             assert scipy.stats.chisquare(np.bincount(later, minlength=2)).pvalue > 1e-4
 
 
+@pytest.mark.slow
 def test_hindsight_share_is_swept():
     """``k`` is a number of the transform."""
     batch = episodes(500, 4)

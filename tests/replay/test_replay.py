@@ -272,6 +272,7 @@ def test_the_count_of_episodes_begins_again_unseen(name):
         check(case, stream, seen, layout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["few finals", "period above the rollout"])
 def test_under_vmap_each_run_has_its_own(name):
     """Seeds, whose episodes end at different times, lose final observations at different times."""
@@ -444,6 +445,7 @@ def test_t15_no_trajectory_is_ever_broken_in_a_million_draws():
     assert total > 2_000_000
 
 
+@pytest.mark.slow
 def test_a_broken_trajectory_would_be_noticed():
     """The judge of the test above, shown batches with one thing wrong."""
     world = World(Case(7, 4, 700, length=8))
@@ -540,6 +542,7 @@ def test_draws_follow_a_swept_decay():
     np.testing.assert_allclose(ages[2].mean(), (1 + int(state.ring.size)) / 2, rtol=0.05)
 
 
+@pytest.mark.slow
 def test_batches_of_any_size_and_their_indices():
     """The batch has the size asked for, its indices are those of its first steps, and two keys draw two batches."""
     case = CASES["overlapping sequences"]
@@ -589,6 +592,7 @@ def copies(program, layout):
     return re.findall(rf"= \w+\[(?:\d+,)*(?:{sizes})(?:,\d+)*\]\S* copy\(.*", program.as_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fast", [False, True], ids=["as tested", "optimized"])
 @pytest.mark.parametrize("runs", [1, 2])
 def test_t31_no_program_copies_a_donated_buffer(fast, runs):

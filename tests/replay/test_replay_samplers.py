@@ -269,6 +269,7 @@ def late(runs):
 DRAWS = 30_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dqn", "lost"])
 def test_prioritized_draws_and_weights(name, late):
     """P(i) is the share of the priority, and w = (N P)^-beta / max w, with beta on its way from its start to its end."""
@@ -284,6 +285,7 @@ def test_prioritized_draws_and_weights(name, late):
     assert weights.dtype == np.float32
 
 
+@pytest.mark.slow
 def test_weighted_draws(late):
     """In proportion to the scores, without weights to undo it; zero scores are never drawn in a million draws."""
     run, ring, states, stream, now = late("overlapping")
@@ -355,6 +357,7 @@ def episodes(case, stream, now, size):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sequences", "lost"])
 def test_episodes(name, runs):
     """At every moment the drawn steps are the first steps of just those episodes that are whole; equally often at the end."""
@@ -384,6 +387,7 @@ def test_episodes(name, runs):
     assert np.all(batch.first[0]) and np.all(batch.truncated[-1])
 
 
+@pytest.mark.slow
 def test_runs_of_a_vmapped_batch_are_runs_alone(runs):
     """Also where one run gives up rows, loses none, or may not draw yet while the other does."""
     run = runs("lost")
@@ -446,6 +450,7 @@ def test_t16_weights_are_normalised_and_bounded():
     np.testing.assert_array_equal(importance_weights(chances, 0.0)[:4], 1.0)
 
 
+@pytest.mark.slow
 def test_hyperparameters_can_be_swept(late):
     """alpha and beta are leaves: a sweep is one program."""
     states = late("dqn")[2]
@@ -481,6 +486,7 @@ def test_misuse_is_told(sampler, words):
 # ------------------------------------------------------------------------------------------------------------- in place
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["prioritized", "tasks"])
 def test_t31_no_program_copies_a_table(name):
     """A loop of add, draw and update, with priorities that do not depend on the weights, copies no table."""
@@ -581,6 +587,7 @@ def test_reservoir_keeps_each_with_equal_probability():
     assert np.abs(deviation).max() < 5 and (deviation**2).mean() < 1.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("capacity", [1, 7, 50])
 def test_reservoir_is_the_sequential_algorithm(capacity):
     """One transition after the other, each with its own random words: also where two of one rollout want the same place."""

@@ -20,6 +20,7 @@ def world_of(feedback):
     return make("tokens/attempts", operands=3, spare=1, turns=3, feedback=feedback)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("feedback", ["none", "position", "token", "revise"])
 @given(data=st.data())
 @settings(max_examples=20, deadline=None)
@@ -56,6 +57,7 @@ def test_feedback_by_example(feedback, proposals, tape):
     assert show(out.state.tokens[-1], out.state.own[-1]).startswith("7+3+2=" + tape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("feedback", ["token", "revise"])
 def test_demonstrated_attempts_are_episodes(feedback):
     env = world_of(feedback)

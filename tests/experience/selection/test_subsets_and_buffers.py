@@ -142,6 +142,7 @@ def test_the_sample_buffer_replaces_columns_without_an_advantage_by_earlier_ones
     np.testing.assert_allclose(rollout.extras["weight"].mean(), 1.0, rtol=1e-6)
 
 
+@pytest.mark.slow
 @few
 @given(
     st.lists(st.tuples(st.permutations(range(3)), st.integers(0, 2**N - 1)), min_size=1, max_size=5), st.sampled_from([1, 3])

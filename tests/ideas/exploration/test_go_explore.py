@@ -154,6 +154,7 @@ class Plain:
             chosen[cell] = since_new[cell] = 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_archive_is_that_of_brute_force(seed):
     curriculum = line(weights=(0.0, 0.0, 0.0))
@@ -174,6 +175,7 @@ def test_the_archive_is_that_of_brute_force(seed):
     assert some.all() and np.asarray(archive.score)[CELLS] >= 5.0, "the walk saw too little for a test"
 
 
+@pytest.mark.slow
 def test_of_two_environments_in_one_cell_the_better_is_kept():
     """Higher score first, then shorter, then the earlier environment; a worse or equal way replaces nothing."""
     curriculum = line()
@@ -198,6 +200,7 @@ def test_of_two_environments_in_one_cell_the_better_is_kept():
     assert (archive.score[5], archive.length[5], archive.env_state.stamp[5]) == (3, 50, 32)
 
 
+@pytest.mark.slow
 def test_the_order_of_equal_rewards_makes_no_way_better():
     """Six rewards in 300 orders: equal returns, though float32 sums differ; only a shorter way or a real gain replaces."""
     ways, rng = 300, np.random.default_rng(0)
@@ -285,6 +288,7 @@ def test_the_way_to_the_end_and_to_a_cell():
         demonstration(demo()._replace(parent=demo().parent.at[2].set(3)))
 
 
+@pytest.mark.slow
 def test_the_start_moves_back_with_success():
     both = pad_demonstrations([demonstration(demo()), demonstration(demo(), goal=3)])
     curriculum = Backward(Line(), *both, success_rate=0.5, episodes=4)
@@ -392,6 +396,7 @@ class Far(Line):
         return out._replace(reward=jnp.where(out.terminated, 5.0, 0.0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("x64", [False, True])
 def test_both_phases_train_and_vmap(x64):
     """The whole of it, for two seeds at once: a demonstration found on the line, and walked back to its start."""

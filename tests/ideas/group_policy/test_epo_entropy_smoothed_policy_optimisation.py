@@ -42,12 +42,14 @@ def trained(terms, weights, steps=3):
     return trainer.params(jax.jit(trainer.advance)(state, steps)[0])
 
 
+@pytest.mark.slow
 def test_the_released_constant_is_the_bonus_alone_bit_for_bit():
     bonus = trained({}, {})
     constant = trained({"band": EntropyBand(0.99, 1.01, 10.0)}, {"band": 0.1})
     assert leaves_equal(bonus, constant)
 
 
+@pytest.mark.slow
 def test_penalties_and_their_gradients():
     logits = jnp.array([[[0.0, 0.0], [3.0, 0.0], [0.5, 0.0]]])
     entropy = np.asarray(Categorical(logits).entropy())

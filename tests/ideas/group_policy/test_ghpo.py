@@ -57,6 +57,7 @@ def test_only_the_problem_that_failed_gets_a_hint():
     np.testing.assert_array_equal(np.asarray(state.stage), np.arange(COUNT) == failed)
 
 
+@pytest.mark.slow
 def test_what_is_given_is_the_beginning_of_the_solution_and_not_the_policys():
     part = hinted(lowest=2)
     state = part.init(jax.random.key(0), SPEC)

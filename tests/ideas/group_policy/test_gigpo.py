@@ -39,6 +39,7 @@ def asked(reward, place, own, size, **options):
     return np.asarray(rollout.extras["advantage"]), metrics
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([1, 2, 4]), st.sampled_from(["none", "std"]))
 def test_step_advantages_are_those_of_a_dictionary(seed, size, scale):
@@ -51,6 +52,7 @@ def test_step_advantages_are_those_of_a_dictionary(seed, size, scale):
     np.testing.assert_allclose(found, expected, atol=2e-3 if scale == "std" else 1e-5)
 
 
+@pytest.mark.slow
 def test_a_place_that_nobody_shares_gives_nothing():
     """Neither alone in its group, nor shared with another group only, nor without a place."""
     reward = np.array([[0.0, 0.0, 0.0, 0.0], [1.0, 0.0, 1.0, 1.0]])
@@ -69,6 +71,7 @@ def test_of_two_ways_from_one_place_the_one_that_ends_well_gains():
     np.testing.assert_allclose(found - 0.5, [[0.25, -0.25], [0.0, 0.0]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gamma", [1.0, 0.95])
 def test_a_place_seen_twice_in_one_episode_prefers_the_shorter_rest(gamma):
     """Return to a place, and the discount says that the detour cost time."""

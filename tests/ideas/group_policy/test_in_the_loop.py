@@ -4,6 +4,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import pytest
 from test_ghpo import SIZE, TASK, WORLD, solution
 
 import rl_jax as rl
@@ -43,6 +44,7 @@ def trainer(terms, *experience, **parts):
     return rl.Trainer.create(WORLD, agent, rl.chain(*experience), whole=True, **sizes, **parts)
 
 
+@pytest.mark.slow
 def test_every_part_fits_into_the_loop():
     before = success_replay(COUNT, SIZE), own_weight(), group_advantage(SIZE)
     after = drop_uniform(SIZE), max_variance(group=SIZE, renormalize=True), random_subset(), d3s(), fill_idle(8), count_used()
@@ -50,6 +52,7 @@ def test_every_part_fits_into_the_loop():
     check_trainer(trainer({"turn": ClippedTokens(level="turn")}, *before, *after, curriculum=hints))
 
 
+@pytest.mark.slow
 def test_replays_fit_into_the_loop():
     experience, terms = (own_weight(), group_advantage(SIZE), selective_replay()), {"mix": ProximalMix(), "near": ConvexKL()}
     plain = trainer(terms, *experience)

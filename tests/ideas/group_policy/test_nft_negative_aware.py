@@ -14,6 +14,7 @@ def cosine(a, b):
     return a @ b / np.linalg.norm(a) / np.linalg.norm(b)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("powers", "scale"), [((1.0, 0.0), "none"), ((0.5, 0.5), "std")])
 def test_on_the_policy_that_acted_the_gradient_is_grpos(powers, scale):
     """Proposition 4.2: with or without division by the group's standard deviation, by the weight of the prompt."""

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from answers import GROUPS, LENGTH, PROMPT, SIZE, answers, log_probs, loss_of
 from toy import context, rollout_of
 
@@ -51,6 +52,7 @@ def test_token_weights_by_hand():
     np.testing.assert_allclose(running_mean(jnp.asarray([[9.0], [1.0], [3.0]]), own)[:, 0], [0.0, 1.0, 2.0])
 
 
+@pytest.mark.slow
 def test_experience_is_one_right_and_one_wrong_answer_of_each_mixed_group():
     _, rollout = answers()
     chain = oreal_experience(SIZE, repeats=())
@@ -79,6 +81,7 @@ def tapes(key, columns=64, length=6):
     return rollout.with_extras(own=own, outcome=outcome, weight=jnp.ones((length, columns))), where, wrong
 
 
+@pytest.mark.slow
 def test_the_model_learns_which_token_is_to_blame():
     """From outcomes alone: the wrong token is scored below all that stand before it, and has a large weight."""
     transform = TokenReward(scorer_like(network()), 1e-2, minibatches=8)
@@ -96,6 +99,7 @@ def test_the_model_learns_which_token_is_to_blame():
     assert importance[(row == at) & wrong].min() > 0.5
 
 
+@pytest.mark.slow
 def test_at_first_the_model_learns_alone():
     transform = TokenReward(scorer_like(network()), freeze=1)
     update = jax.jit(transform.update)
@@ -108,6 +112,7 @@ def test_at_first_the_model_learns_alone():
     assert jax.tree.reduce(max, jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), moved.params, state.params)) > 0
 
 
+@pytest.mark.slow
 def test_a_scorer_is_causal_and_may_begin_as_the_policy():
     policy = network()
     scorer = scorer_like(policy)

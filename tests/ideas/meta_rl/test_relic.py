@@ -38,6 +38,11 @@ def shaken(memory):
     return net, jax.tree.map(lambda p: p + 0.3 * random(*p.shape), variables)
 
 
+def applied(net):
+    """The network's functions, each compiled once: loops that are called eagerly are compiled at every call."""
+    return jax.jit(net.apply, static_argnames="method")
+
+
 def segments(count=6, steps=3):
     """Observations and beginnings ``[steps, N, ...]``: trials of at most ``LENGTH + steps`` steps, out of step with one another."""
     first = jnp.zeros((count * steps, N), bool).at[0].set(True)
@@ -55,23 +60,22 @@ def segments(count=6, steps=3):
 def test_recalled_is_remembered(memory):
     """With the parameters that made the memory, making it again changes nothing: neither outputs nor what follows from it."""
     net, variables = shaken(memory)
+    apply, recall = applied(net), applied(net.clone(recall=True))
     carry = net.initial_carry(N)
     for obs, first in segments():
-        again = net.apply(variables, carry, method="recompute")
-        after, out = net.apply(variables, carry, obs, first)
-        for recalled in (
-            net.clone(recall=True).apply(variables, carry, obs, first)[1],
-            net.apply(variables, again, obs, first)[1],
-        ):
+        again = apply(variables, carry, method="recompute")
+        after, out = apply(variables, carry, obs, first)
+        for recalled in (recall(variables, carry, obs, first)[1], apply(variables, again, obs, first)[1]):
             chex.assert_trees_all_close(recalled, out, rtol=1e-4, atol=1e-5)
         carry = after
 
 
 def test_the_history_is_what_was_shown():
     net, variables = shaken("gru")
+    apply = applied(net)
     carry, shown = net.initial_carry(N), [[] for _ in range(N)]
     for obs, first in segments():
-        carry, _ = net.apply(variables, carry, obs, first)
+        carry, _ = apply(variables, carry, obs, first)
         for t in range(len(obs)):
             for n in range(N):
                 shown[n] = [*([] if first[t, n] else shown[n]), obs[t, n]]
@@ -81,6 +85,7 @@ def test_the_history_is_what_was_shown():
             np.testing.assert_array_equal(carry.obs[n, LENGTH - len(kept) :], kept)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_made_again_with_new_parameters(memory):
     """As if the new parameters had acted from the trial's beginning; the old memory is another."""
@@ -88,17 +93,19 @@ def test_made_again_with_new_parameters(memory):
     new = jax.tree.map(lambda p: p + 0.1, old)
     (obs_a, first_a), (obs_b, first_b), (obs_c, first_c) = segments(3, 2)
     first_b, first_c = jnp.zeros_like(first_b), jnp.zeros_like(first_c)
+    apply = applied(net)
     carry = whole = net.initial_carry(N)
     for obs, first in ((obs_a, first_a), (obs_b, first_b)):
-        carry, _ = net.apply(old, carry, obs, first)
-        whole, _ = net.apply(new, whole, obs, first)
-    _, expected = net.apply(new, whole, obs_c, first_c)
-    _, got = net.apply(new, net.apply(new, carry, method="recompute"), obs_c, first_c)
-    _, stale = net.apply(new, carry, obs_c, first_c)
+        carry, _ = apply(old, carry, obs, first)
+        whole, _ = apply(new, whole, obs, first)
+    _, expected = apply(new, whole, obs_c, first_c)
+    _, got = apply(new, apply(new, carry, method="recompute"), obs_c, first_c)
+    _, stale = apply(new, carry, obs_c, first_c)
     np.testing.assert_allclose(got.value, expected.value, rtol=1e-4, atol=1e-5)
     assert np.abs(stale.value - expected.value).max() > 1e-2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recall", [True, False])
 def test_gradients_reach_the_past_if_it_is_recalled(recall):
     net, variables = shaken("transformer")
@@ -126,8 +133,8 @@ class Size:
         return jnp.zeros(()), {"size": jnp.float32(batch.first.size)}
 
 
-def agent(pulls=6, count=3, **more) -> ReLIC:
-    memory = Transformer(8, pulls, layers=2, sink="kv")
+def agent(pulls=6, count=3, layers=1, **more) -> ReLIC:
+    memory = Transformer(8, pulls, layers=layers, sink="kv")
     options = {"learning_rate": 1e-2, "epochs": 1, "minibatches": 1, "warmup": 0.0} | more
     made = relic(lambda spec: actor_critic(spec, (8,), memory=memory), pulls, count, **options)
     learner = made.learner
@@ -154,14 +161,16 @@ def test_a_trials_last_update_covers_all_of_it():
     assert np.abs(metrics["policy/kl"]).max() < 1e-6
 
 
+@pytest.mark.slow
 def test_only_partial_updates():
     assert rows(trainer(full_update=False), 6)[1]["size"].tolist() == [8] * 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refreshes", [True, False])
 def test_refreshed_memories_are_those_of_the_present_parameters(refreshes):
     """The first look of an update is at the policy that acted. With stale keys and values it acted as no parameters do."""
-    made = trainer(full_update=False, refreshes=refreshes)
+    made = trainer(full_update=False, refreshes=refreshes, layers=2)  # of one layer, hardly anything is stale
     _, metrics = rows(made, 9)
     off = np.abs(np.asarray(metrics["policy/kl"]))
     middle = np.arange(9) % 3 > 0  # the first segment of a trial has no past

@@ -69,7 +69,7 @@ def test_the_update_under_a_constant_rule_is_minus_the_gradient_of_the_loss():
     options = {"policy_rate": 2.0, "prediction_rate": 3.0, "target_weight": 0.4, "max_grad_norm": 1e6}
     agent = agent_of(constant(FORM, pi_hat, logits), **options)
     state, batch = moved(agent.init(jax.random.key(0), SPEC)), steps()
-    after, metrics, priorities = agent.learn(state, Sample(batch, None, None), moment())
+    after, metrics, priorities = jax.jit(agent.learn)(state, Sample(batch, None, None), moment())
     assert priorities is None
 
     tables = {name: np.asarray(state.params[name]["params"]["table"], np.float64) for name in ("policy", "prediction")}
@@ -97,7 +97,7 @@ def test_the_update_under_a_constant_rule_is_minus_the_gradient_of_the_loss():
 def test_each_gradient_is_bounded_by_itself():
     agent = agent_of(constant(FORM, 50.0, np.array([9.0, 0.0, 0.0])), policy_rate=1.0, prediction_rate=1.0, max_grad_norm=0.01)
     state = moved(agent.init(jax.random.key(0), SPEC))
-    after, metrics, _ = agent.learn(state, Sample(steps(), None, None), moment())
+    after, metrics, _ = jax.jit(agent.learn)(state, Sample(steps(), None, None), moment())
     for name in state.params:
         change = after.params[name]["params"]["table"] - state.params[name]["params"]["table"]
         assert float(jnp.linalg.norm(change)) == pytest.approx(0.01, rel=1e-3)
@@ -110,16 +110,18 @@ def test_the_rule_is_a_leaf_that_can_be_vmapped_over():
     state, batch = agent.init(jax.random.key(0), SPEC), steps()
     rules = jax.vmap(FORM.weights)(jax.random.split(jax.random.key(3), 4))
 
+    @jax.jit
     def learned(rule):
         return agent.replace(rule=rule).learn(state, Sample(batch, None, None), moment())[0].params["policy"]
 
-    tables = jax.vmap(learned)(rules)["params"]["table"]
+    tables = jax.jit(jax.vmap(learned))(rules)["params"]["table"]
     for i in range(4):
         alone = learned(jax.tree.map(lambda x, i=i: x[i], rules))["params"]["table"]
         np.testing.assert_allclose(tables[i], alone, atol=1e-5)
     assert float(jnp.abs(tables[0] - tables[1]).max()) > 1e-3
 
 
+@pytest.mark.slow
 def test_the_critic_moves_towards_its_target_and_nothing_else_does():
     form = FORM
     agent = agent_of(constant(form, 0.0, np.zeros(3)), form=form, critic=True, critic_rate=1.0, max_grad_norm=1e6)
@@ -127,7 +129,7 @@ def test_the_critic_moves_towards_its_target_and_nothing_else_does():
     with pytest.raises(RLJaxError, match="gae"):
         agent.learn(state, Sample(batch, None, None), moment())
     target = batch.reward * 2
-    after, _, _ = agent.learn(state, Sample(batch.with_extras(value_target=target), None, None), moment())
+    after, _, _ = jax.jit(agent.learn)(state, Sample(batch.with_extras(value_target=target), None, None), moment())
     expected = np.zeros(4)
     np.add.at(expected, np.asarray(batch.obs).ravel(), np.asarray(target).ravel() / target.size)
     np.testing.assert_allclose(after.params["critic"]["params"]["table"][:, 0], expected, atol=1e-5)
@@ -144,7 +146,7 @@ def test_the_critic_moves_towards_its_target_and_nothing_else_does():
 def said(batch, form=WIDE, seed=1, **when):
     agent = agent_of(moved(form.weights(jax.random.key(seed)), scale=0.2), form=form)
     state = moved(agent.init(jax.random.key(0), SPEC))
-    return agent.advice(state.params, batch, moment(**when))
+    return jax.jit(agent.advice)(state.params, batch, moment(**when))
 
 
 def differs(one, other):
@@ -153,6 +155,7 @@ def differs(one, other):
     return pi | y.any(-1)
 
 
+@pytest.mark.slow
 def test_the_rule_reads_backwards():
     batch = steps()
     other = batch.replace(reward=batch.reward.at[3, 0].add(1.0))
@@ -171,6 +174,7 @@ def test_nothing_leaks_from_one_episode_into_the_one_before(end):
     assert changed[2:, 0].any() and not changed[:2, 0].any() and not changed[:, 1].any()
 
 
+@pytest.mark.slow
 def test_what_follows_a_termination_is_erased_and_what_a_time_limit_cut_off_is_not():
     flags = jnp.zeros((5, 2), bool).at[1, 0].set(True)
     for end, seen in (("terminated", False), ("truncated", True)):
@@ -182,6 +186,7 @@ def test_what_follows_a_termination_is_erased_and_what_a_time_limit_cut_off_is_n
     assert differs(ended, cut)[:2, 0].all(), "the rule is told which end it was"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("aware", [True, False])
 def test_time_is_told_only_if_asked_for(aware):
     form = LPGRule(width=32, bins=3, time_aware=aware)
@@ -196,6 +201,7 @@ def test_time_is_told_only_if_asked_for(aware):
     assert (jnp.abs(kernel).sum(axis=1) > 0).tolist() == [True] * 5 + [False, False] * int(aware), "time means nothing yet"
 
 
+@pytest.mark.slow
 def test_the_rule_against_its_equations_in_numpy():
     weights = FORM.weights(jax.random.key(2))
     weights = jax.tree.map(lambda x: x + 0.1 * jax.random.normal(jax.random.key(9), x.shape), weights)
@@ -239,6 +245,7 @@ def test_the_rule_against_its_equations_in_numpy():
 # In the loop.
 
 
+@pytest.mark.slow
 def test_progress_and_horizon_reach_the_rule_in_a_run():
     """The same run planned longer learns otherwise if the rule is told, and the same if not."""
     for aware in (True, False):
@@ -252,6 +259,7 @@ def test_progress_and_horizon_reach_the_rule_in_a_run():
         assert bool(jnp.array_equal(*tables)) != aware
 
 
+@pytest.mark.slow
 def test_vectors_hidden_layers_and_other_actions():
     form = LPGRule(width=4, bins=3)
     agent = LPG(form.weights(jax.random.key(0)), form=form, hidden=(8,), policy_rate=0.1)
@@ -301,6 +309,7 @@ def test_objects_pay_once_and_are_seen():
     assert [bool(s.info["success"]) for s in out] == [True] + [False] * 5
 
 
+@pytest.mark.slow
 def test_objects_come_back_at_their_rate():
     env = Objects(size=2, objects=1)
     task = ObjectsParams(jnp.int32(0), jnp.array([1]), jnp.ones(1), jnp.full(1, 0.3), jnp.full(1, 0.2))
@@ -316,6 +325,7 @@ def test_objects_come_back_at_their_rate():
     assert abs(ended.mean() - 0.3) < 0.03 and not there.any() and abs(back.mean() - 0.2) < 0.03 and not reward.any()
 
 
+@pytest.mark.slow
 def test_tasks_are_drawn_from_the_family():
     env = Objects(size=4, objects=3)
     tasks = jax.vmap(env.sample_task)(jax.random.split(jax.random.key(0), 2000))

@@ -44,6 +44,7 @@ def played(outcomes, progress=1.0, **options):
         yield after.extras, metrics
 
 
+@pytest.mark.slow
 def test_good_episodes_come_back_while_they_are_young():
     seen = list(played([[1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1], [0, 1, 1, 0], [0, 0, 0, 0]]))
     weights = [float(extras["replay_weight"].sum()) for extras, _ in seen]
@@ -95,6 +96,7 @@ def test_length_is_paid_less_and_less():
         np.testing.assert_allclose(after.reward, np.where(done, expected * np.array([0.6, 1.0]), 0.0), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_replayed_objective_has_the_gradient_of_imitation():
     """With ratios at 1 it is that of ``-weight * A * log pi``; the term is a number of its own, which no other weight multiplies."""
     agent = rl.agents.PolicyGradient(

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy import Clock, context, rollout_of
@@ -45,6 +46,7 @@ def test_step_advantages_leave_the_step_itself_out():
                 np.testing.assert_allclose(found[t, i], expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_decisive_step_earns_most():
     """Of four steps only the action of the second decides the outcome: fitted to outcomes alone, its step reward tells which."""
     agent = rl.agents.PolicyGradient(

@@ -23,6 +23,7 @@ def rollout(key=0, columns=3):
     return made.replace(info={"valid": obs[..., 1] > 0})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [1.0, 0.5])
 def test_contributions_are_learned_from_their_sum(share):
     transform = stepwise_progress(2, alpha=2.0, beta=0.5, learning_rate=0.01, passes=4, hidden=(32,), share=share)

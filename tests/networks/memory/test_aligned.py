@@ -50,6 +50,7 @@ def close(a, b, size=1e-5):
     np.testing.assert_allclose(a, b, rtol=size, atol=size)
 
 
+@pytest.mark.slow
 def test_as_plain(case):
     """In one pass and step by step, with the same parameters."""
     plain, aligned, variables, x = case
@@ -58,6 +59,7 @@ def test_as_plain(case):
     close(stepped(aligned, variables, x, FIRST), expected)
 
 
+@pytest.mark.slow
 def test_gradient(case):
     """For the parameters and for what comes in."""
     plain, aligned, variables, x = case
@@ -76,6 +78,7 @@ def test_columns_are_apart(case):
         close(run(aligned, variables, x[:, 1:2], FIRST[:, 1:2]), run(aligned, variables, x, FIRST)[:, 1:2])
 
 
+@pytest.mark.slow
 def test_seeds_side_by_side(case):
     """Parameters and features of each seed, and one ``first`` for all or one for each."""
     _, aligned, variables, x = case
@@ -87,6 +90,7 @@ def test_seeds_side_by_side(case):
         close(jax.vmap(partial(run, aligned))(many, xs, jnp.stack([FIRST] * SEEDS)), alone)
 
 
+@pytest.mark.slow
 def test_a_rollout_begins_with_nothing(case):
     """Neither a step nor a pass sees what an earlier rollout has left."""
     _, aligned, variables, x = case
@@ -96,6 +100,7 @@ def test_a_rollout_begins_with_nothing(case):
     close(aligned.apply(variables, carry, x, FIRST)[1], passed(aligned, variables, x, FIRST))
 
 
+@pytest.mark.slow
 def test_acting_after_a_pass(case):
     """The memory after a pass is that of as many steps."""
     _, aligned, variables, x = case

@@ -16,6 +16,7 @@ def slow_rank(vectors):
     return np.exp(-(p * np.log(p)).sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(5, 12), (12, 5)])
 def test_rank_of_some_of_the_vectors(shape):
     rng = np.random.default_rng(0)
@@ -26,6 +27,7 @@ def test_rank_of_some_of_the_vectors(shape):
     np.testing.assert_allclose(effective_rank(jnp.asarray(vectors), jnp.asarray(among)), slow, rtol=2e-3)
 
 
+@pytest.mark.slow
 def test_known_ranks():
     """Two equal directions: 2. All on one line: 1. All equal: 0."""
     square = np.array([[1, 0], [-1, 0], [0, 1], [0, -1]], np.float32)

@@ -25,9 +25,18 @@ from rl_jax.run.report.stats import difference_interval, iqm, performance_profil
 RECIPES = library.recipes()
 #: One recipe of each study: the others run the same machinery.
 RUN_SMALL = {entry.study or slug: slug for slug, entry in RECIPES.items()}.values()
-#: The programs of recipes without a study and of these studies are compiled. The others' arms are made by the same two functions:
-#: theirs are traced.
-COMPILED = ("", "agents", "answers")
+#: Of these recipes and studies the programs are compiled and run: one of each kind of machinery. Those of the others are traced.
+COMPILED = (
+    "agents",
+    "answers",
+    "go-explore",
+    "ta-lpg",
+    "rl2",
+    "mbtl",
+    "stream-x",
+    "adaptive-rr",
+    "emergent-exploration-greedy",
+)
 
 
 def normal(work, mean=0.0, spread=1.0):
@@ -186,6 +195,7 @@ def test_trained_runs_are_those_of_the_seeds_alone():
     np.testing.assert_allclose(both.curves["episode/return"].y[1], one.curves["episode/return"].y[0], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_questions_give_measures_and_curves():
     def question(trainer, state, key):
         return {"one": jax.numpy.float32(1.0), "ramp": jax.numpy.arange(3.0)}
@@ -311,6 +321,7 @@ def test_a_quick_slice_runs_the_first_prediction_and_every_other_kind_of_arm():
     assert list(run(recipe(arms=more), quiet=True)["arms"]) == list(more)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slug", RECIPES)
 def test_every_recipe_can_be_judged(slug):
     made, path = library.load(slug)
@@ -322,6 +333,7 @@ def test_every_recipe_can_be_judged(slug):
             assert arm.make(True).steps_per_update <= arm.quick_steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slug", RECIPES)
 def test_a_committed_result_is_of_the_recipe_as_it_is(slug):
     made, path = library.load(slug)
@@ -352,7 +364,7 @@ def test_a_committed_result_is_of_the_recipe_as_it_is(slug):
 @pytest.mark.slow
 @pytest.mark.parametrize("slug", RUN_SMALL)
 def test_every_recipe_runs_small(slug, tmp_path, monkeypatch):
-    if RECIPES[slug].study not in COMPILED:
+    if (RECIPES[slug].study or slug) not in COMPILED:
         trace_only(monkeypatch)
     done = call("reproduce", slug, "--quick", "--out", str(tmp_path))
     assert done.status == 0, done.err

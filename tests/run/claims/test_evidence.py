@@ -102,6 +102,7 @@ def test_expanded_tails_by_tables_of_students_distribution():
         assert expanded_tail(tail, freedom, 10) == pytest.approx(expected, rel=2e-3)
 
 
+@pytest.mark.slow
 def test_a_verdict_does_not_hang_on_the_seed_of_the_bootstrap():
     found = [weigh(FULL, SINGLE, 1.0, 5, seed=seed) for seed in range(40)]
     assert {one.verdict for one in found} == {"undecided"}
@@ -113,6 +114,7 @@ def test_a_verdict_does_not_hang_on_the_seed_of_the_bootstrap():
     assert {weigh(FULL, SINGLE, 0.9, 5, seed=seed).verdict for seed in range(3)} == {"holds"}
 
 
+@pytest.mark.slow
 def test_several_predictions_at_their_margins_are_not_said_to_fail_more_often_than_one():
     """Five of ten runs an arm, all exactly at their margins: at least one was said not to hold in about 11% of the recipes."""
     rounds, plain, corrected = 160, 0, 0

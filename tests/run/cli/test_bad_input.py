@@ -232,6 +232,7 @@ def test_refused(case, uncompiled, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["environment", "option"])
 def test_refused_as_a_process(kind, tmp_path):
     arguments, *words = CASES[f"no such {kind}"]
@@ -289,6 +290,7 @@ def test_out_of_memory_is_one_line(tmp_path, monkeypatch):
     failed(call("train", "ppo", *TINY, "--quiet", "--out", tmp_path / "run"), "out of memory", "--num-envs")
 
 
+@pytest.mark.slow
 def test_an_existing_run_is_left_alone(trained, uncompiled):
     before = contents(trained)
     failed(call("train", "ppo", *TINY, "--out", trained), "exists already", "--overwrite", "--resume")
@@ -307,6 +309,7 @@ def test_overwrite_deletes_runs_only(uncompiled, tmp_path):
     assert contents(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_overwrite_replaces_a_run(run):
     outcome = call("train", "ppo", *TINY, "--steps", 256, "--overwrite", "--out", run)
     assert outcome.status == 0 and outcome.result["steps"] == 256

@@ -81,6 +81,7 @@ def test_another_process_computes_the_same(run, tmp_path):
     assert rows(tmp_path / "again") == rows(run[0])
 
 
+@pytest.mark.slow
 def test_config_can_be_changed_in_one_option(run, tmp_path):
     outcome = call("train", "ppo", "--config", run[0], "--seed", 5, "--steps", "1e3", "--out", tmp_path / "five")
     saved = json.loads((tmp_path / "five" / "config.json").read_text())
@@ -141,6 +142,7 @@ def test_a_sweep_is_the_plain_runs(swept, run):
                 np.testing.assert_allclose(a[name], b[name], rtol=1e-3, atol=1e-4, err_msg=name)
 
 
+@pytest.mark.slow
 def test_evaluate_is_repeatable(run):
     first = call("evaluate", run[0], "--episodes", 8)
     assert first.result["eval_episodes"] == 8 and first.result["policy"] == "greedy"
@@ -152,6 +154,7 @@ def test_evaluate_is_repeatable(run):
     assert sampled["policy"] == "stochastic" and sampled["eval_return_mean"] != again["eval_return_mean"]
 
 
+@pytest.mark.slow
 def test_evaluate_a_chosen_checkpoint(run):
     steps = sorted(int(path.name) for path in (run[0] / "checkpoints").iterdir())
     assert steps[-1] == 4096 and 3 <= len(steps) <= 4
@@ -172,6 +175,7 @@ def test_render(run, tmp_path):
         assert gif.n_frames == outcome.result["length"] <= 12
 
 
+@pytest.mark.slow
 def test_plot(run, swept, tmp_path):
     other = tmp_path / "other"
     call("train", "ppo", "--config", run[0], "--learning-rate", "3e-3", "--steps", 1024, "--out", other)

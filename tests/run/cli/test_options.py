@@ -126,6 +126,7 @@ def typed(one: Option, texts):
     return [option(one.name), *texts]
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_bad_values_end_in_one_line(tmp_path, monkeypatch, data):
@@ -165,6 +166,7 @@ def good(takes):
     return st.floats(low, high, allow_nan=False).map(lambda x: (repr(x), x))
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(st.data())
 def test_good_numbers_are_taken(data):

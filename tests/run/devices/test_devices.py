@@ -41,7 +41,7 @@ def eight():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("agent", ["ppo envs", "ppo envs of two seeds", "ppo seeds", "ppo gru", "sac envs", "sac seeds"])
+@pytest.mark.parametrize("agent", ["ppo envs", "ppo envs of two seeds", "ppo seeds", "ppo gru", "sac envs"])
 def test_eight_devices_end_where_one_does(eight, agent):
     found = eight[agent]
     assert found["devices"] == 8
@@ -52,7 +52,7 @@ def test_eight_devices_end_where_one_does(eight, agent):
 @pytest.mark.slow
 def test_every_device_has_its_share(eight):
     """Runs are split in whole; of a run's state, replay and environments are, and parameters are not."""
-    assert eight["ppo seeds"]["share"] == eight["sac seeds"]["share"] == 1 / 8
+    assert eight["ppo seeds"]["share"] == 1 / 8
     assert eight["sac envs"]["share"] < 0.3
 
 

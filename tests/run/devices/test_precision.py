@@ -80,6 +80,7 @@ def test_another_generator(tmp_path):
     assert seeds.status == 0, seeds.err
 
 
+@pytest.mark.slow
 def test_runs_of_before_the_option_continue(tmp_path):
     """Their configuration does not name a generator: it is the default one."""
     options = [*TINY, "--steps", "1024", "--quiet"]
@@ -93,6 +94,7 @@ def test_runs_of_before_the_option_continue(tmp_path):
     assert outcome.status == 0, outcome.err
 
 
+@pytest.mark.slow
 def test_precision_of_products_is_recorded(tmp_path):
     before = jax.config.jax_default_matmul_precision
     try:

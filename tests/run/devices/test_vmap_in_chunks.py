@@ -16,6 +16,7 @@ def step(scale, state, key, rounds):
     return {"x": x, "n": state["n"] + rounds}, {"sum": jnp.sum(x), "key": key}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("in_place", [True, False])
 @pytest.mark.parametrize("scales", [0, None], ids=["a scale for each", "one scale"])
 @pytest.mark.parametrize("runs", [1, 2, 3, 4, 7, 8, 9, 11])

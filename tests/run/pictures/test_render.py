@@ -56,6 +56,7 @@ def distinct(pictures: list[np.ndarray]) -> int:
     return len({picture[:-35].tobytes() for picture in pictures})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["Breakout-MinAtar", "Catch-bsuite", "FourRooms-misc", "FrozenLake-misc", "Swimmer-misc"])
 def test_gif(tmp_path: Path, name: str) -> None:
     env, params, states, rewards = episode(name)

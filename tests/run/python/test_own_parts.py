@@ -50,6 +50,7 @@ def whole(trainer, tmp_path_factory):
         return rl.run(trainer, seeds=[3, 5], out=tmp_path_factory.mktemp("own") / "whole", **SMALL)
 
 
+@pytest.mark.slow
 def test_a_run_has_a_folder_rows_and_a_result(whole):
     names = {path.name for path in whole.folder.iterdir()}
     assert names >= {"config.json", "metadata.json", "metrics.jsonl", "checkpoints", "curve.png", "result.json"}
@@ -97,6 +98,7 @@ def test_another_trainer_does_not_continue_a_run(whole, capsys):
     assert "have changed since it was trained" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_folder_as_an_object(trainer, whole, tmp_path):
     run = rl.load(whole.folder, trainer=trainer)
     assert (run.rows, run.result, run.config) == (whole.rows, whole.result, whole.config)
@@ -109,6 +111,7 @@ def test_a_folder_as_an_object(trainer, whole, tmp_path):
         run.policy(np.zeros((3, 2)))
 
 
+@pytest.mark.slow
 def test_a_sweep_over_leaves(trainer, tmp_path):
     grid = {"agent.learning_rate": [0.1, 0.5], "experience.transforms.0.weight": [0.0]}
     run = rl.run(trainer, seeds=2, sweep=grid, out=tmp_path / "sweep", **SMALL)
@@ -228,6 +231,7 @@ def typed(tmp_path_factory):
     return folder, outcome.result
 
 
+@pytest.mark.slow
 def test_from_python_in_memory_it_is_the_same_run_and_leaves_nothing(typed, trainer, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     run = rl.run(trainer, seeds=2, **SMALL)
@@ -249,6 +253,7 @@ def test_a_configuration_of_one_s_own_on_the_command_line(typed, tmp_path):
     assert call("plot", folder, "--out", tmp_path / "x.png").status == 0
 
 
+@pytest.mark.slow
 def test_it_is_resumed_and_swept_by_command(typed, tmp_path):
     folder = shutil.copytree(typed[0], tmp_path / "run")
     Checkpoints(folder).discard_after(32)

@@ -63,6 +63,7 @@ def large_folders(folder, step):
     return sorted(path.name for path in (folder / "checkpoints" / str(step) / "large").glob("*"))
 
 
+@pytest.mark.slow
 def test_arrays_in_pieces_come_back_bit_for_bit(in_pieces, tmp_path):
     state = state_of(3)
     Checkpoints(tmp_path).save(7, state)
@@ -179,6 +180,7 @@ def test_the_next_train_step_reuses_the_memory(in_pieces, tmp_path):
         assert one["frames"].is_deleted() and pointer(after) == before
 
 
+@pytest.mark.slow
 def test_a_kill_while_a_large_array_is_written(tmp_path):
     code = f"""
 import sys, jax

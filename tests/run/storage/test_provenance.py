@@ -97,6 +97,7 @@ def test_checkpoints_of_others_are_refused_by_name(run, whole, monkeypatch):
     failed(call("train", "ppo", "--resume", run), "does not say whose it is (run, fields)")
 
 
+@pytest.mark.slow
 def test_a_run_of_an_earlier_version_goes_on_and_says_what_is_not_known(run, whole):
     edit(run, lambda c: c.pop("id"))
     for path in (run / "manifests").glob("*.json"):
@@ -111,6 +112,7 @@ def result(whole):
     return json.loads((whole / "first" / "result.json").read_text())
 
 
+@pytest.mark.slow
 def test_damage_is_passed_over_and_said(run, whole):
     newest, before = Checkpoints(run).steps()[-1:-3:-1]
     next(path for path in (run / "checkpoints" / str(newest)).rglob("*") if path.is_file()).write_bytes(b"")
@@ -124,6 +126,7 @@ def test_damage_is_passed_over_and_said(run, whole):
     assert rows(run) == rows(whole / "first")
 
 
+@pytest.mark.slow
 def test_rows_that_are_missing_are_said(run):
     lines = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
     lines[3] = lines[3][:20] + "\x00\n"
@@ -148,6 +151,7 @@ def test_a_run_never_begins_anew_by_itself(run, what):
     assert sorted(run.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_a_result_or_plot_that_is_missing_is_made_without_training(whole, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     shutil.copytree(whole / "first", folder)

@@ -93,6 +93,7 @@ def test_content_outside_of_attributes_counts(name):
     assert trainer_digest(one) != trainer_digest(other)
 
 
+@pytest.mark.slow
 def test_it_is_the_same_in_another_process():
     """Sets of texts have another order there, and functions other addresses."""
     code = f"import sys; sys.path = {sys.path}; import test_trainer_digest as it; print(*map(it.trainer_digest, it.SAME))"

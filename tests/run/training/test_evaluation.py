@@ -79,6 +79,7 @@ def test_episodes_without_a_number_are_counted_and_the_row_agrees_with_the_resul
     assert evaluation_text(summarise(alone)) == "2 (mean of 2 episodes, 2 of 4 without a number left out)"
 
 
+@pytest.mark.slow
 def test_episodes_played_in_stretches_are_the_same(cartpole):
     state = cartpole.init(cartpole.trainer, jax.random.key(0), 1000)
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import signal
 import time
 
@@ -175,6 +176,7 @@ def test_asked_to_stop(tmp_path, whole):
     assert_same_run(folder, outcome.result, whole(options))
 
 
+@pytest.mark.slow
 def test_asked_to_stop_before_there_is_anything_to_save(tmp_path):
     first = """
 import os, signal
@@ -242,8 +244,7 @@ def test_killed_between_the_last_checkpoint_and_the_result(tmp_path, whole):
 def test_a_sweep_is_resumed(tmp_path):
     options = [*TINY, "--learning-rate", "1e-3", "1e-2", "--steps", "2048", "--quiet"]
     whole = call("sweep", "ppo", *options, "--out", tmp_path / "whole").result
-    folder = tmp_path / "run"
-    call("sweep", "ppo", *options, "--out", folder)
+    folder = shutil.copytree(tmp_path / "whole", tmp_path / "run")
     checkpoints = Checkpoints(folder)
     checkpoints.discard_after(checkpoints.steps()[-2])
     (folder / "result.json").unlink()

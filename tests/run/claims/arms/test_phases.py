@@ -77,6 +77,7 @@ def work(shared=None, seeds=SEEDS, quick=False):
     return Work(seeds, quick, lambda share, text: None, {} if shared is None else shared)
 
 
+@pytest.mark.slow
 def test_the_second_phase_sees_what_the_first_kept_of_its_own_seed():
     shares = []
     found = Phased((FIRST, SECOND))(dataclasses.replace(work(), progress=lambda share, text: shares.append(share)))
@@ -91,6 +92,7 @@ def test_the_second_phase_sees_what_the_first_kept_of_its_own_seed():
     assert shares == sorted(shares) and shares[-1] == 1.0 and 0.5 in shares  # 0.5: the first phase is done
 
 
+@pytest.mark.slow
 def test_shared_phases_run_once_and_give_what_they_give_alone():
     shared, arms = (
         {},
@@ -111,6 +113,7 @@ def test_shared_phases_run_once_and_give_what_they_give_alone():
         Phased((other, SECOND), share="start")(work(shared))
 
 
+@pytest.mark.slow
 def test_a_phase_goes_on_with_a_trained_agent():
     start = dataclasses.replace(SECOND, start=lambda state, kept: state.replace(agent=kept["first"]["agent"]))
     found = Phased((FIRST, start))(work())
@@ -147,6 +150,7 @@ def compiled(monkeypatch):
     return names
 
 
+@pytest.mark.slow
 def test_arms_that_differ_in_numbers_are_compiled_once_and_are_those_alone(compiled):
     arms = {by: Trained(lambda quick, by=by: trainer(by, repeat=by / 10), 50, 10, look) for by in (1.0, 2.0, 3.0)}
     shared = {}
