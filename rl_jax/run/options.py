@@ -134,6 +134,8 @@ class Render:
     """Pictures per second of a GIF (default: the environment's own rate)."""
     every: Count = 1
     """Draw every n-th step and the last: a shorter GIF, which plays faster at the same --fps."""
+    tapes: Annotated[int, Range(1, 1000)] | None = None
+    """Print so many episodes of a token world instead, as the next train step sees them: who wrote what, reward and advantage."""
 
 
 @dataclass(frozen=True)

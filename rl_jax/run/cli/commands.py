@@ -4,6 +4,7 @@ import json
 import math
 import os
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,8 @@ def render(args: Any) -> None:
 
     folder = RunFolder.open(args.run)
     runs = folder.compiled_runs()
+    if args.tapes is not None:
+        return _print_tapes(args, folder, runs)
     drawing = drawing_of(runs.trainer.env, runs.trainer.env.default_params)
     out = args.out or args.run / f"episode{drawing.suffix}"
     check_target(out, drawing)
@@ -151,6 +154,23 @@ def render(args: Any) -> None:
     draw_episode(runs, states, rewards, out, args.fps, args.every)
     episode = {"length": len(rewards), "return": float(rewards.sum()), "out": str(out)}
     print(json.dumps({"env": folder.options.env, "steps": step, **episode}))
+
+
+def _print_tapes(args: Any, folder: RunFolder, runs: CompiledRuns) -> None:
+    """Episodes of the first seed's next train step, in the terminal."""
+    from rl_jax.run.pictures.print_tapes import check_tapes, in_colour, tapes
+
+    trainer = runs.trainer_of(0)
+    check_tapes(trainer.env, args.tapes, trainer.num_envs)
+    pictures = [field for field in fields(args) if field.name not in ("run", "checkpoint", "tapes")]
+    if unused := [f"--{field.name.replace('_', '-')}" for field in pictures if getattr(args, field.name) != field.default]:
+        raise RLJaxError(
+            f"--tapes prints a train step's episodes, and {' and '.join(unused)} would change a picture: leave one out"
+        )
+    _, state = folder.state(runs, args.checkpoint)
+    _use_compilation_cache(folder.options.compile_cache)
+    rollout = jax.jit(lambda trainer, state: trainer.collect(state)[1])(trainer, runs.state_of(state, 0))
+    print(tapes(trainer.env, rollout, args.tapes, in_colour()))
 
 
 def plot(args: Any) -> None:

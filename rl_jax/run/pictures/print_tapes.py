@@ -1,0 +1,82 @@
+"""Answers to one problem, printed: who wrote what, and the reward and the advantage of each token."""
+
+import os
+import sys
+from typing import Any
+
+import numpy as np
+
+from rl_jax.envs.tokens import TokenWorld
+from rl_jax.envs.tokens.task import CHARACTERS, PAD
+from rl_jax.errors import RLJaxError
+from rl_jax.types import Rollout
+
+#: Terminal colours: the prompt grey, the policy bold, the environment blue, what is above the group green, what is below red.
+GREY, BOLD, BLUE, GREEN, RED = "90", "1", "34", "32", "31"
+WIDTH = 6  # characters of a cell
+
+
+def check_tapes(env: Any, number: int, columns: int) -> None:
+    """Refuse runs whose rollouts hold no tapes, and more tapes than a rollout has.
+
+    Raises:
+        RLJaxError: with what to change.
+    """
+    if not isinstance(env, TokenWorld):
+        raise RLJaxError(f"--tapes prints episodes of token worlds, and {env.name} is none: leave it out")
+    if number > columns:
+        raise RLJaxError(f"--tapes {number} is more than the {columns} episodes of a train step: use --tapes {columns}")
+
+
+def tapes(env: TokenWorld, rollout: Rollout, number: int, colours: bool) -> str:
+    """The first ``number`` columns of a rollout, three lines each: tokens, rewards where there are any, advantages.
+
+    Args:
+        env: the token world.
+        rollout: ``[T, N]``, of whole episodes, after the experience chain.
+        number: columns.
+        colours: for a terminal; otherwise the policy's tokens stand in brackets.
+    """
+    own, reward = np.asarray(rollout.extras["own"]), np.asarray(rollout.reward)
+    tokens = np.concatenate([np.asarray(rollout.obs)[:1], np.asarray(rollout.next_obs)])
+    advantage = np.asarray(rollout.extras["advantage"]) if "advantage" in rollout.extras else np.zeros_like(reward)
+    lines = [_legend(colours)]
+    for column in range(number):
+        shown = [_token(env, tokens[:, column], own[:, column], position, colours) for position in range(len(tokens))]
+        lines += ["", "".join(shown).rstrip()]
+        for name, values in (("reward", reward), ("advantage", advantage)):
+            cells = [_number(x, used, colours) for x, used in zip(values[:, column], own[:, column], strict=True)]
+            if any(map(str.strip, cells)):
+                lines.append(" " * WIDTH + "".join(cells).rstrip() + f"   {name}")
+    return "\n".join(lines)
+
+
+def in_colour() -> bool:
+    """Whether standard output takes colours."""
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ
+
+
+def _legend(colours: bool) -> str:
+    parts = (("prompt", GREY), ("policy", BOLD), ("environment", BLUE))
+    return "  ".join(_painted(name, code, colours) for name, code in parts) if colours else "[x]: written by the policy"
+
+
+def _token(env: TokenWorld, tokens: np.ndarray, own: np.ndarray, position: int, colours: bool) -> str:
+    """A position of the tape; a token at position ``t + 1`` was written at step ``t``."""
+    text = "" if tokens[position] == PAD else CHARACTERS[tokens[position]]
+    written = position > 0 and bool(own[position - 1])
+    if written and not colours:
+        text = f"[{text}]"
+    code = BOLD if written else GREY if position < env.task.prompt_length else BLUE
+    return _painted(text.center(WIDTH), code, colours)
+
+
+def _number(value: float, used: bool, colours: bool) -> str:
+    """A number under its token; nothing where the policy did not write, or where it is zero."""
+    if not used or value == 0:
+        return " " * WIDTH
+    return _painted(f"{value:+.2f}".center(WIDTH), GREEN if value > 0 else RED, colours)
+
+
+def _painted(text: str, code: str, colours: bool) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m" if colours and text.strip() else text
