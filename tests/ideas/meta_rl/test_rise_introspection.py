@@ -13,11 +13,14 @@ import rl_jax as rl
 from rl_jax.agents import PolicyGradient
 from rl_jax.curricula.prompts import Prompts
 from rl_jax.envs.tokens import Attempts, Chain, TokenWorld
+from rl_jax.envs.tokens.task import PAD, read
 from rl_jax.errors import RLJaxError
 from rl_jax.ideas.meta_rl.rise_introspection import BestAttempts, ImprovedAttempts, improved_attempt
 from rl_jax.loop.check_trainer import check_trainer
 from rl_jax.losses.likelihood import NegativeLogLikelihood
 from rl_jax.networks.sequence import sequence_actor_critic
+from rl_jax.spaces import Discrete
+from rl_jax.types import Spec
 
 TURNS, SIZE, GROUPS = 3, 3, 4
 WORLD = TokenWorld(Attempts(Chain(operands=2), TURNS, "revise"))
@@ -72,7 +75,10 @@ def test_one_attempt_more_in_each_part_of_training():
     assert found.tolist() == [1, 1, 2, 2, 3, 3]
 
 
-def trainer(attempt, **parts):
+CURRICULUM = ImprovedAttempts(Prompts(WORLD, SIZE), TURNS, 1, 1)
+
+
+def test_it_fits_into_the_loop():
     agent = PolicyGradient(
         terms={"policy": NegativeLogLikelihood()},
         weights={"policy": 1.0},
@@ -83,37 +89,46 @@ def trainer(attempt, **parts):
         minibatches=1,
         anneal=False,
     )
-    curriculum = ImprovedAttempts(Prompts(WORLD, SIZE), TURNS, attempt, attempt)
-    options = {"whole": True, "rounds": 2, "curriculum": curriculum} | parts
-    return rl.Trainer.create(
-        WORLD,
-        agent,
-        BestAttempts(SIZE, TURNS, attempt, attempt),
-        num_envs=GROUPS * SIZE,
-        rollout_length=WORLD.own_limit,
-        **options,
-    )
+    sizes = {"num_envs": GROUPS * SIZE, "rollout_length": WORLD.own_limit}
+    part = BestAttempts(SIZE, TURNS, 1, 1)
+    check_trainer(rl.Trainer.create(WORLD, agent, part, **sizes, whole=True, rounds=2, curriculum=CURRICULUM))
+
+
+def spec(rounds):
+    tokens = Discrete(WORLD.task.vocabulary)
+    return Spec(tokens, tokens, rounds * GROUPS * SIZE, WORLD.own_limit, whole=True, rounds=rounds)
 
 
 def test_the_second_round_begins_where_the_first_column_had_failed():
-    made = trainer(1)
-    check_trainer(made)
-    state = made.init(jax.random.key(0))
-    curriculum = made.curriculum
-    prompts = curriculum.start(state.curriculum, jax.random.key(0), jnp.int32(0)).env_state
-    prompt = WORLD.task.prompt_length
-    given = state.curriculum._replace(
-        given=state.curriculum.given.at[:, :3].set(jnp.array([16, 18, 0])), size=jnp.array([2, 0, 0, 0])
+    """All write ``.E`` three times; the first columns of the second and fourth group, and another one of the first, are called right."""
+    state = CURRICULUM.init(jax.random.key(0), spec(2))
+    columns, prompt = GROUPS * SIZE, WORLD.task.prompt_length
+    own = np.zeros((WORLD.own_limit, columns), bool)
+    turn, correct = np.zeros(own.shape, np.int32), np.zeros(own.shape, bool)
+    for number in range(TURNS):
+        rows = prompt - 1 + 3 * number + np.arange(2)
+        own[rows], turn[rows] = True, number
+        correct[rows[1], [1, SIZE, 3 * SIZE]] = number == 0
+    text = jnp.asarray(read("......" + ".E?.E?.E")[-(WORLD.own_limit + 1) :])
+    rollout = rollout_of(np.zeros(own.shape), own=own)
+    rollout = rollout.replace(info={"turn": jnp.asarray(turn), "correct": jnp.asarray(correct)})
+    tapes = jax.vmap(lambda index: CURRICULUM.start(state, jax.random.key(0), index).env_state)
+    ended = jax.jit(tapes)(jnp.arange(columns))._replace(tokens=jnp.broadcast_to(text, (columns, len(text))))
+    rollout = rollout.replace(last=rollout.last.replace(env_state=ended))
+    between = CURRICULUM.between(state, rollout, context(progress=jnp.float32(0.0)))
+    np.testing.assert_array_equal(between.size, [3, 0, 3, 0])
+    begun = jax.jit(jax.vmap(lambda index: CURRICULUM.start(between, jax.random.key(0), index).env_state))(
+        jnp.arange(2 * columns)
     )
-    begin = jax.vmap(lambda index: curriculum.start(given, jax.random.key(0), index).env_state)(jnp.arange(2 * GROUPS * SIZE))
-    second = slice(GROUPS * SIZE, GROUPS * SIZE + SIZE)
-    np.testing.assert_array_equal(begin.tokens[0], prompts.tokens)
-    assert (np.asarray(begin.tokens[second, prompt : prompt + 2]) == [16, 18]).all() and (begin.memo.turn[second] == 1).all()
-    assert (np.asarray(begin.memo.turn)[GROUPS * SIZE + SIZE :] == 0).all() and not np.asarray(
-        begin.memo.turn[: GROUPS * SIZE]
-    ).any()
+    problems = np.asarray(begun.problem.prompt).reshape(2, GROUPS, SIZE, -1)
+    assert (problems == problems[:1, :, :1]).all(), "both rounds ask the same"
+    turns = np.asarray(begun.memo.turn).reshape(2, GROUPS, SIZE)
+    np.testing.assert_array_equal(turns[0], 0)
+    np.testing.assert_array_equal(turns[1], [[1] * SIZE, [0] * SIZE] * 2)
+    written = np.asarray(begun.tokens).reshape(2, GROUPS, SIZE, -1)[1, ::2, :, prompt:]
+    assert (written[..., :3] == read(".E?")).all() and (written[..., 3:] == PAD).all()
 
 
 def test_one_round_is_refused():
     with pytest.raises(RLJaxError, match="rounds=2"):
-        trainer(1, rounds=1)
+        CURRICULUM.init(jax.random.key(0), spec(1))
