@@ -100,7 +100,7 @@ def spec(rounds):
 
 
 def test_the_second_round_begins_where_the_first_column_had_failed():
-    """All write ``.E`` three times; the first columns of the second and fourth group, and another one of the first, are called right."""
+    """All write ``.E`` thrice; the first columns of two groups, and a second column of another, are called right."""
     state = CURRICULUM.init(jax.random.key(0), spec(2))
     columns, prompt = GROUPS * SIZE, WORLD.task.prompt_length
     own = np.zeros((WORLD.own_limit, columns), bool)
