@@ -60,7 +60,7 @@ class SelfCorrection(Transform):
         first_stage, is_first = context.progress < self.stage, rollout.info["turn"] == 0
         second = r2 + jnp.where(first_stage, 0.0, self.alpha) * (r2 - r1)
         first = jnp.where(first_stage, 0.0, r1 + self.shared * second)
-        advantage = jnp.where(is_first, *(x - group_mean(x, self.size) for x in (first, second)))
+        advantage = jnp.where(is_first, first - group_mean(first, self.size), second - group_mean(second, self.size))
         kl_weight = jnp.where(is_first & first_stage, self.strong, self.weak)
         metrics = {"attempts/first": jnp.mean(r1), "attempts/second": jnp.mean(r2)}
         return state, rollout.with_extras(advantage=advantage, kl_weight=kl_weight), metrics

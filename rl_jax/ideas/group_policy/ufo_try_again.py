@@ -54,7 +54,8 @@ class AttemptReward(Transform):
         cost = jnp.where(given > 0, self.penalty * repeated, 0.0)
         reward = rollout.reward * jnp.power(self.gamma, rollout.info["turn"].astype(jnp.float32))
         reward = reward - jnp.where(rollout.terminated, cost, 0.0)
-        return state, rollout.replace(reward=reward), {"attempts/distinct": jnp.mean(distinct / jnp.maximum(given, 1))}
+        metrics = {"attempts/distinct": jnp.mean(distinct / jnp.maximum(given, 1))}
+        return state, rollout.replace(reward=reward), metrics  # type: ignore[attr-defined]
 
 
 def attempt_reward(turns: int = 5, gamma: Any = 0.5, penalty: Any = 0.5) -> AttemptReward:
