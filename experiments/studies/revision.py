@@ -32,8 +32,8 @@ MANY = Setting(Attempts(TASK, TURNS, "revise"), prompts=32, clone_batch=128)
 TWO = Setting(Attempts(TASK, 2, "revise"), prompts=32, clone_batch=128)
 #: Train steps of two attempts; of five, in two rounds each.
 UPDATES, ROUNDS = 80, 80
-#: Chosen on tuning seeds 0 to 3: SCoRe's and the naive form's from 1e-4, 3e-4 and 6e-4, those of cloning from 3e-4, 1e-3 and 3e-3.
-RATE, CLONING_RATE = 3e-4, 1e-3
+#: Learning rates: of SCoRe and its naive form, of cloning of corrections, and of RISE and its single-turn form.
+RATE, CORRECTION_RATE, CLONING_RATE = 3e-4, 1e-4, 1e-3
 
 
 @struct.dataclass
@@ -135,7 +135,7 @@ STUDY = Study(
             cloned,
             updates=UPDATES,
             question=partial(revise, turns=2),
-            learning_rate=CLONING_RATE,
+            learning_rate=CORRECTION_RATE,
         ),
         "naive": score(0.0, 0.0),
         "without stage I": score(0.0),
