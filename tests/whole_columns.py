@@ -69,11 +69,12 @@ def names_of(rollout):
 
 
 @jax.jit
-def _update(part, state, rollout, context):
+def update(part, state, rollout, context):
+    """What a part makes of a rollout: its next state, the rollout, and metrics."""
     return part.update(state, rollout, context)
 
 
 def updated(part, rollout, state=None, **known):
     """A part's state, rollout and metrics after one rollout; ``known``: of its context."""
     state = part.init(jax.random.key(0), spec_of(rollout)) if state is None else state
-    return _update(part, state, rollout, context(**known))
+    return update(part, state, rollout, context(**known))

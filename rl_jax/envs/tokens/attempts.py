@@ -11,7 +11,7 @@ from rl_jax.argument_checks import check_numbers
 from rl_jax.envs.tokens.task import CONTROL, HINT, REVISE, WRONG, Problem, Reply, Tape, TokenTask
 from rl_jax.envs.tokens.world import TokenWorld
 from rl_jax.errors import RLJaxError
-from rl_jax.types import Key
+from rl_jax.types import Key, Rollout
 from rl_jax.values import Range
 
 Feedback = Literal["none", "unary", "position", "token", "revise"]
@@ -90,6 +90,11 @@ class Attempts:
     def default_params(self) -> AttemptsParams:
         return AttemptsParams(self.task.default_params, self.task.default_params)
 
+    def without_slips(self, params: AttemptsParams) -> AttemptsParams:
+        """The same task, whose demonstrator does not slip in any attempt, if the task knows slips."""
+        clean = getattr(self.task, "without_slips", lambda params: params)
+        return AttemptsParams(clean(params.task), clean(params.later))
+
     def draw(self, key: Key, params: AttemptsParams) -> Problem:
         return self.task.draw(key, params.task)
 
@@ -154,3 +159,22 @@ class Attempts:
 
         tape = jax.lax.scan(step, world.blank(problem, params), jax.random.split(key_play, self.length))[0]
         return tape.tokens, tape.own
+
+
+def in_attempt(rollout: Rollout, turns: int) -> jax.Array:
+    """Which steps the policy wrote in each attempt, ``bool [turns, T, N]``, of a rollout of whole episodes."""
+    number = jnp.arange(turns, dtype=jnp.int32)[:, None, None]
+    return rollout.extras["own"] & (rollout.info["turn"] == number)
+
+
+def right_attempts(rollout: Rollout, turns: int) -> jax.Array:
+    """Which attempts were right, ``bool [turns, N]``; those that were not made were not."""
+    return jnp.any(in_attempt(rollout, turns) & rollout.info["correct"], axis=1)
+
+
+def attempted_answers(rollout: Rollout, turns: int) -> jax.Array:
+    """The last digit of each attempt, ``int32 [turns, N]``; -1 where none was written."""
+    digit = in_attempt(rollout, turns) & (rollout.action < 10)
+    row = jnp.arange(rollout.action.shape[0], dtype=jnp.int32)[:, None]
+    last = jnp.max(jnp.where(digit, row, -1), axis=1)
+    return jnp.sum(jnp.where(digit & (row == last[:, None]), rollout.action + 1, 0), axis=1, dtype=jnp.int32) - 1

@@ -103,3 +103,9 @@ def test_feedback_that_a_task_cannot_give():
         make("tokens/attempts", turns=1)
     with pytest.raises(RLJaxError, match="'none'"):
         make("tokens/attempts", feedback="loud")
+
+
+def test_without_slips_no_attempt_has_any():
+    env = world_of("revise")
+    clean = env.task.without_slips(env.default_params)
+    assert (clean.task.slip, clean.later.slip) == (0, 0) and clean.task.misconception == env.default_params.task.misconception
