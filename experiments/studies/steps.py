@@ -110,9 +110,9 @@ STUDY = Study(
     environment="Chains of four digits with sums, differences and products modulo 10, written result by result by a transformer of two "
     "layers of 32 units, with up to six idle steps between: they do nothing, and are steps to a judge. The base policy of each seed "
     "clones a demonstrator that takes six of ten products for one more than they are, replaces a quarter of its results by random "
-    "digits and idles before one result in five. The judge of each seed is a network like the policy's, fitted to demonstrations with more "
-    "idle steps, whose labels are false for 15% of the results and good for 90% of the idle steps. Each train step has eight answers "
-    f"to each of 32 fresh problems; {UPDATES} train steps.",
+    "digits, and idles before one result in five. The judge of each seed is a network like the policy's, fitted to demonstrations with "
+    "more idle steps, whose labels are false for 15% of the results and good for 90% of the idle steps. Each train step has eight "
+    f"answers to each of 32 fresh problems; {UPDATES} train steps.",
     arms={
         "base": learned(0.0, learning_rate=0.0),
         "success only": learned(0.0),
