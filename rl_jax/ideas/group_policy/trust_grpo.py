@@ -41,8 +41,9 @@ def trust(score: jax.Array, right: jax.Array, size: int) -> jax.Array:
 class TrustedScore(Transform):
     """Adds ``alpha gamma exp(-n / T) s`` to the reward at each episode's last step; ``n`` counts train steps.
 
-    ``s`` is ``extras["score"]`` ``[T, N]``, the judge's score of the whole reasoning, in [0, 1], the same in all rows. ``gamma`` is :func:`trust`. In groups
-    whose answers are all right or all wrong nothing is added, as released: the score would be their only signal.
+    ``s`` is ``extras["score"]`` ``[T, N]``, the judge's score of the whole reasoning, in [0, 1], the same in all rows. ``gamma`` is
+    :func:`trust`. In groups whose answers are all right or all wrong nothing is added, as released: the score would be their only
+    signal.
 
     The released code scores answers with an outcome below 0.2 as 0 without asking the judge. With outcomes 0 and 1 wrong answers
     then never have the higher mean, and ``gamma`` is always 1; so does ``wrong=0`` here. The paper's equations score all answers.

@@ -80,7 +80,13 @@ class StepRewards(Transform):
     each token on, minus the mean of that sum over the *others* of the group at the same position.
 
     The paper's objective is ``alpha sum_k r_k + C``, without discount, by PPO with a critic. Here other answers to the same problem
-    stand for the critic. Steps are where ``info["step_end"]`` is true, their ``R`` is ``extras["judged"]``.
+    stand for the critic.
+
+    A difference is paid one step before the step that it depends on. So the sum from step ``k`` on is ``R_k``, which is what ``k`` is
+    credited with, in the paper as here, although the sum over the whole answer, ``R_1``, does not depend on ``k`` at all. A
+    harmless step that is rated higher than a risky one is still preferred to it; it is only not worth more the oftener it is repeated.
+
+    Steps are where ``info["step_end"]`` is true, their ``R`` is ``extras["judged"]``.
 
     Attributes:
         size: columns of a group.
