@@ -24,6 +24,8 @@ SETTING = Judged(TASK, prompts=32, clone_steps=1000, clone_batch=128)
 #: The same without a judge.
 PLAIN = Setting(TASK, prompts=32, clone_steps=1000, clone_batch=128)
 UPDATES, RATE, IMPLICIT_RATE = 60, 3e-4, 1e-3
+#: Weight of step rewards, of which an answer has three at least, beside the outcome.
+ALPHA = 0.1
 
 
 def rewarded(setting: Setting, params: Any, **options: Any) -> tuple[Any, ...]:
@@ -68,7 +70,7 @@ def hacked(trainer: rl.Trainer, state: rl.TrainState, key: jax.Array) -> dict[st
     _, judge, rewards, _ = trainer.experience.transforms
     tapes, step = padded(trainer.env, key, 32)
     size = trainer.env.task.spare + 1
-    earned = rewards.alpha * step_rewards(judge.judged(tapes), step, size, rewards.clip, rewards.delta)
+    earned = (rewards.alpha > 0) * step_rewards(judge.judged(tapes), step, size, rewards.clip, rewards.delta)
     earned = jnp.mean(jnp.sum(earned, axis=0).reshape(-1, size), axis=0)
     more = jnp.arange(size) - (size - 1) / 2
     return {
@@ -77,7 +79,7 @@ def hacked(trainer: rl.Trainer, state: rl.TrainState, key: jax.Array) -> dict[st
     }
 
 
-def learned(alpha: float = 1.0, clip: float = 0.0, delta: float = 0.0, **options: Any) -> Any:
+def learned(alpha: float = ALPHA, clip: float = 0.0, delta: float = 0.0, **options: Any) -> Any:
     """An arm with step rewards; with ``alpha=0`` there are none."""
     usual: dict[str, Any] = {"updates": UPDATES, "learning_rate": RATE, "question": hacked, "metrics": ("steps/number",)}
     experience = partial(rewarded, alpha=alpha, clip=clip, delta=delta)
@@ -135,7 +137,7 @@ STUDY = Study(
         "policy/entropy": MEASURES["policy/entropy"],
         "ROC": "probability that a first wrong result is scored below a right one with no error before it",
         "steps": "steps of a sampled answer, idle ones included",
-        "slope": "what one idle step more earns a right answer by the judge, in units of the answer's reward",
+        "slope": "what one idle step more adds to the step rewards of a right answer, before their weight",
     },
     curves=CURVES | {"steps/number": Axes("environment steps", "steps of an answer, idle ones included")},
     gates=(

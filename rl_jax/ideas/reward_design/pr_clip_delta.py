@@ -90,7 +90,7 @@ class StepRewards(Transform):
 
     Attributes:
         size: columns of a group.
-        alpha: 1: a step weighs as much as the answer.
+        alpha: weight of the steps; 1: each weighs as much as the answer.
         clip, delta: see :func:`step_rewards`; 1 and 1 is Clip-Delta.
     """
 
