@@ -20,11 +20,11 @@ RECIPE = STUDY.recipe(
     ),
     shown=("Clip", "Delta"),
     gates=("the base has room", "success alone teaches"),
-    departures="Leave-one-out baselines over groups in place of PPO's critic, and no divergence from a reference. The end of an answer is no "
-    "step. Clip's threshold is the mean over the steps of a group. The weight of step rewards and the rate were chosen on tuning "
-    "seeds 0 to 3. Sampled accuracy of Clip-Delta with weights of 1, 0.3 and 0.1: 0.20, 0.50 and 0.51; of raw step rewards 0.00, 0.00 and "
-    "0.26; of success alone 0.51 (rate 0.0001: 0.48; 0.0006: 0.46). With 1, Clip-Delta too writes steps that do no harm in place of "
-    "results that may be wrong. A judge fitted with false labels from the beginning hardly told right from wrong (0.68 and 0.41 on "
-    "one seed), and is fitted to true ones first.",
+    departures="Leave-one-out baselines over groups in place of PPO's critic, and no divergence from a reference. The end of an answer "
+    "is no step. Clip's threshold is the mean over the steps of a group. The weight of step rewards and the rate were "
+    "chosen on tuning seeds 0 to 3. Sampled accuracy of Clip-Delta with weights of 1, 0.3 and 0.1: 0.20, 0.50 and 0.51; of "
+    "raw step rewards 0.00, 0.00 and 0.26; of success alone 0.51 (rate 0.0001: 0.48; 0.0006: 0.46). With 1, Clip-Delta too "
+    "writes steps that do no harm in place of results that may be wrong. A judge fitted with false labels from the "
+    "beginning hardly told right from wrong (0.68 and 0.41 on one seed), and is fitted to true ones first.",
     minutes=8,
 )
