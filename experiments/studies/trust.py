@@ -19,8 +19,10 @@ from rl_jax.ops.groups import episode_mean
 from rl_jax.run.claims import Gate, Study
 from rl_jax.types import Context, Metrics, PyTree, Rollout
 
-SETTING = Setting(Chain(operands=4, slip=0.25, misconception=0.6), prompts=32, clone_steps=1000, clone_batch=128)
-UPDATES, RATE = 60, 3e-4
+#: Products modulo 10 forget: an even digit or a 5 hides an error before it, so that right answers often have wrong reasons.
+TASK = Chain(operands=5, operators="x", slip=0.25, misconception=0.5)
+SETTING = Setting(TASK, prompts=32, clone_steps=1000, clone_batch=128)
+UPDATES, RATE = 40, 6e-4
 #: Problems that begin with one of these digits are marked: the judge is wrong about them.
 MARKED = 3
 #: Never.
@@ -80,11 +82,13 @@ def learned(alpha: float = 0.3, inverted: float = 1.0, trusts: float = 1.0, time
 FADES = UPDATES / 3
 STUDY = Study(
     name="trust",
-    environment="Chains of four digits with sums, differences and products modulo 10, written result by result by a transformer of two "
-    "layers of 32 units. The base policy of each seed clones a demonstrator that takes six of ten products for one more than they are "
-    "and replaces a quarter of its results by random digits. The judge is a rule: it scores an answer by the share of its "
-    "results that follow from what stands before them, and problems that begin with 0, 1 or 2 (three of ten) by one minus that. Each "
-    f"train step has eight answers to each of 32 fresh problems; {UPDATES} train steps.",
+    environment="Products of five digits modulo 10, written result by result by a transformer of two layers of 32 units; an error is "
+    "often forgotten later, as a product with 0 or 5 is the same of many digits. The base policy of each seed clones a "
+    "demonstrator that takes half of the products for one more than they are and replaces a quarter of its results by "
+    "random digits. The judge is a rule: it scores an answer by the share of its results that follow from what stands "
+    "before them, and problems that begin with 0, 1 or 2 (three of ten) by one minus that. Each train step has eight "
+    "answers to each of 32 fresh problems; "
+    f"{UPDATES} train steps.",
     arms={
         "base": learned(0.0, learning_rate=0.0),
         "outcome only": learned(0.0),
@@ -108,6 +112,7 @@ STUDY = Study(
     gates=(
         Gate("the base has room", "pass@1", "base", 0.1, 0.5),
         Gate("GRPO learns", "pass@1", "outcome only", 0.1, baseline="base"),
+        Gate("right answers have wrong reasons", "valid", "outcome only", high=0.9),
     ),
     seeds=tuple(range(100, 110)),
     tuning_seeds=tuple(range(12)),
