@@ -21,6 +21,9 @@ RECIPE = STUDY.recipe(
         Prediction("area", "implicit", "RLOO", 0.0, "a dense reward makes learning faster"),
     ),
     gates=("the plain base has room", "RLOO learns"),
-    departures="",
+    departures="RLOO's advantages are not scaled to deviation 1. Models of steps have 4096 answers, and 128 steps of Adam on 128 of "
+    "them each, at 0.001; labels by continuations are the outcomes of four from each result, which count as answers. A "
+    "first look on tuning seeds 0 to 3 has areas under the curve of 0.51 for log-ratios, 0.52 for the prefix scorer and "
+    "0.58 for continuations; rates and steps of the models were not tuned yet.",
     minutes=10,
 )
