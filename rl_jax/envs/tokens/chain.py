@@ -38,6 +38,7 @@ class Chain:
         answer_only: write only the answer, then ``E``; the results before are steps that the policy takes unseen.
         operators: those that problems have, of ``+-x``.
         spare: positions more than the answer needs, for steps that do nothing (``.``).
+        idle_steps: ``.`` is a process step of its own, and a right one, as what does no harm is to most judges.
         slip, misconception, padding: see :class:`ChainParams`.
     """
 
@@ -46,12 +47,13 @@ class Chain:
     answer_only: bool = False
     operators: str = OPERATORS
     spare: int = 0
+    idle_steps: bool = False
     slip: float = 0.3
     misconception: float = 0.0
     padding: float = 0.0
 
     def __post_init__(self) -> None:
-        check_numbers(f"{self.name}'s", self, operands=Annotated[int, Range(2, 6)], answer_only=bool)
+        check_numbers(f"{self.name}'s", self, operands=Annotated[int, Range(2, 6)], answer_only=bool, idle_steps=bool)
         check_numbers(f"{self.name}'s", self, fewest=Annotated[int, Range(2, self.operands)] | None)
         check_numbers(f"{self.name}'s", self, spare=Annotated[int, Range(0, 1000)])
         check_numbers(f"{self.name}'s", self, slip=Share, misconception=Share, padding=Share)
@@ -114,11 +116,12 @@ class Chain:
         memo, is_digit, over = tape.memo, token < 10, token == END
         right = self.next_token(tape.problem, memo)
         correct = over & (memo.done > 0) & (memo.value == tape.problem.hidden.answer)
+        idle = (token == NOTHING) if self.idle_steps else jnp.zeros((), bool)
         facts = {
             "correct": correct,
             "step": memo.done,
-            "step_end": is_digit,
-            "step_ok": is_digit & (token == right),
+            "step_end": is_digit | idle,
+            "step_ok": (is_digit & (token == right)) | idle,
             "right": right,
             "place": 10 * memo.done + memo.value,
         }

@@ -196,6 +196,15 @@ def test_demonstrations_without_faults_are_right(name):
         assert {show(row).strip("_").index("=") for row in tokens} == {3, 5, 7}
 
 
+def test_idle_steps_may_count():
+    worlds = [make("tokens/chain", operands=3, spare=2, idle_steps=counts) for counts in (False, True)]
+    tape = worlds[0].begin(problem_from(worlds[0], "7+3x2"), jnp.zeros((1,), jnp.int32), 0)
+    without, counted = (player(env)(tape, jnp.asarray(read("7+3x2=.0+.0E"))[1:]) for env in worlds)
+    for name in ("step_end", "step_ok"):
+        assert np.flatnonzero(without.info[name] != counted.info[name]).tolist() == [5, 8]
+    jax.tree.map(np.testing.assert_array_equal, (without.state, without.reward), (counted.state, counted.reward))
+
+
 def answers(tokens):
     """The digit before ``E``."""
     return np.array([int(show(row).partition("E")[0][-1]) for row in tokens])
