@@ -161,7 +161,7 @@ def _print_tapes(args: Any, folder: RunFolder, runs: CompiledRuns) -> None:
     from rl_jax.run.pictures.print_tapes import check_tapes, in_colour, tapes
 
     trainer = runs.trainer_of(0)
-    check_tapes(trainer.env, args.tapes, trainer.num_envs)
+    world = check_tapes(trainer.env, args.tapes, trainer.num_envs)
     pictures = [field for field in fields(args) if field.name not in ("run", "checkpoint", "tapes")]
     if unused := [f"--{field.name.replace('_', '-')}" for field in pictures if getattr(args, field.name) != field.default]:
         raise RLJaxError(
@@ -170,7 +170,7 @@ def _print_tapes(args: Any, folder: RunFolder, runs: CompiledRuns) -> None:
     _, state = folder.state(runs, args.checkpoint)
     _use_compilation_cache(folder.options.compile_cache)
     rollout = jax.jit(lambda trainer, state: trainer.collect(state)[1])(trainer, runs.state_of(state, 0))
-    print(tapes(trainer.env, rollout, args.tapes, in_colour()))
+    print(tapes(world, rollout, args.tapes, in_colour()))
 
 
 def plot(args: Any) -> None:

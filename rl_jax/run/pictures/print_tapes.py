@@ -16,8 +16,8 @@ GREY, BOLD, BLUE, GREEN, RED = "90", "1", "34", "32", "31"
 WIDTH = 6  # characters of a cell
 
 
-def check_tapes(env: Any, number: int, columns: int) -> None:
-    """Refuse runs whose rollouts hold no tapes, and more tapes than a rollout has.
+def check_tapes(env: Any, number: int, columns: int) -> TokenWorld:
+    """The token world of a run; refuses others, and more tapes than a rollout has.
 
     Raises:
         RLJaxError: with what to change.
@@ -26,6 +26,7 @@ def check_tapes(env: Any, number: int, columns: int) -> None:
         raise RLJaxError(f"--tapes prints episodes of token worlds, and {env.name} is none: leave it out")
     if number > columns:
         raise RLJaxError(f"--tapes {number} is more than the {columns} episodes of a train step: use --tapes {columns}")
+    return env
 
 
 def tapes(env: TokenWorld, rollout: Rollout, number: int, colours: bool) -> str:
