@@ -523,6 +523,9 @@ FAMILY_NAMES = {
     "meta-rl": "Meta-RL and discovered algorithms",
     "exploration": "Exploration",
     "plasticity-representation": "Plasticity, streaming and representation",
+    "group-policy": "Groups of answers",
+    "replay": "Replay and imitation of oneself",
+    "reward-design": "Rewards for steps",
 }
 
 
