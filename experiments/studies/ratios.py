@@ -19,7 +19,7 @@ from rl_jax.run.claims import Gate, Study
 
 #: Six episodes of each of 40 problems.
 SETTING = Setting(Store(slip=0.4, misconception=0.6), prompts=40, answers=6, clone_steps=600, clone_batch=128, clone_rate=5e-3)
-UPDATES, RATE = 60, 3e-4
+UPDATES, RATE = 15, 3e-4
 #: Passes over a rollout and pieces of each.
 REUSE = {"epochs": 4, "minibatches": 4}
 
@@ -90,6 +90,7 @@ STUDY = Study(
     paired=True,
     departures="A store of ten cells and a network of 30 thousand parameters instead of a phone's applications and a language "
     "model. The paper's code clips at 1.1, its text does not say; here at 0.2 as other methods. It drops episodes "
-    "with hardly any advantage and ends an iteration whose divergence is large; not here.",
-    minutes=20,
+    "with hardly any advantage and ends an iteration whose divergence is large; not here. 15 train steps: after 60 everything is "
+    "solved (looked at on tuning seeds 0 to 3, as were 12 passes, where tokens and episodes end alike too).",
+    minutes=12,
 )
