@@ -178,6 +178,7 @@ def test_a_batch_of_tasks_is_a_vmapped_params(name, field, values):
     assert differ(mixed.obs[:, 1::2], same.obs[:, 1::2])
 
 
+@pytest.mark.slow
 def test_defaults_stack_for_all_environments():
     for name in GYMNAX:
         env = make(name)

@@ -135,6 +135,7 @@ def test_a_ring_shows_the_last_steps():
     assert felt.tolist() == [False] * 5 + [True] * 4
 
 
+@pytest.mark.slow
 def test_episodes_are_apart():
     """What came before ``first`` is not seen after it, in that environment only; nothing later is seen."""
     net, variables, x = small()

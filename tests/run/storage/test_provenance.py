@@ -77,6 +77,7 @@ def test_edited_configurations_are_refused_by_name(run, monkeypatch, name):
         failed(call(*command, run), word, "put back the config.json")
 
 
+@pytest.mark.slow
 def test_a_name_that_stands_twice(run):
     text = (run / "config.json").read_text()
     (run / "config.json").write_text(text.replace('"steps": 4096,', '"steps": 4096, "steps": 8192,'))
