@@ -7,12 +7,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from studies.tokens import CURVES, MEASURES, SAMPLES, SHORT, Setting, answers, arm, is_right, solve
+from studies.tokens import CURVES, MEASURES, SAMPLES, SHORT, Setting, answers, arm, is_right, scorer, solve
 
 import rl_jax as rl
 from rl_jax.envs.tokens import Chain
 from rl_jax.experience.advantage.group import group_advantage
 from rl_jax.experience.reference import reference
+from rl_jax.experience.tape_scores import tape_of
 from rl_jax.experience.weights import own_weight
 from rl_jax.ideas.group_policy._token_reward import TokenReward
 from rl_jax.ideas.group_policy.nft_negative_aware import NegativeAware
@@ -21,10 +22,7 @@ from rl_jax.ideas.group_policy.verl_effective_rank_advantage_shaping import Effe
 from rl_jax.losses.clipped import ClippedTokens
 from rl_jax.losses.covariance import ClipCov, KLCov
 from rl_jax.losses.reference_kl import ReferenceKL
-from rl_jax.networks.scorer import scorer_like
-from rl_jax.networks.sequence import sequence_actor_critic
 from rl_jax.run.claims import Gate, Outcome, Study, Work, answered
-from rl_jax.types import Spec
 
 LONG = Setting(Chain(operands=6, slip=0.1, misconception=0.6), prompts=32, clone_batch=128)
 #: Train steps; and updates in each: of policy gradients and of NFT 16, as in its published runs; OREAL uses a rollout once.
@@ -40,14 +38,6 @@ def grouped_answers(setting: Setting, params: Any) -> tuple[Any, ...]:
     return group_advantage(setting.answers), own_weight("token")
 
 
-def scorer(setting: Setting) -> Any:
-    """The token reward model's network: the policy's, with a number for each token."""
-    world = setting.world
-    spaces = world.observation_space(world.default_params), world.action_space(world.default_params)
-    spec = Spec(*spaces, 1, world.own_limit + 1, whole=True)
-    return scorer_like(sequence_actor_critic(spec, memory_width=setting.width, layers=setting.layers))
-
-
 def pairs(setting: Setting, params: Any, weighted: bool = False) -> tuple[Any, ...]:
     """OREAL's: one right and one wrong answer of each group, a reference policy, and the token reward model."""
     model = TokenReward(scorer(setting), SCORER_RATE, params, freeze=UPDATES // 10, minibatches=8)
@@ -58,8 +48,7 @@ def blame(trainer: rl.Trainer, state: rl.TrainState, key: jax.Array) -> dict[str
     """:func:`~studies.tokens.solve`, and how well the scorer tells the first wrong step of wrong answers from their other steps."""
     rollout = answers(trainer, state, key, SAMPLES, greedy=False)
     model: TokenReward = trainer.experience.transforms[0].transforms[-1]
-    tape = jnp.concatenate([rollout.obs[:1], rollout.next_obs])
-    score = model.score(state.experience[0][-1].params, tape)
+    score = model.score(state.experience[0][-1].params, tape_of(rollout))
     step = rollout.info["step_end"] & ~is_right(rollout)
     wrong = step & ~rollout.info["step_ok"]
     first = wrong & (jnp.cumsum(wrong, axis=0) == 1)

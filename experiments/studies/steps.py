@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from studies.steps_credit import located
-from studies.steps_judge import Judged, scorer
-from studies.tokens import CURVES, MEASURES, SAMPLES, Setting, answers, arm, is_right
+from studies.steps_judge import Judged
+from studies.tokens import CURVES, MEASURES, SAMPLES, Setting, answers, arm, is_right, scorer
 
 import rl_jax as rl
 from rl_jax.envs.tokens import Chain, TokenWorld

@@ -5,13 +5,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from studies.answers import area_under_curve
-from studies.steps_judge import fresh, score_of
+from studies.steps_judge import fresh
 from studies.tokens import PROBLEMS, SAMPLES, answers, is_right
 
 import rl_jax as rl
 from rl_jax.experience.bonus.fit import Model
 from rl_jax.experience.selection.columns import part_of
-from rl_jax.ideas.reward_design.implicit_prm import ImplicitReward, outcome_loss
+from rl_jax.experience.tape_scores import outcome_loss, tape_of, token_scores
+from rl_jax.ideas.reward_design.implicit_prm import ImplicitReward
 from rl_jax.networks.scorer import Scorer, scorer_like
 from rl_jax.types import Key, PyTree, Rollout
 
@@ -32,11 +33,6 @@ class Labelled(NamedTuple):
 def digits(rollout: Rollout) -> jax.Array:
     """Where a result is written, ``bool [T, N]``."""
     return rollout.info["own"] & (rollout.action < 10)
-
-
-def tape_of(rollout: Rollout) -> jax.Array:
-    """Tokens ``[T + 1, N]``."""
-    return jnp.concatenate([rollout.obs[:1], rollout.next_obs])
 
 
 def of_the_end(rollout: Rollout) -> Labelled:
@@ -87,7 +83,7 @@ def fitted(network: Scorer, policy: PyTree, data: Labelled, key: Key) -> PyTree:
 
     def loss(params: PyTree, batch: Labelled) -> jax.Array:
         tape, known, label = (jnp.swapaxes(x, 0, 1) for x in batch)
-        error = outcome_loss(score_of(network, params, tape), label)
+        error = outcome_loss(token_scores(network, params, tape), label)
         return jnp.sum(jnp.where(known, error, 0.0)) / jnp.maximum(jnp.sum(known), 1)
 
     def learn(model: Model, key: Key) -> tuple[Model, jax.Array]:
@@ -127,7 +123,7 @@ def located(trainer: rl.Trainer, state: rl.TrainState, key: Key, kind: str, scal
         return {"ROC": first_errors(new, implicit_scores(trainer, state, data, new, key_fit))}
     labelled = of_the_end(data) if kind == "prefix" else of_continuations(trainer, state, data, key_labels)
     params = fitted(reader, policy, labelled, key_fit)
-    return {"ROC": first_errors(new, score_of(reader, params, tape_of(new)))}
+    return {"ROC": first_errors(new, token_scores(reader, params, tape_of(new)))}
 
 
 def implicit_scores(trainer: rl.Trainer, state: rl.TrainState, data: Rollout, new: Rollout, key: Key) -> jax.Array:

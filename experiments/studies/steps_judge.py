@@ -6,35 +6,21 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from studies.tokens import Setting
+from studies.tokens import Setting, scorer
 
 from rl_jax.agents import PolicyGradient
 from rl_jax.envs.tokens.task import Problem
-from rl_jax.experience.bonus.fit import Model, apply
-from rl_jax.networks.scorer import Scorer, scorer_like, with_backbone
-from rl_jax.networks.sequence import sequence_actor_critic
+from rl_jax.experience.bonus.fit import Model
+from rl_jax.experience.tape_scores import outcome_loss, token_scores
+from rl_jax.networks.scorer import Scorer, with_backbone
 from rl_jax.run.claims import Work
-from rl_jax.types import Key, PyTree, Spec
-
-
-def scorer(setting: Setting) -> Scorer:
-    """A network like the policy's, with a number for each token of a whole tape."""
-    world = setting.world
-    spaces = world.observation_space(world.default_params), world.action_space(world.default_params)
-    spec = Spec(*spaces, 1, world.own_limit + 1, whole=True)
-    return scorer_like(sequence_actor_critic(spec, memory_width=setting.width, layers=setting.layers))
+from rl_jax.types import Key, PyTree
 
 
 def fresh(network: Scorer, key: Key, policy: PyTree) -> PyTree:
     """A scorer's first parameters: the base policy's torso and memory, as reward models begin."""
     tape = jnp.zeros((2, 1), jnp.int32)
     return with_backbone(network.init(key, tape, jnp.zeros(tape.shape, bool)), policy)
-
-
-def score_of(network: Scorer, params: PyTree, tape: jax.Array) -> jax.Array:
-    """What a scorer says of each token but the first, ``[T, N]``; tapes ``[T + 1, N]``."""
-    first = jnp.zeros(tape.shape, bool).at[0].set(True)
-    return apply(network, params, tape, first)[1:, :, 0]
 
 
 def played(setting: Setting, problem: Problem, tokens: jax.Array, params: Any) -> dict[str, jax.Array]:
@@ -101,8 +87,7 @@ class Judged(Setting):
 
         def loss(params: PyTree, batch: tuple[jax.Array, ...]) -> jax.Array:
             tokens, step, label = (jnp.swapaxes(x, 0, 1) for x in batch)
-            logit = score_of(network, params, tokens)
-            error = jax.nn.softplus(logit) - label * logit
+            error = outcome_loss(token_scores(network, params, tokens), label)
             return jnp.sum(jnp.where(step, error, 0.0)) / jnp.maximum(jnp.sum(step), 1)
 
         def learn(model: Model, item: tuple[jax.Array, Key]) -> tuple[Model, jax.Array]:

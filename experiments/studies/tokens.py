@@ -16,11 +16,13 @@ from rl_jax.curricula.prompts import Prompts
 from rl_jax.envs.tokens import Chain, TokenWorld
 from rl_jax.experience import Transform
 from rl_jax.losses import KLDiagnostic, NegativeEntropy
+from rl_jax.networks.scorer import Scorer, scorer_like
 from rl_jax.networks.sequence import sequence_actor_critic
 from rl_jax.ops.groups import grouped
 from rl_jax.ops.passes import pass_at_k
 from rl_jax.run.claims import Axes, Outcome, Trained, Work
 from rl_jax.run.claims.arms.trained import Question
+from rl_jax.types import Spec
 
 #: Problems that a policy is asked at the end, none of which it has seen, and sampled answers to each.
 PROBLEMS, SAMPLES = 128, 16
@@ -107,6 +109,14 @@ Experience = Callable[[Setting, Any], tuple[Transform, ...]]
 Parts = Callable[[Setting, Any], Mapping[str, Any]]
 #: A measure ``[runs]`` of what an arm has found.
 Summary = Callable[[Outcome], np.ndarray]
+
+
+def scorer(setting: Setting) -> Scorer:
+    """A network like the policy's, with a number for each token of a whole tape."""
+    world = setting.world
+    spaces = world.observation_space(world.default_params), world.action_space(world.default_params)
+    spec = Spec(*spaces, 1, world.own_limit + 1, whole=True)
+    return scorer_like(sequence_actor_critic(spec, memory_width=setting.width, layers=setting.layers))
 
 
 def area(outcome: Outcome) -> np.ndarray:

@@ -51,3 +51,8 @@ def group_alike(x: jax.Array, size: int) -> jax.Array:
 def episode_mean(x: jax.Array, own: jax.Array) -> jax.Array:
     """The mean of ``x`` ``[T, N]`` over the policy's own steps of each whole episode, ``[N]``; zero where it has none."""
     return jnp.sum(jnp.where(own, x, 0.0), axis=0) / jnp.maximum(jnp.sum(own, axis=0), 1)
+
+
+def from_here(x: jax.Array) -> jax.Array:
+    """The sum of ``x`` ``[T, N]`` from each step on, ``[T, N]``."""
+    return jnp.cumsum(x[::-1], axis=0)[::-1]

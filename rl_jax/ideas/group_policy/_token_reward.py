@@ -8,7 +8,8 @@ from flax import struct
 
 from rl_jax.argument_checks import check_numbers
 from rl_jax.experience.advantage.group import check_whole
-from rl_jax.experience.bonus.fit import Model, apply
+from rl_jax.experience.bonus.fit import Model
+from rl_jax.experience.tape_scores import outcome_loss, tape_of, token_scores
 from rl_jax.experience.transform import Transform
 from rl_jax.networks.scorer import Scorer, with_backbone
 from rl_jax.ops.groups import episode_mean
@@ -63,13 +64,11 @@ class TokenReward(Transform):
 
     def score(self, params: PyTree, tape: PyTree) -> jax.Array:
         """``w_t`` ``[T, N]`` of a tape ``[T + 1, N, ...]``: of each token that was written after the first."""
-        number = jax.tree.leaves(tape)[0].shape[:2]
-        first = jnp.zeros(number, bool).at[0].set(True)
-        return apply(self.scorer, params, tape, first)[1:, :, 0]
+        return token_scores(self.scorer, params, tape)
 
     def update(self, state: Model, rollout: Rollout, context: Context) -> tuple[Model, Rollout, Metrics]:
         own, outcome, weight = rollout.extras["own"], rollout.extras["outcome"], rollout.extras["weight"]
-        tape = jax.tree.map(lambda obs, after: jnp.concatenate([obs[:1], after]), rollout.obs, rollout.next_obs)
+        tape = tape_of(rollout)
         score = self.score(state.params, tape)
         importance = token_weights(running_mean(score, own) if self.running else score, outcome)
         weight = jnp.where(context.update < self.freeze, 0.0, weight)
@@ -79,7 +78,7 @@ class TokenReward(Transform):
         def loss(params: PyTree, batch: tuple[PyTree, ...]) -> jax.Array:
             tape, own, outcome, learned = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), batch[:2]) + batch[2:]
             logit = episode_mean(self.score(params, tape), own)
-            error = jax.nn.softplus(logit) - outcome * logit
+            error = outcome_loss(logit, outcome)
             return jnp.sum(learned * error) / jnp.maximum(jnp.sum(learned), 1.0)
 
         by_column = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), (tape, own))

@@ -15,20 +15,11 @@ from rl_jax.argument_checks import check_numbers
 from rl_jax.experience.advantage.group import check_groups
 from rl_jax.experience.bonus.fit import Model
 from rl_jax.experience.selection.columns import part_of
+from rl_jax.experience.tape_scores import outcome_loss
 from rl_jax.experience.transform import Transform
-from rl_jax.ops.groups import episode_mean, leave_one_out
+from rl_jax.ops.groups import episode_mean, from_here, leave_one_out
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 from rl_jax.values import Count, NotNegative
-
-
-def outcome_loss(score: jax.Array, outcome: jax.Array) -> jax.Array:
-    """Cross-entropy ``[N]`` of ``sigmoid(score)`` against outcomes 0 or 1. No pairs are needed."""
-    return jax.nn.softplus(score) - outcome * score
-
-
-def from_here(reward: jax.Array) -> jax.Array:
-    """The sum of rewards from each step on, ``[T, N]``."""
-    return jnp.cumsum(reward[::-1], axis=0)[::-1]
 
 
 @struct.dataclass

@@ -12,11 +12,11 @@ from flax import struct
 
 from rl_jax.argument_checks import check_numbers
 from rl_jax.experience.advantage.group import check_groups, check_whole
-from rl_jax.experience.bonus.fit import apply
+from rl_jax.experience.tape_scores import tape_of, token_scores
 from rl_jax.experience.transform import Transform
 from rl_jax.networks.scorer import Scorer
 from rl_jax.ops import discounted_sum
-from rl_jax.ops.groups import grouped, leave_one_out, ungrouped
+from rl_jax.ops.groups import from_here, grouped, leave_one_out, ungrouped
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Spec
 from rl_jax.values import NotNegative
 
@@ -39,13 +39,10 @@ class Judge(Transform):
 
     def judged(self, tape: PyTree) -> jax.Array:
         """``[T, N]``: of each token of a tape ``[T + 1, N, ...]`` after the first."""
-        number = jax.tree.leaves(tape)[0].shape[:2]
-        first = jnp.zeros(number, bool).at[0].set(True)
-        return jax.nn.sigmoid(apply(self.scorer, self.params, tape, first)[1:, :, 0])
+        return jax.nn.sigmoid(token_scores(self.scorer, self.params, tape))
 
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
-        tape = jax.tree.map(lambda obs, after: jnp.concatenate([obs[:1], after]), rollout.obs, rollout.next_obs)
-        return state, rollout.with_extras(judged=self.judged(tape)), {}
+        return state, rollout.with_extras(judged=self.judged(tape_of(rollout))), {}
 
 
 def step_rewards(judged: jax.Array, step: jax.Array, size: int, clip: Any, delta: Any) -> jax.Array:
@@ -69,8 +66,8 @@ def step_rewards(judged: jax.Array, step: jax.Array, size: int, clip: Any, delta
     mean = total / jnp.maximum(jnp.sum(counted, axis=(0, 2), keepdims=True), 1.0)
     eta = ungrouped(jnp.broadcast_to(mean, counted.shape))
     reward = jnp.where(step, jnp.where(clip > 0, jnp.minimum(judged - eta, 0.0), judged), 0.0)
-    from_here = discounted_sum(reward, 1.0 - step.astype(jnp.float32))  # of the first step that ends here or later
-    following = jnp.concatenate([from_here[1:], jnp.zeros_like(from_here[:1])])
+    coming = discounted_sum(reward, 1.0 - step.astype(jnp.float32))  # of the first step that ends here or later
+    following = jnp.concatenate([coming[1:], jnp.zeros_like(coming[:1])])
     return jnp.where(step, reward - delta * following, 0.0)
 
 
@@ -107,8 +104,8 @@ class StepRewards(Transform):
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Rollout, Metrics]:
         step = rollout.info["step_end"] & rollout.extras["own"]
         reward = step_rewards(rollout.extras["judged"], step, self.size, self.clip, self.delta)
-        to_go = jnp.cumsum(reward[::-1], axis=0)[::-1]
-        advantage = rollout.extras["advantage"] + self.alpha * (to_go - leave_one_out(to_go, self.size))
+        earned = from_here(reward)
+        advantage = rollout.extras["advantage"] + self.alpha * (earned - leave_one_out(earned, self.size))
         metrics = {
             "steps/number": jnp.mean(jnp.sum(step.astype(jnp.float32), axis=0)),
             "steps/reward": jnp.mean(jnp.sum(reward, axis=0)),

@@ -9,6 +9,7 @@ import numpy as np
 from rl_jax.envs.tokens import TokenWorld
 from rl_jax.envs.tokens.task import CHARACTERS, PAD
 from rl_jax.errors import RLJaxError
+from rl_jax.experience.tape_scores import tape_of
 from rl_jax.types import Rollout
 
 #: Terminal colours: the prompt grey, the policy bold, the environment blue, what is above the group green, what is below red.
@@ -39,7 +40,7 @@ def tapes(env: TokenWorld, rollout: Rollout, number: int, colours: bool) -> str:
         colours: for a terminal; otherwise the policy's tokens stand in brackets.
     """
     own, reward = np.asarray(rollout.extras["own"]), np.asarray(rollout.reward)
-    tokens = np.concatenate([np.asarray(rollout.obs)[:1], np.asarray(rollout.next_obs)])
+    tokens = np.asarray(tape_of(rollout))
     advantage = np.asarray(rollout.extras["advantage"]) if "advantage" in rollout.extras else np.zeros_like(reward)
     lines = [_legend(colours)]
     for column in range(number):

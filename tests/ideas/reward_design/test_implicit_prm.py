@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from toy import context, rollout_of
 
-from rl_jax.ideas.reward_design.implicit_prm import DenseAdvantage, ImplicitReward, outcome_loss
+from rl_jax.experience.tape_scores import outcome_loss
+from rl_jax.ideas.reward_design.implicit_prm import DenseAdvantage, ImplicitReward
 from rl_jax.networks import Categorical, Outputs
 from rl_jax.types import Spec
 
