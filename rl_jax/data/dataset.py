@@ -1,5 +1,6 @@
 """Recorded experience: episodes one after the other, each observation stored once."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ from flax import struct
 
 from rl_jax.data.marks import FIRST, MARK, TERMINATED, TRUNCATED, marks_of
 from rl_jax.errors import RLJaxError
-from rl_jax.spaces import ObsSpace, Space, describe
+from rl_jax.spaces import ObsSpace, Space, describe, example
 from rl_jax.types import PyTree, Rollout
 
 #: Arrays are on the host as they are loaded, and on a device in compiled functions.
@@ -87,6 +88,21 @@ class Dataset:
             action_space=action_space,
             env=env,
         )
+
+    @classmethod
+    def absent(cls, obs_space: ObsSpace, action_space: Space) -> "Dataset":
+        """One step of zeros, in the place of data that are not looked at: where a trained agent only acts."""
+        obs, action = example(obs_space, 2), example(action_space, 1)
+        marks = marks_of(jnp.ones((1,), bool), jnp.zeros((1,), bool))
+        return cls(obs, action, jnp.zeros((1,), jnp.float32), marks, {}, obs_space, action_space)
+
+    def sha256(self) -> str:
+        """A digest of all numbers; on the host."""
+        digest = hashlib.sha256()
+        for x in jax.tree.leaves(self):
+            digest.update(str((x.dtype, x.shape)).encode())
+            digest.update(np.ascontiguousarray(x).tobytes())
+        return digest.hexdigest()
 
     @property
     def num_steps(self) -> int:
