@@ -9,7 +9,7 @@ from exact_denoisers import TWO_MODES, modes_of, noise_of
 
 from rl_jax.errors import RLJaxError, UnsupportedSpace
 from rl_jax.networks.denoiser import Denoiser, denoiser, fourier_frequencies, keep_condition, sinusoidal_frequencies
-from rl_jax.ops.denoising import EDM, Flow, draw_targets, guided, losses
+from rl_jax.ops.denoising import EDM, draw_targets, guided, losses
 from rl_jax.spaces import Box, Dict, Discrete
 from rl_jax.types import Spec
 
@@ -97,10 +97,9 @@ def trained(process, network, steps):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("process", "steps"), [(EDM(sigma_min=0.01, sigma_max=2.0), 8), (Flow(), 10)], ids=["edm", "flow"])
-def test_it_learns_two_modes(process, steps):
-    """Both without a condition, in their shares; one of them with it; and beyond it with more guidance."""
-    network = Denoiser((2,), None, Discrete(2), width=32)
+def test_it_learns_two_modes():
+    """Both without a condition, in their shares; one of them with it."""
+    process, network = EDM(sigma_min=0.01, sigma_max=2.0), Denoiser((2,), None, Discrete(2), width=32)
     params = jax.jit(lambda: trained(process, network, 500))()
     noise, right = noise_of(4, 2048, 2), jnp.ones((2048,), jnp.int32)
 
@@ -109,7 +108,7 @@ def test_it_learns_two_modes(process, steps):
         def apply(keep):
             return lambda x, time: network.apply(params, x, time, None, right, keep)
 
-        return process.sample(guided(apply(True), apply(False), weight), noise, steps)
+        return process.sample(guided(apply(True), apply(False), weight), noise, 8)
 
     shares, means, stds = modes_of(np.asarray(draw(0.0)))
     np.testing.assert_allclose(shares, TWO_MODES.weights, atol=0.08)
