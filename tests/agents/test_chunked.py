@@ -107,13 +107,11 @@ def test_open_loop(executed):
     np.testing.assert_array_equal(carry.agent, count)
 
 
-@pytest.mark.parametrize("decay", [0.0, 0.01, 0.7])
+@pytest.mark.parametrize("decay", [0.01, 0.7])
 def test_a_temporal_ensemble(decay):
     """Zhao et al., Algorithm 2, with all predictions of an episode kept: ``w_i = exp(-m i)``, the oldest first."""
     length, shape = 4, (9, 3)
     action, extras, _ = played(Chunked(Plan(0.5), length, decay=decay), OBS, FIRST)
-    single, _, _ = played(Chunked(Plan(0.5), length, executed=1), OBS, FIRST)
-    np.testing.assert_allclose(action[FIRST], single[FIRST], rtol=1e-5)
     keys = jax.random.split(jax.random.key(0), 9)
     plan = Plan(0.5).replace(space=chunk_space(STEP, length))
     said = [
