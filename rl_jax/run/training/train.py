@@ -187,7 +187,8 @@ def _train_chunks(
             saver.save(chunk_end, state, evaluator.score() if evaluated else None, scheduled=evaluated)
             stopped_by = saver.stop_signal()
         extra: dict[str, Any] = {"eval": evaluator.means()} if evaluator.means() else {}
-        progress.update(chunk_end * per_update, rate, metrics["episode/return"][~failures.frozen].tolist(), extra)
+        returns = metrics["episode/return"][~failures.frozen].tolist()
+        progress.update(chunk_end * per_update, rate, returns if runs.trainer.collects else None, extra)
         saver.raise_if_stopped(chunk_end, stopped_by)
         last_update = chunk_end
         if hooks:
