@@ -30,11 +30,11 @@ def test_what_it_reads():
     obs = {"place": noise_of(1, 4, 3), "kind": jnp.asarray([0, 1, 2, 3])}
     x, time, goal = noise_of(2, 4, 5, 2), jnp.linspace(-1.0, 1.0, 4), noise_of(3, 4, 2)
     params = jax.jit(network.init)(jax.random.key(0), x, time, obs, goal)
-    apply = jax.jit(network.apply)
-    assert not np.any(apply(params, x, time, obs, goal, jnp.ones(4, bool)))  # it begins at zero
+    apply, everywhere = jax.jit(network.apply), jnp.ones(4, bool)
+    assert not np.any(apply(params, x, time, obs, goal, everywhere))  # it begins at zero
     params = shaken(params)
 
-    def call(x=x, time=time, obs=obs, goal=goal, keep=jnp.ones(4, bool)):
+    def call(x=x, time=time, obs=obs, goal=goal, keep=everywhere):
         return apply(params, x, time, obs, goal, keep)
 
     whole = call()
@@ -46,7 +46,7 @@ def test_what_it_reads():
     some = call(keep=keep)
     np.testing.assert_allclose(some[keep], whole[keep], rtol=1e-5)
     np.testing.assert_array_equal(some[~keep], call(goal=goal + 1, keep=keep)[~keep])
-    np.testing.assert_allclose(some[~keep], call(keep=jnp.zeros(4, bool))[~keep], rtol=1e-5)
+    np.testing.assert_allclose(some[~keep], call(keep=~everywhere)[~keep], rtol=1e-5)
     assert np.any(some[~keep] != call(goal=jnp.zeros_like(goal))[~keep])  # no goal is not the goal zero
 
 
