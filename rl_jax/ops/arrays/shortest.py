@@ -55,13 +55,13 @@ def all_distances(walls: jax.Array, diagonal: bool = True) -> jax.Array:
 def distance_at(field: jax.Array, position: jax.Array, goal: jax.Array | None = None) -> jax.Array:
     """The distance of any position, ``float32 []``: straight to the middle of a cell next to it, and on by the field.
 
-    Of the nine cells around, those count that a diagonal step may be made to, and the best of them is taken. In the middle of a cell it is
-    the field's own value; in sight of a goal next to it, the straight line.
+    Of the cells around, those count to which a straight or diagonal step may be made, and the best of them is taken. In the middle
+    of a cell it is the field's own value; in sight of a goal next to it, the straight line.
 
-    How exact: it is the length of a way that can be walked, so never too short. A point that may cut all corners has a shorter one, by up to 8%
-    in the open, where eight directions stand for all, and by more where it turns (from corridor to corridor around the end of a
-    wall: 4.16 in place of 6). For a finer answer, give a map whose cells are repeated along both axes. Within a cell it changes by no
-    more than the position; where a position enters another cell it may jump by 0.13, since other cells are next to it there.
+    How exact: it is the length of a way that can be walked, so never too short. A point that may cut all corners has a shorter one, by
+    up to 8% in the open, where eight directions stand for all, and by more where it turns (from corridor to corridor around the end
+    of a wall: 4.16 in place of 6). For a finer answer, give a map whose cells are repeated along both axes. Within a cell it changes
+    by no more than the position does; where a position enters another cell it may jump by 0.13, since other cells are next to it.
 
     Args:
         field: ``[H, W]`` of one goal, with eight neighbours; with ``goal``, ``[H, W, H, W]`` of all.

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl_jax.envs.point.layouts import MEDIUM, OPEN, TWO_ROUTES, UMAZE, read
+from rl_jax.envs.point.layouts import MEDIUM, OPEN, UMAZE, read
 from rl_jax.ops.arrays.shortest import all_distances, distance_at, distance_field, next_middle
 
 
