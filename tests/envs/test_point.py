@@ -145,9 +145,8 @@ def test_every_point_world_keeps_the_protocol(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["point/umaze", "point/medium"])
-def test_observations_keep_to_their_space_and_types_do_not_depend_on_x64(name):
-    env = make(name)
+def test_observations_keep_to_their_space_and_types_do_not_depend_on_x64():
+    env = make("point/medium", velocity=True)
     check_env(env, steps=300)
     params = env.default_params
 
@@ -220,9 +219,8 @@ def test_rewards_ends_and_info_are_what_the_weights_say():
     env = make("point/two-routes", progress=0.5, distance=0.25, success=3.0, time=0.125, ends=True, noise=0.1)
     params = env.default_params
     act = jax.vmap(env.oracle, (0, None))
-    (start, _), (out, _) = jax.jit(lambda key: played(env, params, key, 8, 50, lambda k, state: act(state, params)))(
-        jax.random.key(1)
-    )
+    play = jax.jit(lambda key, known: played(env, params, key, 8, 50, lambda k, state: act(state, known)))
+    (start, _), (out, _) = play(jax.random.key(1), params)
     distance = np.concatenate([np.asarray(start.distance)[None], np.asarray(out.info["distance"])])
     success = np.asarray(out.info["success"])
     place = np.asarray(out.state.position)
@@ -240,7 +238,7 @@ def test_rewards_ends_and_info_are_what_the_weights_say():
     walls = np.array(params.walls)
     walls[3:6, 1:3] = True
     closed = params.replace(distances=env.task(walls, params.starts, params.goals).distances)
-    _, (right, _) = jax.jit(lambda key: played(env, params, key, 8, 50, lambda k, state: act(state, closed)))(jax.random.key(1))
+    _, (right, _) = play(jax.random.key(1), closed)
     assert (np.asarray(right.info["route"])[-1] == 2).all() and np.asarray(right.info["success"]).any(0).all()
 
 
@@ -267,12 +265,13 @@ def test_goals_are_relabelled_in_the_convention_of_hindsight():
 
 
 def test_fourier_features_are_sines_of_doubled_angles():
-    env = make("point/giant", fourier=3, velocity=True)
-    state, obs = env.reset(jax.random.key(0), env.default_params)
-    scaled = 2 * np.asarray(state.position, np.float64) / (12, 16) - 1
+    sight = make("point/giant", fourier=3, velocity=True).sight
+    place, goal = np.array([3.25, 9.5], np.float32), np.array([10.5, 1.5], np.float32)
+    obs = sight.see(place, np.array([0.5, -1.0], np.float32), goal)
+    scaled = 2 * place.astype(np.float64) / (12, 16) - 1
     waves = [f(2**k * np.pi * scaled) for k in range(3) for f in (np.sin, np.cos)]
-    np.testing.assert_allclose(obs["observation"], np.concatenate([scaled, *waves, (0, 0)]), atol=1e-5)
-    np.testing.assert_allclose(env.sight.place(obs["goal"]), state.goal + 0.5, atol=1e-5)
+    np.testing.assert_allclose(obs["observation"], np.concatenate([scaled, *waves, (0.5, -1.0)]), atol=1e-5)
+    np.testing.assert_allclose(sight.place(obs["goal"]), goal, atol=1e-5)
 
 
 @pytest.mark.slow
@@ -288,14 +287,11 @@ def test_tasks_are_a_batch_and_a_batch_is_what_each_alone_is():
     many = jax.jit(jax.vmap(lambda params: played(env, params, jax.random.key(0), 8, 20, uniform)[1][0]))(tasks)
     for i in range(4):
         one = run(jax.tree.map(lambda x: x[i], tasks))  # noqa: B023
-        again = run(jax.tree.map(lambda x: x[i], tasks))  # noqa: B023
-        jax.tree.map(np.testing.assert_array_equal, one, again)
         jax.tree.map(lambda x, y: np.testing.assert_allclose(x[i], y, atol=1e-5), many, one)  # noqa: B023
 
 
-@pytest.mark.parametrize("name", ["point/medium"])
-def test_agents_take_them_as_they_are(name):
-    trainer = SMALL.trainer(make(name))
+def test_agents_take_them_as_they_are():
+    trainer = SMALL.trainer(make("point/medium"))
     state = jax.eval_shape(lambda key: trainer.init(key, 64), jax.random.key(0))
     _, metrics = jax.eval_shape(trainer.train_step, state)
     assert metrics["episode/return"].shape == ()
