@@ -92,7 +92,7 @@ def test_a_finer_map_gives_the_shortest_way_of_a_point():
 
 
 def test_distances_change_with_the_position_and_do_not_leak_through_walls():
-    """No more than the position within a cell; by 0.54 more into the next; and across a wall by the whole way round."""
+    """No more than the position within a cell; by up to 1 more into the next; and across a wall by the whole way round."""
     walls = np.pad(random_walls(3, (8, 8)), 1, constant_values=True)
     field = field_of(walls, jnp.asarray(np.argwhere(~walls)[0], jnp.int32), True)
     rng = np.random.default_rng(0)
@@ -105,7 +105,7 @@ def test_distances_change_with_the_position_and_do_not_leak_through_walls():
     ends = [np.asarray(at(field, jnp.asarray(place[free], jnp.float32))) for place in (first, second)]
     assert free.sum() > 1000 and np.isfinite(ends).all() and steps[free].sum() > 50
     moved = np.linalg.norm(first - second, axis=1)[free]
-    assert (np.abs(ends[0] - ends[1]) < moved + 0.541 * steps[free] + 1e-4).all()
+    assert (np.abs(ends[0] - ends[1]) < moved + 1.0 * steps[free] + 1e-4).all()
     umaze = field_of(np.asarray(read(UMAZE).walls), jnp.asarray([3, 1], jnp.int32), True)
     above, below = at(umaze, jnp.asarray([[1.95, 1.5], [3.05, 1.5]], jnp.float32))
     assert float(above) > 6.0 and float(below) == pytest.approx(0.45)
