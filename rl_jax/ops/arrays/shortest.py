@@ -61,7 +61,8 @@ def distance_at(field: jax.Array, position: jax.Array, goal: jax.Array | None = 
     How exact: it is the length of a way that can be walked, so never too short. A point that may cut all corners has a shorter one, by
     up to 8% in the open, where eight directions stand for all, and by more where it turns (from corridor to corridor around the end
     of a wall: 4.16 in place of 6). For a finer answer, give a map whose cells are repeated along both axes. Within a cell it changes
-    by no more than the position does; where a position enters another cell, with other cells around, it may jump by up to 1 (in front of a corner).
+    by no more than the position does; where a position enters another cell it may jump: by up to 1 at the
+    corner of a wall, around which one of the two cells sees and the other does not.
 
     Args:
         field: ``[H, W]`` of one goal, with eight neighbours; with ``goal``, ``[H, W, H, W]`` of all.
