@@ -26,7 +26,7 @@ RECIPE = STUDY.recipe(
     "raw step rewards 0.00, 0.00 and 0.26; of success alone 0.51 (rate 0.0001: 0.48; 0.0006: 0.46). With 1, Clip-Delta too "
     "writes steps that do no harm in place of results that may be wrong. A judge fitted with false labels from the "
     "beginning hardly told right from wrong (0.68 and 0.41 on one seed), and is fitted to true ones first. "
-    "A first attempt on ten seeds was undecided: beside success alone Clip-Delta had 0.005 less (0.019 less to 0.036 more), where 0.01 may "
-    "be lost, and ten slopes that were all alike are too few. Only the seeds are changed: there are 30, and they are new.",
+    "A first attempt on ten seeds was undecided: beside success alone Clip-Delta had 0.005 less (0.019 less to 0.036 more), where 0.01 "
+    "may be lost, and ten slopes that were all alike are too few. Only the seeds are changed: there are 30, and they are new.",
     minutes=10,
 )
