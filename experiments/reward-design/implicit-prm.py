@@ -27,6 +27,7 @@ RECIPE = STUDY.recipe(
     "prefix scorer 0.52, 0.54, 0.50; continuations 0.58, 0.56, 0.56; with ten times the answers 0.60 with 128 and 0.58 with "
     "512. Weight of the dense reward, by the mean sampled accuracy of training: 0.42 with 0.03, 0.41 with 0.1, 0.39 to 0.37 "
     "with 0.3, whatever the model's rate of 0.0001, 0.0003 and 0.001; so 0.03 and 0.0003. Without it 0.42 with the rate of "
-    "0.0003 and two epochs, the best of 0.0001, 0.0003 and 0.0006 with one, two and four (0.29 to 0.41).",
+    "0.0003 and two epochs, the best of 0.0001, 0.0003 and 0.0006 with one, two and four (0.29 to 0.41). "
+    "With a weight of 1, as released, answers at the end were right in 0.13 of the cases at best, and in 0.51 without it.",
     minutes=12,
 )
