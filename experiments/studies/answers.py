@@ -38,9 +38,9 @@ def grouped_answers(setting: Setting, params: Any) -> tuple[Any, ...]:
     return group_advantage(setting.answers), own_weight("token")
 
 
-def pairs(setting: Setting, params: Any, weighted: bool = False) -> tuple[Any, ...]:
+def pairs(setting: Setting, params: Any, weighted: bool = False, freeze: int = UPDATES // 10) -> tuple[Any, ...]:
     """OREAL's: one right and one wrong answer of each group, a reference policy, and the token reward model."""
-    model = TokenReward(scorer(setting), SCORER_RATE, params, freeze=UPDATES // 10, minibatches=8)
+    model = TokenReward(scorer(setting), SCORER_RATE, params, freeze=freeze, minibatches=8)
     return oreal_experience(setting.answers, *([model] if weighted else [])), reference(params)
 
 
@@ -116,11 +116,11 @@ def tabular(work: Work) -> Outcome:
     return answered(correlation, work.seeds)
 
 
-def policy_gradient(term: Any, rate: float = GRPO_RATE, **options: Any) -> Callable[..., Any]:
+def policy_gradient(term: Any, rate: float = GRPO_RATE, setting: Setting = SHORT, **options: Any) -> Callable[..., Any]:
     """GRPO, NFT, RFT or another loss on the short problems."""
     summaries = {"entropy left": entropy_left, "law": law}
     chosen: dict[str, Any] = {"updates": UPDATES, "summaries": summaries, "learning_rate": rate, **SIXTEEN} | options
-    return arm(SHORT, {"policy": term}, grouped_answers, **chosen)
+    return arm(setting, {"policy": term}, grouped_answers, **chosen)
 
 
 def oreal(
@@ -130,7 +130,7 @@ def oreal(
     return arm(
         setting,
         {"policy": OutcomeReward(negative, weighted), "reference": ReferenceKL()},
-        partial(pairs, weighted=weighted),
+        partial(pairs, weighted=weighted, freeze=updates // 10),
         weights={"reference": 0.01},
         updates=updates,
         question=blame if weighted else solve,
