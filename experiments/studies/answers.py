@@ -38,9 +38,9 @@ def grouped_answers(setting: Setting, params: Any) -> tuple[Any, ...]:
     return group_advantage(setting.answers), own_weight("token")
 
 
-def pairs(setting: Setting, params: Any, weighted: bool = False, freeze: int = UPDATES // 10) -> tuple[Any, ...]:
+def pairs(setting: Setting, params: Any, weighted: bool = False) -> tuple[Any, ...]:
     """OREAL's: one right and one wrong answer of each group, a reference policy, and the token reward model."""
-    model = TokenReward(scorer(setting), SCORER_RATE, params, freeze=freeze, minibatches=8)
+    model = TokenReward(scorer(setting), SCORER_RATE, params, freeze=UPDATES // 10, minibatches=8)
     return oreal_experience(setting.answers, *([model] if weighted else [])), reference(params)
 
 
@@ -130,7 +130,7 @@ def oreal(
     return arm(
         setting,
         {"policy": OutcomeReward(negative, weighted), "reference": ReferenceKL()},
-        partial(pairs, weighted=weighted, freeze=updates // 10),
+        partial(pairs, weighted=weighted),
         weights={"reference": 0.01},
         updates=updates,
         question=blame if weighted else solve,

@@ -4,32 +4,27 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from studies.answers import GRPO_RATE, LONG, entropy_left, oreal, policy_gradient, tabular
 from studies.answers import STUDY as ANSWERS
+from studies.answers import entropy_left, policy_gradient, tabular
 from studies.tokens import SHORT
 
 from rl_jax.losses.clipped import ClippedTokens
 from rl_jax.losses.covariance import ClipCov, KLCov
 
-NEAR, FAR, UPDATES = replace(SHORT, clone_steps=1000), replace(LONG, clone_steps=1000), 100
+SETTING, UPDATES = replace(SHORT, clone_steps=1000), 100
 
 
-def covered(term: Any, rate: float = GRPO_RATE) -> Callable[..., Any]:
+def longer(term: Any) -> Callable[..., Any]:
     """A loss on the short problems."""
-    return policy_gradient(term, rate, NEAR, updates=UPDATES)
+    return policy_gradient(term, setting=SETTING, updates=UPDATES)
 
 
 ARMS = {
-    "base": policy_gradient(ClippedTokens(), 0.0, NEAR, updates=1, summaries={"entropy left": entropy_left}),
-    "GRPO": covered(ClippedTokens()),
-    "Clip-Cov": covered(ClipCov(share=0.01)),
-    "KL-Cov": covered(KLCov(share=0.01)),
-    "positives": oreal(NEAR, 0.0, updates=UPDATES),
-    "positives and negatives": oreal(NEAR, 0.5, updates=UPDATES),
+    "base": policy_gradient(ClippedTokens(), 0.0, SETTING, updates=1, summaries={"entropy left": entropy_left}),
+    "GRPO": longer(ClippedTokens()),
+    "Clip-Cov": longer(ClipCov(share=0.01)),
+    "KL-Cov": longer(KLCov(share=0.01)),
     "tabular softmax": tabular,
-    "long base": oreal(FAR, 0.5, rate=0.0, updates=1),
-    "long, without token weights": oreal(FAR, 0.5, updates=UPDATES),
-    "long, with token weights": oreal(FAR, 0.5, weighted=True, updates=UPDATES),
 }
 STUDY = replace(
     ANSWERS,
