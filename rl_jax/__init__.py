@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from rl_jax._lazy import lazy
 
 if TYPE_CHECKING:
-    from rl_jax import agents, curricula, envs, experience, ideas, losses, meta, networks, ops, replay
+    from rl_jax import agents, curricula, data, envs, experience, ideas, losses, meta, networks, ops, replay
     from rl_jax.envs import make
     from rl_jax.errors import MissingExtra, NonFinite, ProtocolError, RLJaxError, UnsupportedSpace
     from rl_jax.experience import chain
@@ -35,6 +35,7 @@ __all__ = [
     "agents",
     "chain",
     "curricula",
+    "data",
     "envs",
     "evaluate",
     "experience",

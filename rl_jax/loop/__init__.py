@@ -6,11 +6,23 @@ from rl_jax._lazy import lazy
 
 if TYPE_CHECKING:
     from rl_jax.loop.check_trainer import check_trainer
-    from rl_jax.loop.evaluate import Evaluation, evaluate, play
+    from rl_jax.loop.evaluate import Evaluation, evaluate
     from rl_jax.loop.policy import Policy
+    from rl_jax.loop.recording import play, record
     from rl_jax.loop.trainer import Trainer, TrainState
     from rl_jax.loop.updates import Constant, PerStep
 
 lazy(__name__)
 
-__all__ = ["Constant", "Evaluation", "PerStep", "Policy", "TrainState", "Trainer", "check_trainer", "evaluate", "play"]
+__all__ = [
+    "Constant",
+    "Evaluation",
+    "PerStep",
+    "Policy",
+    "TrainState",
+    "Trainer",
+    "check_trainer",
+    "evaluate",
+    "play",
+    "record",
+]

@@ -214,6 +214,12 @@ def _costs(
     return start, operations(step, env_state, action, level)
 
 
+def no_episodes(episode_info: tuple[str, ...] = ()) -> Means:
+    """The statistics of a train step that collects nothing: the usual names, and nothing counted."""
+    zero = jnp.zeros((), jnp.float32)
+    return Means.zeros_like(_episode_means(zero > 0, zero, zero, zero, dict.fromkeys(episode_info, zero)))
+
+
 def _episode_means(
     finished: jax.Array, returns: jax.Array, lengths: jax.Array, reward: jax.Array, info: dict[str, jax.Array]
 ) -> Means:

@@ -1,4 +1,4 @@
-"""Playing with an agent as it is: fixed numbers of complete episodes, or every step kept. Own keys, frozen statistics."""
+"""Playing with an agent as it is: fixed numbers of complete episodes. Own keys, frozen statistics."""
 
 import jax
 import jax.numpy as jnp
@@ -8,12 +8,12 @@ from rl_jax.argument_checks import check_argument
 from rl_jax.curricula import FixedTask
 from rl_jax.envs.limits import longest_episode
 from rl_jax.loop import counter as streams
-from rl_jax.loop.collect import collect, not_first, reset_envs
+from rl_jax.loop.collect import reset_envs
 from rl_jax.loop.parts import check_params
 from rl_jax.loop.trainer import Trainer, TrainState
 from rl_jax.ops import unrolled_threefry
 from rl_jax.spaces import to_env_action
-from rl_jax.types import Boundary, Key, PyTree, Rollout
+from rl_jax.types import Boundary, Key, PyTree
 from rl_jax.values import Count
 
 #: Steps after which an episode is left unfinished where nothing else limits it.
@@ -156,37 +156,3 @@ def longest(trainer: Trainer, max_steps: int | None = None) -> int:
     """Steps after which no episode of an evaluation goes on."""
     limits = [limit for limit in (max_steps, trainer.time_limit, longest_episode(trainer.env)) if limit is not None]
     return min(limits, default=MOST_STEPS)
-
-
-def play(trainer: Trainer, state: TrainState, key: Key, num_envs: int, steps: int, greedy: bool = True) -> Rollout:
-    """``steps`` steps in ``num_envs`` fresh environments; nothing is learned and no statistic changes.
-
-    Args:
-        trainer, state: the run.
-        key: typed key; a stream of its own is folded out of it, as in :func:`rl_jax.evaluate`.
-        num_envs: ``N``, static; episodes that end are followed by new ones, but where the trainer's rollouts are whole episodes.
-        steps: ``T``, static.
-        greedy: the policy's mode instead of a sample.
-
-    Returns:
-        The rollout ``[T, N, ...]`` as the environment gave it. What is not read of it is not computed.
-
-    Raises:
-        RLJaxError: no environments or steps.
-    """
-    check_argument("num_envs", num_envs, Count)
-    check_argument("steps", steps, Count)
-    key_start, key_steps = jax.random.split(jax.random.fold_in(unrolled_threefry(key), streams.EVALUATE))
-    carry, whole = trainer.agent.initial_carry(num_envs), trainer.base.whole
-    collector = reset_envs(trainer.curriculum, state.curriculum, carry, key_start, num_envs, whole)
-
-    def policy(carry: PyTree, obs: PyTree, first: jax.Array, key: Key) -> PyTree:
-        return trainer.agent.act(state.agent, carry, trainer.experience.observe(state.experience, obs), first, key, greedy)
-
-    def value(carry: PyTree, obs: PyTree) -> jax.Array:
-        obs = trainer.experience.observe(state.experience, obs)
-        return trainer.agent.value(state.agent, carry, obs, not_first(obs))
-
-    spaces = (trainer.env, trainer.base.action_space)
-    where = (trainer.curriculum, state.curriculum)
-    return collect(*spaces, *where, policy, value, collector, key_steps, steps, trainer.time_limit)[1]

@@ -14,6 +14,7 @@ from rl_jax.envs.limits import check_time_limit
 from rl_jax.errors import ProtocolError, RLJaxError, UnsupportedSpace, check_metrics, check_part
 from rl_jax.experience.transform import ONE
 from rl_jax.loop.metrics import RESERVED, Means
+from rl_jax.loop.updates import Constant
 from rl_jax.ops.tree_difference import difference, kind_of
 from rl_jax.spaces import ObsSpace, Space, check_mask, seen_by_actor
 from rl_jax.types import Agent, Curriculum, Environment, ExperienceTransform, Metrics, PyTree, Replay, Rollout, Updates
@@ -81,6 +82,20 @@ def check_sizes(num_envs: Any, rollout_length: Any, limit: Any) -> None:
     check_argument("num_envs", num_envs, Count)
     check_argument("rollout_length", rollout_length, Count)
     check_time_limit(limit)
+
+
+def check_given(updates: Any, whole: bool) -> int:
+    """The number of environments and of steps, 1, where the replay was given all experience.
+
+    Raises:
+        RLJaxError: something depends on what is collected.
+    """
+    if updates is not None and not isinstance(updates, Constant):
+        name = type(updates).__name__
+        raise RLJaxError(f"the replay was given all experience, and {name} counts what is collected: use rl.loop.Constant(10)")
+    if whole:
+        raise RLJaxError("the replay was given all experience, and no episodes are collected: leave out whole=True")
+    return 1
 
 
 def check_steps(number: Any) -> None:

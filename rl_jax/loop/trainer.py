@@ -14,13 +14,12 @@ from rl_jax.experience import chain
 from rl_jax.experience.transform import updated
 from rl_jax.loop import counter as streams
 from rl_jax.loop import parts
-from rl_jax.loop.collect import Collector, collect, not_first, reset_envs
+from rl_jax.loop.collect import Collector, collect, no_episodes, not_first, reset_envs
 from rl_jax.loop.counter import Counter
 from rl_jax.loop.metrics import Means
-from rl_jax.loop.observations import with_rollout
 from rl_jax.loop.parts import distinct, naming_environment, reported
 from rl_jax.loop.rounds import check_rounds, collect_rounds, joined_rounds
-from rl_jax.loop.state import TrainState
+from rl_jax.loop.state import TrainState, with_rollout
 from rl_jax.loop.updates import Constant
 from rl_jax.ops import any_true, unrolled_threefry, with_sharding
 from rl_jax.replay import OnPolicy
@@ -70,7 +69,7 @@ class Trainer:
             replay: default :class:`~rl_jax.replay.OnPolicy`.
             curriculum: default: every episode in the task ``params``.
             updates: how often the agent learns per train step; default once.
-            num_envs: ``N``.
+            num_envs: ``N``. Where the replay was given all experience, nothing is collected, and one environment shows the shapes.
             rollout_length: ``T``, steps of each environment per train step.
             time_limit: truncate episodes after so many steps; default ``env.time_limit``.
             params: the task, default ``env.default_params``.
@@ -84,6 +83,8 @@ class Trainer:
         """
         parts.check_parts(env, agent, experience, replay, curriculum, updates)
         parts.check_params(env, params)
+        if getattr(replay, "given", False):
+            num_envs = rollout_length = parts.check_given(updates, whole)
         limit = env.time_limit if time_limit is None else time_limit
         parts.check_sizes(num_envs, rollout_length, limit)
         task = env.default_params if params is None else params
@@ -110,6 +111,11 @@ class Trainer:
         return made
 
     @property
+    def collects(self) -> bool:
+        """Whether a train step collects experience: unless all of it was given to the replay (:class:`rl_jax.replay.Offline`)."""
+        return not getattr(self.replay, "given", False)
+
+    @property
     def num_envs(self) -> int:
         """Number of environments side by side, ``N``."""
         return self.base.num_envs // self.base.rounds
@@ -121,8 +127,8 @@ class Trainer:
 
     @property
     def steps_per_update(self) -> int:
-        """Environment steps of one train step, over all environments and rounds."""
-        return self.base.num_envs * self.rollout_length
+        """Environment steps of one train step, over all environments and rounds; where nothing is collected, learning steps."""
+        return self.base.num_envs * self.rollout_length if self.collects else self.updates.number
 
     def num_updates(self, num_steps: int) -> int:
         """Train steps that reach at least ``num_steps`` environment steps."""
@@ -242,7 +248,7 @@ class Trainer:
         means |= reported(self.experience, from_experience) | reported(self.curriculum, from_curriculum)
         return state, rollout, context, means
 
-    def _learn(self, state: TrainState, rollout: Rollout, context: Context) -> tuple[TrainState, Means, jax.Array]:
+    def _learn(self, state: TrainState, rollout: Any, context: Context) -> tuple[TrainState, Means, jax.Array]:
         def at(stream: int) -> Context:
             return context.replace(key=self._key(state, stream))  # type: ignore[attr-defined]
 
@@ -290,7 +296,10 @@ class Trainer:
 
     def _train_step(self, state: TrainState) -> tuple[TrainState, Means, jax.Array]:
         """The next state, its metrics, and how often the agent has learned."""
-        state, rollout, context, means = self._collect(state)
+        if self.collects:
+            state, rollout, context, means = self._collect(state)
+        else:
+            rollout, context, means = None, self._context(state, streams.EXPERIENCE), no_episodes(self.episode_info)
         state, learned, count = self._learn(state, rollout, context)
         return state, means | learned, count
 

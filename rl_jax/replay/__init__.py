@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from rl_jax.replay.on_policy import OnPolicy
     from rl_jax.replay.prioritized import Prioritized, weighted
     from rl_jax.replay.rank_based import RankBased
+    from rl_jax.replay.recorded.mixed import Mixed
+    from rl_jax.replay.recorded.next_action import NextAction
+    from rl_jax.replay.recorded.offline import Offline
     from rl_jax.replay.reservoir import Reservoir
     from rl_jax.replay.ring import Ring
     from rl_jax.replay.samplers import Draw, Recent, Sampler, Stateless, Uniform
@@ -28,7 +31,10 @@ __all__ = [
     "Episodes",
     "Hindsight",
     "Layout",
+    "Mixed",
     "NStep",
+    "NextAction",
+    "Offline",
     "OnPolicy",
     "Plan",
     "Prioritized",

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.data.marks import MARK
 from rl_jax.ops import SumTree
-from rl_jax.replay.ring import MARK, Added, Layout, Ring, row_of_age
+from rl_jax.replay.ring import Added, Layout, Ring, row_of_age
 from rl_jax.replay.samplers import Draw
 from rl_jax.types import Context, PyTree, Rollout
 

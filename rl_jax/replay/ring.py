@@ -16,11 +16,10 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.data.marks import FIRST, MARK, TERMINATED, TRUNCATED
 from rl_jax.ops import along, any_true, devices_of_envs, per_device
 from rl_jax.replay.layout import Layout
 from rl_jax.types import PyTree, Rollout
-
-TERMINATED, TRUNCATED, FIRST, MARK = 1, 2, 4, 8
 
 
 @struct.dataclass

@@ -1,0 +1,1 @@
+"""Replays of experience that was recorded before, alone or beside what is collected."""
