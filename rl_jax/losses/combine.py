@@ -1,10 +1,11 @@
-"""The weighted sum of named terms."""
+"""The weighted sum of named terms, over items of which each may have a weight of its own."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 
 from rl_jax.errors import RLJaxError, naming_what_lacks, returned
 from rl_jax.ops import joined, means
@@ -16,25 +17,31 @@ def weighted_sum(
 ) -> tuple[jax.Array, Metrics]:
     """``sum_k weights[k] * mean(terms[k])``, with every unweighted term logged as ``loss/<k>``; metrics are means too.
 
-    Where the batch has ``extras["weight"]`` ``[T, B]``, losses and metrics of every item are multiplied by it first: it says what is
-    learned from, and how much (see :mod:`rl_jax.experience.weights`). Numbers are left as they are.
+    Where the batch has ``extras["weight"]`` ``[T, B]``, losses of every item are multiplied by it first: it says what is learned from,
+    and how much (see :mod:`rl_jax.experience.weights`). Metrics are weighted means: their weights sum up to 1, and where all are zero,
+    own steps count alike. What has no weight adds nothing, whatever it is: neither its loss nor its gradient may be infinite times 0.
+    Numbers are left as they are.
 
     Raises:
         KeyError: a term has no weight.
-        RLJaxError: two terms report a metric of one name, or one returns something else or reads what is not there.
+        RLJaxError: two terms report a metric of one name, one returns something else or reads what is not there, or weights are of
+            another shape.
     """
+    extras = getattr(batch, "extras", {})
+    weight = extras.get("weight")
+    if weight is not None:
+        check_number_per_step("weight", weight, jnp.shape(batch.reward))
+        context = with_finite_gradients(context, weight)
     metrics: dict[str, Any] = {}
     for name, term in terms.items():
         what = f"the loss term '{name}'"
-        with naming_what_lacks(what, getattr(batch, "extras", {})):
+        with naming_what_lacks(what, extras):
             result = term(params, batch, context)
         value, extra = returned(what, result, ("loss", "metrics"))
         _check_loss(what, value, batch)
         metrics = joined(metrics, {f"loss/{name}": value}, extra)
-    weight = getattr(batch, "extras", {}).get("weight")
-    if weight is not None:
-        metrics = {name: value * weight if jnp.shape(value) == weight.shape else value for name, value in metrics.items()}
-    metrics = means(metrics)
+    losses = {f"loss/{name}" for name in terms}
+    metrics = means(metrics) if weight is None else weighted_means(metrics, losses, weight, extras.get("own"))
     total = sum((weights[name] * metrics[f"loss/{name}"] for name in terms), start=jnp.zeros((), jnp.float32))
     return total, metrics
 
@@ -48,3 +55,86 @@ def _check_loss(what: str, value: Any, batch: Any) -> None:
         raise RLJaxError(
             f"{what} returned a loss {value.dtype}{list(value.shape)}: let it be a number, or one for each item of the batch [T, B]"
         )
+
+
+def check_number_per_step(name: str, value: Any, shape: tuple[int, ...]) -> None:
+    """Refuse an extra that is not one number for each step.
+
+    Args:
+        name: of the extra.
+        value: the extra.
+        shape: ``[T, N]``, of the rollout.
+
+    Raises:
+        RLJaxError: with the shape that it must have.
+    """
+    if jnp.shape(value) != shape:
+        raise RLJaxError(
+            f"{name} must be [T, N], one number for each step, here {list(shape)}, and it is {list(jnp.shape(value))}: correct the "
+            f"transform that adds it"
+        )
+
+
+def weighted_means(metrics: dict[str, Any], losses: set[str], weight: jax.Array, own: jax.Array | None) -> dict[str, jax.Array]:
+    """Means over items ``[T, B]`` of losses, times their weight, and of metrics, with weights that sum up to 1.
+
+    Where no item has a weight, metrics are means over own steps ``[T, B]``, or over all. Other arrays than ``[T, B]`` have plain means.
+
+    Args:
+        metrics: losses and metrics by name.
+        losses: names of those that are losses.
+        weight: ``[T, B]``.
+        own: ``[T, B]``, or ``None``.
+    """
+    anything = jnp.any(weight != 0)
+    share = jnp.where(anything, jnp.abs(weight), jnp.ones_like(weight) if own is None else own).astype(jnp.float32)
+
+    def times(value: jax.Array, factor: jax.Array) -> jax.Array:
+        return jnp.where(factor != 0, value * factor, 0.0)
+
+    of_items = {name for name, value in metrics.items() if jnp.shape(value) == weight.shape}
+    scaled = {
+        name: times(value, weight if name in losses else share) if name in of_items else value
+        for name, value in metrics.items()
+    }
+    found = means({**scaled, "": share})
+    total = found.pop("")
+    total = jnp.where(total > 0, total, 1.0)
+    return {name: x / total if name in of_items - losses else x for name, x in found.items()}
+
+
+def with_finite_gradients(context: Context, weight: jax.Array) -> Context:
+    """The same context, through whose outputs no infinite gradient of an item without weight reaches the network.
+
+    The gradient of such an item is 0 times that of its loss, which is NaN where a ratio has overflowed. Finite gradients pass as they
+    are: an item without weight may count in the loss of another, as in a ratio of whole episodes.
+    """
+    if not isinstance(context, Context) or context.outputs is None:
+        return context
+    blocked = weight == 0
+
+    def guarded(x: Any) -> Any:
+        if not isinstance(x, jax.Array) or x.shape[:2] != weight.shape or not jnp.issubdtype(x.dtype, jnp.floating):
+            return x
+        return _guarded(x, blocked.reshape(*weight.shape, *(1,) * (x.ndim - 2)))
+
+    return context.replace(outputs=jax.tree.map(guarded, context.outputs))  # type: ignore[attr-defined]
+
+
+@jax.custom_vjp
+def _guarded(x: jax.Array, blocked: jax.Array) -> jax.Array:
+    """``x``, whose gradient is 0 where it is not finite and ``blocked``."""
+    return x
+
+
+def _forward(x: Any, blocked: Any) -> tuple[jax.Array, jax.Array]:
+    return x.value, blocked.value
+
+
+def _backward(blocked: jax.Array, gradient: Any) -> tuple[Any, None]:
+    if isinstance(gradient, SymbolicZero):  # of an output that no term reads: nothing is computed for it
+        return None, None
+    return jnp.where(blocked & ~jnp.isfinite(gradient), 0.0, gradient), None
+
+
+_guarded.defvjp(_forward, _backward, symbolic_zeros=True)

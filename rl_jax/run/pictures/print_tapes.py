@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rl_jax.envs.tokens import TokenWorld
-from rl_jax.envs.tokens.task import CHARACTERS, PAD
+from rl_jax.envs.tokens.task import PAD, character
 from rl_jax.errors import RLJaxError
 from rl_jax.experience.tape_scores import tape_of
 from rl_jax.types import Rollout
@@ -65,7 +65,7 @@ def _legend(colours: bool) -> str:
 
 def _token(env: TokenWorld, tokens: np.ndarray, own: np.ndarray, position: int, colours: bool) -> str:
     """A position of the tape; a token at position ``t + 1`` was written at step ``t``."""
-    text = "" if tokens[position] == PAD else CHARACTERS[tokens[position]]
+    text = "" if tokens[position] == PAD else character(int(tokens[position]))
     written = position > 0 and bool(own[position - 1])
     if written and not colours:
         text = f"[{text}]"
