@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.custom_derivatives import SymbolicZero
 
 from rl_jax.errors import RLJaxError, naming_what_lacks, returned
 from rl_jax.ops import joined, means
@@ -19,8 +18,8 @@ def weighted_sum(
 
     Where the batch has ``extras["weight"]`` ``[T, B]``, losses of every item are multiplied by it first: it says what is learned from,
     and how much (see :mod:`rl_jax.experience.weights`). Metrics are weighted means: their weights sum up to 1, and where all are zero,
-    own steps count alike. What has no weight adds nothing, whatever it is: neither its loss nor its gradient may be infinite times 0.
-    Numbers are left as they are.
+    own steps count alike. What has no weight adds nothing, even an infinite loss; that its gradient is finite is up to the terms, see
+    :func:`~rl_jax.losses.terms.log_ratio`. Numbers are left as they are.
 
     Raises:
         KeyError: a term has no weight.
@@ -31,7 +30,6 @@ def weighted_sum(
     weight = extras.get("weight")
     if weight is not None:
         check_number_per_step("weight", weight, jnp.shape(batch.reward))
-        context = with_finite_gradients(context, weight)
     metrics: dict[str, Any] = {}
     for name, term in terms.items():
         what = f"the loss term '{name}'"
@@ -101,40 +99,3 @@ def weighted_means(metrics: dict[str, Any], losses: set[str], weight: jax.Array,
     total = found.pop("")
     total = jnp.where(total > 0, total, 1.0)
     return {name: x / total if name in of_items - losses else x for name, x in found.items()}
-
-
-def with_finite_gradients(context: Context, weight: jax.Array) -> Context:
-    """The same context, through whose outputs no infinite gradient of an item without weight reaches the network.
-
-    The gradient of such an item is 0 times that of its loss, which is NaN where a ratio has overflowed. Finite gradients pass as they
-    are: an item without weight may count in the loss of another, as in a ratio of whole episodes.
-    """
-    if not isinstance(context, Context) or context.outputs is None:
-        return context
-    blocked = weight == 0
-
-    def guarded(x: Any) -> Any:
-        if not isinstance(x, jax.Array) or x.shape[:2] != weight.shape or not jnp.issubdtype(x.dtype, jnp.floating):
-            return x
-        return _guarded(x, blocked.reshape(*weight.shape, *(1,) * (x.ndim - 2)))
-
-    return context.replace(outputs=jax.tree.map(guarded, context.outputs))  # type: ignore[attr-defined]
-
-
-@jax.custom_vjp
-def _guarded(x: jax.Array, blocked: jax.Array) -> jax.Array:
-    """``x``, whose gradient is 0 where it is not finite and ``blocked``."""
-    return x
-
-
-def _forward(x: Any, blocked: Any) -> tuple[jax.Array, jax.Array]:
-    return x.value, blocked.value
-
-
-def _backward(blocked: jax.Array, gradient: Any) -> tuple[Any, None]:
-    if isinstance(gradient, SymbolicZero):  # of an output that no term reads: nothing is computed for it
-        return None, None
-    return jnp.where(blocked & ~jnp.isfinite(gradient), 0.0, gradient), None
-
-
-_guarded.defvjp(_forward, _backward, symbolic_zeros=True)
