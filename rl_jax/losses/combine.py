@@ -19,7 +19,7 @@ def weighted_sum(
     Where the batch has ``extras["weight"]`` ``[T, B]``, losses of every item are multiplied by it first: it says what is learned from,
     and how much (see :mod:`rl_jax.experience.weights`). Metrics are weighted means: their weights sum up to 1, and where all are zero,
     own steps count alike. What has no weight adds nothing, even an infinite loss; that its gradient is finite is up to the terms, see
-    :func:`~rl_jax.losses.terms.log_ratio`. Numbers are left as they are.
+    :func:`~rl_jax.losses.terms.old_log_prob`. Numbers are left as they are.
 
     Raises:
         KeyError: a term has no weight.

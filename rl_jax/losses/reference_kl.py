@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.losses.terms import log_ratio
 from rl_jax.types import Context, Metrics, PyTree, Rollout
 
 
@@ -25,6 +24,9 @@ class ReferenceKL:
     estimator: Literal["k1", "k3"] = struct.field(pytree_node=False, default="k3")
 
     def __call__(self, params: PyTree, batch: Rollout, context: Context) -> tuple[jax.Array, Metrics]:
-        difference = log_ratio(batch, batch.extras["reference_log_prob"], context.outputs.policy.log_prob(batch.action))
+        difference = batch.extras["reference_log_prob"] - context.outputs.policy.log_prob(batch.action)
+        weight = batch.extras.get("weight")
+        if weight is not None:  # infinite where an action has become impossible, and 0 times that is NaN
+            difference = jnp.where(weight != 0, difference, 0.0)
         kl = -difference if self.estimator == "k1" else jnp.expm1(difference) - difference
         return kl, {"policy/reference_kl": kl}

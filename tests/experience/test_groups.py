@@ -20,6 +20,7 @@ from rl_jax.loop.evaluate import start_episodes
 from rl_jax.losses import ClippedPolicy, KLDiagnostic, NegativeEntropy, weighted_sum
 from rl_jax.losses.clipped import ClippedTokens
 from rl_jax.losses.mirror import RatioPolicy
+from rl_jax.losses.proximal import ProximalMix
 from rl_jax.losses.reference_kl import ReferenceKL
 from rl_jax.networks.actor_critic import Outputs
 from rl_jax.networks.distributions import Categorical

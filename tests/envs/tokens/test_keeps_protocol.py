@@ -73,7 +73,7 @@ def test_replies_and_prompts_are_looked_at(task, words):
         (Late, "chain: prompt_length must be an integer from 1 to 3, not 4; at least one of the 4 positions is the policy's"),
         (lambda: Chain, r"the task is the class Chain: pass an object of it, Chain\(\)"),
         (Nameless, "the name of this Nameless is ''"),
-        (lambda: object(), "a token task needs name, vocabulary"),
+        (object, "a token task needs name, vocabulary"),
     ],
 )
 def test_tasks_that_cannot_be(task, words):
