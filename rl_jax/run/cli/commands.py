@@ -179,8 +179,8 @@ def _print_tapes(args: Any, folder: RunFolder, runs: CompiledRuns) -> None:
 
 
 def record(args: Any) -> None:
-    """``rl-jax record``: see :func:`rl_jax.run.training.recorder.record_run`."""
-    from rl_jax.run.training.recorder import record_run
+    """``rl-jax record``: see :func:`rl_jax.run.cli.record.record_run`."""
+    from rl_jax.run.cli.record import record_run
 
     folder = RunFolder.open(args.run)
     _use_compilation_cache(folder.options.compile_cache)

@@ -56,7 +56,7 @@ def test_the_soft_maximum_over_a_box_is_its_integral():
 
     agent = SimpleNamespace(policy=policy, q_values=q_values)
     obs, action = jnp.asarray([[0.0], [1.0]]), jnp.asarray([[0.2], [-0.6]])
-    steps = SimpleNamespace(obs=obs, next_obs=obs + 0.5, action=action)
+    steps = SimpleNamespace(obs=obs, next_obs=obs + 0.5, action=action, terminated=jnp.asarray([True, False]))
     loss, metrics = Conservative(2.0, 4000)(agent, (), {"actor": ()}, steps, jax.random.key(0))
     a = np.linspace(-1, 1, 20001)
     integrals = [[np.trapezoid(np.exp(-4 * (a - 0.3) ** 2 + o), a), np.trapezoid(np.exp(2 * a), a)] for o in (0.0, 1.0)]
