@@ -154,5 +154,5 @@ def evaluate(
 
 def longest(trainer: Trainer, max_steps: int | None = None) -> int:
     """Steps after which no episode of an evaluation goes on."""
-    limits = [limit for limit in (max_steps, longest_episode(trainer.env, trainer.time_limit)) if limit is not None]
+    limits = [limit for limit in (max_steps, trainer.time_limit, longest_episode(trainer.env)) if limit is not None]
     return min(limits, default=MOST_STEPS)
