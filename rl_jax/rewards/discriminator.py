@@ -138,7 +138,8 @@ class Discriminator:
             count = count * batch.extras[self.weigh]
         learner = self._side(x.reshape(-1, x.shape[-1]), count.reshape(-1), batch.terminated.reshape(-1))
         number = learner.between.shape[0]
-        steps = steps_of(self.expert, random_index(keys[0], (number,), self.expert.num_steps))
+        rows = jax.lax.optimization_barrier(random_index(keys[0], (number,), self.expert.num_steps))
+        steps = steps_of(self.expert, rows)
         expert = self._side(self._vectors(steps), jnp.ones((number,)), steps.terminated)
 
         singular: PyTree = state.singular

@@ -26,17 +26,19 @@ class Logistic:
     At the optimum ``f`` is the logarithm of the ratio of the expert's and the learner's densities.
 
     Attributes:
-        low, high: the expert's label is drawn uniformly between them; 1 and 1: no smoothing. Salimans et al. 2016 (arXiv
-            1606.03498, section 3.4) smooth this side alone. A label above 1 is allowed: Blondé et al. 2020 take 0.7 and 1.2.
+        labels: between which the expert's label is drawn uniformly; ``None``: it is 1. Salimans et al. 2016 (arXiv 1606.03498,
+            section 3.4) smooth this side alone. A label above 1 is allowed: Blondé et al. 2020 take 0.7 and 1.2.
         entropy_weight: of the entropy of ``D``, which is added (Ho & Ermon's code and Blondé et al.: 0.001).
     """
 
-    low: Any = 1.0
-    high: Any = 1.0
+    labels: tuple[Any, Any] | None = None
     entropy_weight: Any = 0.0
 
     def expert(self, f: jax.Array, key: Key) -> jax.Array:
-        label = self.low + (self.high - self.low) * jax.random.uniform(key, f.shape, jnp.float32)
+        label: Any = 1.0
+        if self.labels is not None:
+            low, high = self.labels
+            label = low + (high - low) * jax.lax.optimization_barrier(jax.random.uniform(key, f.shape, jnp.float32))
         return jax.nn.softplus(f) - label * f - self.entropy_weight * entropy(f)
 
     def learner(self, f: jax.Array) -> jax.Array:

@@ -35,6 +35,7 @@ class GradientPenalty:
 
     def __call__(self, f: Callable[[jax.Array], jax.Array], expert: jax.Array, learner: jax.Array, key: Key) -> jax.Array:
         """The penalty ``[]`` of ``f`` (``[B, D] -> [B]``), for an expert's and a learner's steps ``[B, D]``."""
-        share = jax.random.uniform(key, (expert.shape[0], 1), jnp.float32)
+        # Drawn once, and not again in every operation that uses it.
+        share = jax.lax.optimization_barrier(jax.random.uniform(key, (expert.shape[0], 1), jnp.float32))
         excess = gradient_norm(f, share * expert + (1.0 - share) * learner) - self.target
         return self.weight * jnp.mean(jnp.square(jnp.maximum(excess, 0.0) if self.one_sided else excess))

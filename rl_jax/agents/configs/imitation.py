@@ -16,7 +16,7 @@ RewardForm = Literal["gail", "airl", "probability"]
 DISCRIMINATOR = frozenset(
     {
         *("discriminator_learning_rate", "discriminator_hidden", "discriminator_activation", "gradient_penalty"),
-        *("penalty_norm", "penalty_sides", "spectral_norm", "label_low", "label_high", "reward_form"),
+        *("penalty_norm", "penalty_sides", "spectral_norm", "reward_form"),
     }
 )
 
@@ -41,10 +41,6 @@ class DiscriminatorNumbers(AgentConfig):
     """Whether gradients below that norm are penalised too (two), or those above it alone (one)."""
     spectral_norm: bool = False
     """Divide the kernels of its hidden layers by their largest singular values."""
-    label_low: NotNegative = 1.0
-    """The expert's label is drawn uniformly from here ..."""
-    label_high: NotNegative = 1.0
-    """... to here; 1 and 1: no smoothing."""
     reward_form: RewardForm = "gail"
     """The reward of its probability D: -log(1 - D), log D - log(1 - D), or D."""
 
@@ -54,7 +50,7 @@ class DiscriminatorNumbers(AgentConfig):
         return rl.rewards.Discriminator(
             expert=data,
             learning_rate=self.discriminator_learning_rate,
-            divergence=rl.rewards.Logistic(self.label_low, self.label_high),
+            divergence=rl.rewards.Logistic(),
             penalty=rl.rewards.GradientPenalty(self.gradient_penalty, self.penalty_norm, self.penalty_sides == "one"),
             absorbing=absorbing,
             form=self.reward_form,
@@ -72,6 +68,8 @@ class GAILConfig(DiscriminatorNumbers, PPOConfig):
 
     RUN = PPOConfig.RUN | DISCRIMINATOR | {"discriminator_steps", "discriminator_batch_size"}
 
+    gradient_penalty: NotNegative = 0.1
+    """Weight of the penalty on its gradient (the paper: none; with DAC's 10 it hardly tells what is done in which state)."""
     discriminator_steps: Annotated[int, Range(1, 100_000)] = 8
     """Learning steps of the discriminator for each rollout (the paper's code: 1, on all of it)."""
     discriminator_batch_size: Count = 256
@@ -104,6 +102,8 @@ class GAILConfig(DiscriminatorNumbers, PPOConfig):
 @dataclass(frozen=True)
 class DACConfig(DiscriminatorNumbers, TD3Config):
     """DAC (Kostrikov et al. 2019) on TD3, as one flat list of numbers."""
+
+    RUN = TD3Config.RUN - {"gamma", "n_step"}
 
     reward_form: RewardForm = "airl"
     """The reward of its probability D: -log(1 - D), log D - log(1 - D) as in the paper, or D."""
