@@ -8,6 +8,7 @@ import rl_jax.agents.imitation
 import rl_jax.rewards
 from rl_jax.agents.configs.actor_critic import TD3Config
 from rl_jax.agents.configs.base import AgentConfig
+from rl_jax.agents.configs.offline import given
 from rl_jax.agents.configs.on_policy import PPOConfig
 from rl_jax.values import Count, NotNegative, Positive, Range, Widths
 
@@ -92,7 +93,7 @@ class GAILConfig(DiscriminatorNumbers, PPOConfig):
         return rl.Trainer.create(
             env=env,
             agent=self.agent(),
-            experience=self.chain(data),
+            experience=self.chain(given(self, data)),
             num_envs=self.num_envs,
             rollout_length=self.rollout_length,
             **options,
@@ -127,7 +128,7 @@ class DACConfig(DiscriminatorNumbers, TD3Config):
         self.check()
         return rl.Trainer.create(
             env=env,
-            agent=rl.agents.imitation.dac(data, config=self),
+            agent=rl.agents.imitation.dac(given(self, data), config=self),
             replay=self.replay(),
             updates=rl.loop.PerStep(self.updates_per_step, self.learning_starts),
             num_envs=self.num_envs,
