@@ -97,11 +97,12 @@ class Discriminator:
         chosen("form of the reward", self.form, REWARDS)
         if not self.sees or not {*self.sees} <= {"obs", "action", "next_obs"}:
             raise RLJaxError(f"a discriminator sees some of 'obs', 'action' and 'next_obs', not {self.sees!r}")
-        variables = self.network.init(key, self._vectors(steps_of(self.expert, jnp.zeros((1,), jnp.int32))))
+        variables = self.network.init(key, self.vectors(steps_of(self.expert, jnp.zeros((1,), jnp.int32))))
         params = variables["params"]
         return DiscriminatorState(params, variables.get("singular", {}), self.optimizer.init(params))
 
-    def _vectors(self, steps: Any) -> jax.Array:
+    def vectors(self, steps: Any) -> jax.Array:
+        """What is compared of steps ``[...]``, as vectors ``[..., D]``."""
         x = as_vectors(steps, self.sees, self.expert.obs_space, self.expert.action_space)
         return x if self.absorbing is None else jnp.concatenate([x, jnp.zeros_like(x[..., :1])], axis=-1)
 
@@ -116,13 +117,9 @@ class Discriminator:
     def _apply(self, params: PyTree, singular: PyTree, x: jax.Array) -> jax.Array:
         return self.network.apply({"params": params, "singular": singular}, x)  # type: ignore[return-value]
 
-    def vectors(self, batch: Rollout) -> jax.Array:
-        """What is compared of a batch ``[L, B]``, as vectors ``[L, B, D]``."""
-        return self._vectors(batch)
-
     def reward(self, state: DiscriminatorState, batch: Rollout, context: Context) -> jax.Array:
         """The reward ``[L, B]`` of every step."""
-        pay, x = REWARDS[self.form], self._vectors(batch)
+        pay, x = REWARDS[self.form], self.vectors(batch)
         reward = pay(self.output(state, x))
         if self.absorbing is None:
             return reward
@@ -132,7 +129,7 @@ class Discriminator:
     def learn(self, state: DiscriminatorState, batch: Rollout, context: Context) -> tuple[DiscriminatorState, Metrics]:
         """One step on a batch ``[L, B]`` of the learner's; rows that a trajectory only repeats (``extras["mask"]``) do not count."""
         keys = jax.random.split(context.key, 3)
-        x = self._vectors(batch)
+        x = self.vectors(batch)
         count = batch.extras["mask"].astype(jnp.float32) if "mask" in batch.extras else jnp.ones(batch.reward.shape)
         if self.weigh is not None:
             count = count * batch.extras[self.weigh]
@@ -140,7 +137,7 @@ class Discriminator:
         number = learner.between.shape[0]
         rows = jax.lax.optimization_barrier(random_index(keys[0], (number,), self.expert.num_steps))
         steps = steps_of(self.expert, rows)
-        expert = self._side(self._vectors(steps), jnp.ones((number,)), steps.terminated)
+        expert = self._side(self.vectors(steps), jnp.ones((number,)), steps.terminated)
 
         singular: PyTree = state.singular
         if jax.tree.leaves(singular):
