@@ -8,8 +8,8 @@ RECIPE = STUDY.recipe(
     slug="ailboost",
     title="Imitation by boosting",
     paper="Chang, Sreenivas, Huang, Brantley & Sun 2024, Adversarial Imitation Learning via Boosting, arXiv:2404.08513, ICLR 2024",
-    claim="A discriminator on a mixture of all policies, in which older ones count ever less, gives an off-policy learner a better reward "
-    "than one on an unweighted replay buffer (DAC) or on the newest policy alone, also with one expert episode.",
+    claim="A discriminator on a mixture of all policies, in which older ones count ever less, gives an off-policy learner a better "
+    "reward than one on an unweighted replay buffer (DAC) or on the newest policy alone, also with one expert episode.",
     predictions=(
         Prediction("final", "AILBoost", "DAC", 0.0, "the mixture's weights are those of boosting"),
         Prediction("final", "AILBoost", "AILBoost, eta 1", 0.0, "the newest policy alone is forgotten too fast"),

@@ -106,9 +106,9 @@ def discriminated(penalty: GradientPenalty | None, **options: Any) -> Phased:
 TWO_SIDED, ONE_SIDED = GradientPenalty(), GradientPenalty(one_sided=True)
 STUDY = Study(
     name="adversarial_imitation",
-    environment=f"Pendulum-v1. Each seed has an expert of its own: SAC, 15,000 steps, of which one greedy episode of {EPISODE} steps is shown. "
-    f"Learners, without rewards: SAC, {STEPS:,} steps in rounds of one episode, {EPISODE} learning steps each; two layers of 64, also "
-    "the discriminator's, on observation and action.",
+    environment=f"Pendulum-v1. Each seed has an expert of its own: SAC, 15,000 steps, of which one greedy episode of {EPISODE} steps "
+    f"is shown. Learners, without rewards: SAC, {STEPS:,} steps in rounds of one episode, {EPISODE} learning steps each; two layers of "
+    "64, also the discriminator's, on observation and action.",
     arms={
         "DAC": of_training(partial(paid, penalty=TWO_SIDED, form="airl"), smooth),
         "no penalty": discriminated(None),

@@ -124,7 +124,7 @@ class AILBoost(Rewarded):
 
         def improve(state: BoostState) -> BoostState:
             drawn = Sample(columns(slice(half)), None, None)
-            return self.learn_with(state, {}, drawn, context, jax.random.split(key_agent, 3))[0]
+            return self.learn_with(state, {}, drawn, context, jax.random.split(key_agent, 3))[0]  # type: ignore[return-value]
 
         due = state.count % (self.discriminator_steps + self.policy_steps) < self.discriminator_steps
         state = change_where(due, discriminate, state)
