@@ -15,7 +15,7 @@ class SpectralDense(nn.Module):
 
     Miyato et al. 2018 (arXiv 1802.05957, Algorithm 1): the singular vectors are kept in the collection ``"singular"``, and one power
     iteration brings them up to date when the layer is called with ``iterate``; the value is differentiated, the vectors are not.
-    flax's ``SpectralNorm`` iterates in every call, whose second derivative takes XLA minutes to compile on a CPU.
+    (flax's ``SpectralNorm`` iterates in every call, also in those for rewards and for the gradient penalty.)
     """
 
     features: int
