@@ -282,6 +282,24 @@ class Agent(Protocol):
         """The parameters that define the policy: what is hashed, counted and checked for NaN."""
 
 
+@runtime_checkable
+class RewardModel(Protocol):
+    """A reward that is learned: a discriminator, a model of preferences, a measure of progress. Batches are ``[L, B]`` steps.
+
+    Whoever asks it lets it learn first: :mod:`rl_jax.experience.learned_reward` or :mod:`rl_jax.agents.rewarded`.
+    """
+
+    def init(self, key: Key, spec: Spec) -> PyTree: ...
+
+    def learn(self, state: PyTree, batch: Rollout, context: Context) -> tuple[PyTree, Metrics]:
+        """One step of learning, with an optimiser of its own."""
+        ...
+
+    def reward(self, state: PyTree, batch: Rollout, context: Context) -> jax.Array:
+        """The rewards ``[L, B]``. It reads whatever of the batch it likes but must not change its ends."""
+        ...
+
+
 class Start(NamedTuple):
     """The beginning of one episode: its level, the environment's state and the first observation."""
 
