@@ -3,6 +3,7 @@
 from rl_jax.agents.configs.actor_critic import DDPGConfig, MDPOOffPolicyConfig, SACConfig, TD3Config
 from rl_jax.agents.configs.dqn import DQNConfig, RainbowConfig
 from rl_jax.agents.configs.grpo import DrGRPOConfig, GRPOConfig, RFTConfig, RLOOConfig
+from rl_jax.agents.configs.imitation import DACConfig, GAILConfig
 from rl_jax.agents.configs.offline import BCConfig, CQLConfig, IQLConfig, ReBRACConfig, RLPDConfig, TD3BCConfig
 from rl_jax.agents.configs.on_policy import A2CConfig, MDPOConfig, PPOConfig
 from rl_jax.agents.configs.pqn import PQNConfig
@@ -33,6 +34,8 @@ CONFIGS = {
     "iql": IQLConfig,
     "cql": CQLConfig,
     "rlpd": RLPDConfig,
+    "gail": GAILConfig,
+    "dac": DACConfig,
     "stream-q": StreamQConfig,
     "stream-ac": StreamACConfig,
 }

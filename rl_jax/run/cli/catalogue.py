@@ -49,6 +49,8 @@ AGENTS = {
     "iql": Agent("first choice from data alone; never values an action that is not in them", "continuous, discrete"),
     "cql": Agent("from data alone: SAC whose critics think little of what is not in them", "continuous, discrete"),
     "rlpd": Agent("SAC on half recorded, half collected steps: a head start from data", "continuous, discrete"),
+    "gail": Agent("imitates an expert's data, by PPO paid by a discriminator", "any"),
+    "dac": Agent("the same by TD3 from replay: fewer steps", "continuous"),
     "stream-q": Agent("one stream, one step at a time, no buffer", "discrete"),
     "stream-ac": Agent("the same as an actor-critic", "any"),
 }
