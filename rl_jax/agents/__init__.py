@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 from rl_jax._lazy import lazy
 
 if TYPE_CHECKING:
+    from rl_jax.agents.actor_critic.ddpg import ddpg
     from rl_jax.agents.actor_critic.mdpo_off_policy import mdpo_off_policy
     from rl_jax.agents.actor_critic.sac import SoftActorCritic, sac
-    from rl_jax.agents.actor_critic.td3 import DeterministicActorCritic, ddpg, td3
+    from rl_jax.agents.actor_critic.td3 import DeterministicActorCritic, td3
     from rl_jax.agents.base import AgentBase, AgentWrapper
     from rl_jax.agents.policy_gradient.a2c import a2c
     from rl_jax.agents.policy_gradient.grpo import dr_grpo, grpo, rft, rloo

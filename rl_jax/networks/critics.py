@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from rl_jax.errors import chosen
-from rl_jax.networks.distributions import LOG_STD, Categorical
+from rl_jax.networks.distributions import LOG_STD, Categorical, DiagonalGaussian
 from rl_jax.networks.squashed import TanhGaussian
 from rl_jax.networks.torsos import ACTIVATIONS, MLP, Dense, torso
 from rl_jax.ops import within
@@ -27,13 +27,15 @@ class Body(nn.Module):
     hidden: tuple[int, ...] = (256, 256)
     activation: str = "relu"
     dtype: str = "float32"
+    layer_norm: bool = False
 
     @nn.compact
     def __call__(self, obs: Any, action: jax.Array | None = None) -> jax.Array:
         x = torso(self.space, dtype=self.dtype)(obs)
         if action is not None:
             x = jnp.concatenate([x, action], axis=-1)
-        return MLP(self.hidden, chosen("activation", self.activation, ACTIVATIONS), dtype=self.dtype)(x)
+        activation = chosen("activation", self.activation, ACTIVATIONS)
+        return MLP(self.hidden, activation, self.layer_norm, self.dtype)(x)
 
 
 class StochasticActor(nn.Module):
@@ -52,6 +54,37 @@ class StochasticActor(nn.Module):
         mean, log_std = jnp.split(Dense(2 * math.prod(shape), 0.01)(x), 2, axis=-1)
         log_std = within(log_std, *LOG_STD)
         return TanhGaussian(mean.reshape(-1, *shape), log_std.reshape(-1, *shape), len(shape))
+
+
+class ClonedActor(nn.Module):
+    """Observations to a policy of which actions of the data have a likelihood: :class:`Categorical` among discrete actions.
+
+    In a box a :class:`DiagonalGaussian` whose mean is a tanh, and whose deviation is one for all observations, as in the published
+    code of IQL: no density is unbounded at the bounds, where data often lie.
+    """
+
+    body: nn.Module
+    action_space: Space
+
+    @nn.compact
+    def __call__(self, obs: Any) -> Any:
+        x = self.body(obs)
+        if isinstance(self.action_space, Discrete):
+            return Categorical(Dense(self.action_space.n, 0.01)(x))
+        shape = self.action_space.shape
+        mean = jnp.tanh(Dense(math.prod(shape), 0.01)(x)).reshape(-1, *shape)
+        log_std = self.param("log_std", nn.initializers.zeros, shape, jnp.float32)
+        return DiagonalGaussian(mean, jnp.broadcast_to(within(log_std, -5.0, 2.0), mean.shape), len(shape))
+
+
+class StateValue(nn.Module):
+    """Observations ``[B, ...]`` to values ``[B]``."""
+
+    body: nn.Module
+
+    @nn.compact
+    def __call__(self, obs: Any) -> jax.Array:
+        return Dense(1, 1.0)(self.body(obs))[..., 0]
 
 
 class DeterministicActor(nn.Module):
@@ -107,6 +140,20 @@ def stochastic_actor(
     return StochasticActor(Body(seen_by_actor(spec.obs_space), hidden, activation, dtype), spec.action_space)
 
 
+def cloned_actor(
+    spec: Spec, hidden: tuple[int, ...] = (256, 256), activation: str = "relu", dtype: str = "float32"
+) -> ClonedActor:
+    """The usual policy network of agents that make recorded actions likely."""
+    return ClonedActor(Body(seen_by_actor(spec.obs_space), hidden, activation, dtype), spec.action_space)
+
+
+def state_value(
+    spec: Spec, hidden: tuple[int, ...] = (256, 256), activation: str = "relu", dtype: str = "float32", layer_norm: bool = False
+) -> StateValue:
+    """The usual network of a state's value."""
+    return StateValue(Body(seen_by_critic(spec.obs_space), hidden, activation, dtype, layer_norm))
+
+
 def deterministic_actor(
     spec: Spec, hidden: tuple[int, ...] = (256, 256), activation: str = "relu", dtype: str = "float32"
 ) -> DeterministicActor:
@@ -115,7 +162,12 @@ def deterministic_actor(
 
 
 def critics(
-    spec: Spec, hidden: tuple[int, ...] = (256, 256), activation: str = "relu", members: int = 2, dtype: str = "float32"
+    spec: Spec,
+    hidden: tuple[int, ...] = (256, 256),
+    activation: str = "relu",
+    members: int = 2,
+    dtype: str = "float32",
+    layer_norm: bool = False,
 ) -> Critics:
-    """The usual critics: each ``Q(s, a)`` in a box, each ``Q(s, .)`` among discrete actions."""
-    return Critics(Body(seen_by_critic(spec.obs_space), hidden, activation, dtype), spec.action_space, members)
+    """The usual critics: each ``Q(s, a)`` in a box, each ``Q(s, .)`` among discrete actions; with layer normalisation if asked."""
+    return Critics(Body(seen_by_critic(spec.obs_space), hidden, activation, dtype, layer_norm), spec.action_space, members)

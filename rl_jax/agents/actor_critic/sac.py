@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.agents.actor_critic.acting import RandomAtFirst, explore, mode
+from rl_jax.agents.actor_critic.soft_state import SoftState
 from rl_jax.agents.actor_critic.temperature import usual_target_entropy
 from rl_jax.agents.configs.actor_critic import SACConfig
 from rl_jax.agents.configs.base import numbers_of, usual
@@ -24,28 +25,6 @@ from rl_jax.ops import Periodic, apply_updates, batch_parallel, polyak
 from rl_jax.spaces import Box, Discrete, Space, check_supported, example, without_privileged
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
 from rl_jax.values import Count, NotNegative, Share
-
-
-@struct.dataclass
-class SoftState:
-    """The state of :class:`SoftActorCritic`.
-
-    Attributes:
-        params: ``actor``, ``critics`` and, if the temperature is learned, its logarithm ``log_alpha``.
-        target: slow copy of the critics.
-        reference: the actor's parameters that the new policy is held to; ``()`` if to none.
-        policy_opt, critic_opt: the optimiser's states, of actor and temperature together and of all critics together.
-        count: learning steps done.
-        random: whether this rollout acts uniformly at random.
-    """
-
-    params: dict[str, PyTree]
-    target: PyTree
-    reference: PyTree
-    policy_opt: PyTree
-    critic_opt: PyTree
-    count: jax.Array
-    random: jax.Array
 
 
 @struct.dataclass(kw_only=True)
@@ -69,6 +48,11 @@ class SoftActorCritic(RandomAtFirst):
         kappa: weight of the policy's own log-probability against its reference; ``None``: no reference.
         random_steps: environment steps that are uniformly random at first.
         refresh_period: learning steps after which the reference becomes the present policy.
+        critic_terms: further terms of the critics' loss, each ``(agent, critics, params, batch, key) -> (loss, metrics)``, such as
+            :class:`rl_jax.losses.conservative.Conservative`.
+        entropy_backup: whether targets have the entropy of the next action.
+        subset: how many of the slow critics, drawn anew each time, a target is the smallest of; ``None``: all.
+        mean_critic: the policy climbs the mean of the critics instead of the smallest.
         actor, critics: modules, or functions from :class:`~rl_jax.types.Spec` to one.
         space: the action space, set by :meth:`bind`.
         name: what errors call this agent.
@@ -83,6 +67,10 @@ class SoftActorCritic(RandomAtFirst):
     kappa: Any = None
     random_steps: Any
     refresh_period: int = struct.field(pytree_node=False, default=1)
+    critic_terms: tuple[Any, ...] = ()
+    entropy_backup: bool = struct.field(pytree_node=False, default=True)
+    subset: int | None = struct.field(pytree_node=False, default=None)
+    mean_critic: bool = struct.field(pytree_node=False, default=False)
     actor: Maker = struct.field(pytree_node=False)
     critics: Maker = struct.field(pytree_node=False)
     space: Space | None = struct.field(pytree_node=False, default=None)
@@ -130,43 +118,45 @@ class SoftActorCritic(RandomAtFirst):
         self, state: SoftState, carry: PyTree, obs: PyTree, first: jax.Array, key: Key, greedy: bool = False
     ) -> tuple[PyTree, jax.Array, dict[str, jax.Array]]:
         """Sample actions ``[N, ...]`` (the mode if ``greedy``), at first uniformly; extras: ``log_prob``."""
-        policy = self._policy(state.params["actor"], obs)
+        policy = self.policy(state.params["actor"], obs)
         action, log_prob = mode(policy) if greedy else explore(policy, state.random, key)
         return carry, action, {"log_prob": log_prob}
 
     def value(self, state: SoftState, carry: PyTree, obs: PyTree, first: jax.Array) -> jax.Array:
         """The soft value ``E[min Q - alpha log pi]`` of ``obs`` ``[N, ...]``; ``[N]``. In a box, of the mode alone."""
-        choice = choose(self._policy(state.params["actor"], obs))
+        choice = choose(self.policy(state.params["actor"], obs))
         return soft_value(self._min_q(state.params["critics"], obs, choice), choice, self._alpha(state.params))
 
     def _alpha(self, params: dict[str, PyTree]) -> Any:
         return jnp.exp(params["log_alpha"]) if self.temperature is None else self.temperature
 
-    def _policy(self, params: PyTree, obs: PyTree) -> Any:
+    def policy(self, params: PyTree, obs: PyTree) -> Any:
+        """The policy of ``params`` (the actor's) on ``obs`` ``[B, ...]``."""
         return masked(batch_parallel(self.actor.apply, params, (without_privileged(obs),), (0,), 0), obs)  # type: ignore[union-attr]
 
-    def _q(self, params: PyTree, obs: PyTree, action: jax.Array | None) -> Any:
+    def q_values(self, params: PyTree, obs: PyTree, action: jax.Array | None) -> Any:
         """``[members, B]``, or of all actions ``[members, B, A]``."""
         seen = (obs,) if action is None else (obs, action)
         return batch_parallel(self.critics.apply, params, seen, (0,) * len(seen), 1)  # type: ignore[union-attr]
 
     def _min_q(self, params: PyTree, obs: PyTree, choice: Choice) -> jax.Array:
-        return smallest(self._q(params, obs, choice.action))
+        return smallest(self.q_values(params, obs, choice.action))
 
     def critic_loss(self, params: PyTree, batch: Any, target: jax.Array, weights: Any) -> tuple[jax.Array, jax.Array]:
         """Half the weighted squared TD error, summed over the critics; with their values ``[members, B]``."""
         if isinstance(self.space, Discrete):
             chosen = jax.nn.one_hot(batch.action, self.space.n, dtype=jnp.float32)
-            q = jnp.sum(self._q(params, batch.obs, None) * chosen, axis=-1)
+            q = jnp.sum(self.q_values(params, batch.obs, None) * chosen, axis=-1)
         else:
-            q = self._q(params, batch.obs, batch.action)
+            q = self.q_values(params, batch.obs, batch.action)
         return 0.5 * jnp.mean(jnp.sum(weights * (q - target) ** 2, axis=0)), q
 
     def actor_loss(self, params: PyTree, state: SoftState, obs: PyTree, noise: Any, alpha: Any) -> tuple:
         """The mean policy cost on ``obs`` ``[B, ...]`` under the critics of ``state``; with the policy's entropy."""
-        prior = None if self.kappa is None else self._policy(state.reference, obs)
-        choice = choose(self._policy(params, obs), noise, prior)
-        cost = policy_cost(self._min_q(state.params["critics"], obs, choice), choice, alpha, self.kappa)
+        prior = None if self.kappa is None else self.policy(state.reference, obs)
+        choice = choose(self.policy(params, obs), noise, prior)
+        q = self.q_values(state.params["critics"], obs, choice.action)
+        cost = policy_cost(jnp.mean(q, axis=0) if self.mean_critic else smallest(q), choice, alpha, self.kappa)
         return jnp.mean(cost), -jnp.mean(choice.mean(choice.log_prob))
 
     def learn(self, state: SoftState, sample: Sample, context: Context) -> tuple[SoftState, Metrics, jax.Array]:
@@ -178,10 +168,20 @@ class SoftActorCritic(RandomAtFirst):
         if not isinstance(self.space, Discrete):
             noise = jax.random.normal(context.key, (2, *batch.action.shape))
 
-        following = choose(self._policy(params["actor"], batch.next_obs), noise[0])
-        next_value = soft_value(self._min_q(state.target, batch.next_obs, following), following, alpha)
-        target = td_target(batch, next_value)
-        (error, q), grads = jax.value_and_grad(self.critic_loss, has_aux=True)(params["critics"], batch, target, weights)
+        following = choose(self.policy(params["actor"], batch.next_obs), noise[0])
+        next_q = self.q_values(state.target, batch.next_obs, following.action)
+        if self.subset is not None:
+            next_q = jax.random.permutation(jax.random.fold_in(context.key, 1), next_q)[: self.subset]
+        target = td_target(batch, soft_value(smallest(next_q), following, alpha if self.entropy_backup else 0.0))
+
+        def critic_loss(critics: PyTree) -> tuple[jax.Array, tuple[jax.Array, Metrics]]:
+            (error, q), found = self.critic_loss(critics, batch, target, weights), Metrics()
+            for i, term in enumerate(self.critic_terms, 2):
+                loss, metrics = term(self, critics, params, batch, jax.random.fold_in(context.key, i))
+                error, found = error + loss, found | metrics
+            return error, (q, found)
+
+        (error, (q, found)), grads = jax.value_and_grad(critic_loss, has_aux=True)(params["critics"])
         updates, critic_opt = tx.update(grads, state.critic_opt, params["critics"])
         params["critics"] = apply_updates(params["critics"], updates, rate)
 
@@ -216,7 +216,7 @@ class SoftActorCritic(RandomAtFirst):
             "value/mean": jnp.mean(q),
             "value/td_error": jnp.mean(td_error),
         }
-        return after, metrics, td_error
+        return after, metrics | found, td_error
 
 
 def sac(

@@ -1,4 +1,4 @@
-"""TD3 and DDPG: deterministic policies for continuous actions."""
+"""TD3: deterministic policies for continuous actions."""
 
 from functools import partial
 from typing import Any
@@ -8,11 +8,12 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.agents.actor_critic.acting import RandomAtFirst, explore_around
-from rl_jax.agents.configs.actor_critic import DDPGConfig, TD3Config
+from rl_jax.agents.configs.actor_critic import TD3Config
 from rl_jax.agents.configs.base import numbers_of, usual
 from rl_jax.agents.continuous import check_bounded, single_steps
 from rl_jax.agents.optimizers import Optimizer, bind_optimizer, optimizer, step_size
 from rl_jax.argument_checks import check_numbers
+from rl_jax.losses.soft_values import smallest
 from rl_jax.losses.td import td_target
 from rl_jax.networks.build import Maker, actor_spec, build_network
 from rl_jax.networks.critics import critics as twin_critics
@@ -65,6 +66,12 @@ class DeterministicActorCritic(RandomAtFirst):
         target_noise, target_noise_clip: standard deviation (``None``: no noise) and bound of the noise on the target's action.
         random_steps: environment steps that are uniformly random at first.
         policy_delay: learning steps of the critics for one of the policy; the first is the ``policy_delay``-th.
+        behaviour: weight of the squared distance of the policy's action from the data's in the policy's loss, whose value is divided by
+            its mean size then (Fujimoto & Gu 2021, arXiv 2106.06860, eqs. 3 to 5); ``None``: no such term.
+        next_behaviour: the same of the next action in the target, from ``extras["next_action"]`` (Tarasov et al. 2023,
+            arXiv 2305.09836, eq. 6); ``None``: no such term.
+        mean_distance: these distances are means over an action's elements instead of sums.
+        cautious: the policy climbs the smallest critic instead of the first.
         actor, critics: modules, or functions from :class:`~rl_jax.types.Spec` to one.
         name: what errors call this agent.
     """
@@ -78,6 +85,10 @@ class DeterministicActorCritic(RandomAtFirst):
     target_noise_clip: Any = 0.0
     random_steps: Any
     policy_delay: int = struct.field(pytree_node=False, default=1)
+    behaviour: Any = None
+    next_behaviour: Any = None
+    mean_distance: bool = struct.field(pytree_node=False, default=False)
+    cautious: bool = struct.field(pytree_node=False, default=False)
     actor: Maker = struct.field(pytree_node=False)
     critics: Maker = struct.field(pytree_node=False)
     name: str = struct.field(pytree_node=False)
@@ -149,9 +160,29 @@ class DeterministicActorCritic(RandomAtFirst):
         q = self._q({"critics": params}, batch.obs, batch.action)
         return 0.5 * jnp.mean(jnp.sum(weights * (q - target) ** 2, axis=0)), q
 
-    def actor_loss(self, params: PyTree, critics: PyTree, obs: PyTree) -> jax.Array:
-        """Minus the first critic's mean value of the policy's actions."""
-        return -jnp.mean(self._q({"critics": critics}, obs, self._action({"actor": params}, obs))[0])
+    def distance(self, action: jax.Array, other: jax.Array) -> jax.Array:
+        """Squared distances ``[B]`` of actions ``[B, ...]``."""
+        reduce = jnp.mean if self.mean_distance else jnp.sum
+        return reduce((action - other) ** 2, axis=tuple(range(1, action.ndim)))
+
+    def actor_loss(self, params: PyTree, critics: PyTree, batch: Rollout) -> jax.Array:
+        """Minus the mean value of the policy's actions; with ``behaviour`` scaled to 1, and the distance from the data's."""
+        action = self._action({"actor": params}, batch.obs)
+        q = self._q({"critics": critics}, batch.obs, action)
+        q = smallest(q) if self.cautious else q[0]
+        if self.behaviour is None:
+            return -jnp.mean(q)
+        size = jax.lax.stop_gradient(jnp.mean(jnp.abs(q)))
+        return -jnp.mean(q) / jnp.maximum(size, 1e-8) + self.behaviour * jnp.mean(self.distance(action, batch.action))
+
+    def next_value(self, params: dict[str, PyTree], batch: Rollout, key: Key) -> jax.Array:
+        """The slow critics' smallest value ``[B]`` of the next action; with ``next_behaviour`` less its distance from the data's."""
+        following = self.smoothed(params, batch.next_obs, key)
+        value = jnp.min(self._q(params, batch.next_obs, following), axis=0)
+        if self.next_behaviour is None:
+            return value
+        distance = self.distance(following, batch.extras["next_action"])
+        return value - self.next_behaviour * jnp.where(batch.extras["has_next_action"], distance, 0.0)
 
     def learn(
         self, state: DeterministicState, sample: Sample, context: Context
@@ -160,8 +191,7 @@ class DeterministicActorCritic(RandomAtFirst):
         batch, tx = single_steps(sample), optimizer(self.optimizer)
         weights = 1.0 if sample.weights is None else sample.weights
 
-        following = self.smoothed(state.target, batch.next_obs, context.key)
-        target = td_target(batch, jnp.min(self._q(state.target, batch.next_obs, following), axis=0))
+        target = td_target(batch, self.next_value(state.target, batch, context.key))
         (error, q), grads = jax.value_and_grad(self.critic_loss, has_aux=True)(state.params["critics"], batch, target, weights)
         updates, critic_opt = tx.update(grads, state.critic_opt, state.params["critics"])
         rate = step_size(self.optimizer, self.learning_rate, context)
@@ -169,7 +199,7 @@ class DeterministicActorCritic(RandomAtFirst):
 
         def improve(slow: tuple) -> tuple:
             actor, target, actor_opt, _ = slow
-            loss, grads = jax.value_and_grad(self.actor_loss)(actor, critics, batch.obs)
+            loss, grads = jax.value_and_grad(self.actor_loss)(actor, critics, batch)
             updates, actor_opt = tx.update(grads, actor_opt, actor)
             actor = apply_updates(actor, updates, step_size(self.optimizer, self.actor_learning_rate, context))
             return actor, polyak(target, {"actor": actor, "critics": critics}, self.tau), actor_opt, loss
@@ -214,35 +244,4 @@ def td3(
         actor=usual(actor, partial(deterministic_actor, **numbers.layers())),
         critics=usual(critics, partial(twin_critics, **numbers.layers())),
         name="TD3",
-    )
-
-
-def ddpg(
-    actor: Maker | None = None, critic: Maker | None = None, *, config: DDPGConfig | None = None, **overrides: Any
-) -> DeterministicActorCritic:
-    """Deep deterministic policy gradient (Lillicrap et al. 2016, arXiv 1509.02971): TD3 without its three changes.
-
-    The noise is Gaussian and independent between steps, as in Fujimoto et al. 2018, not an Ornstein-Uhlenbeck process; and
-    there is neither batch normalisation nor weight decay, and the critic sees the action from its first layer on.
-
-    Args:
-        actor, critic: modules or functions from :class:`~rl_jax.types.Spec` to one, instead of the usual ones; an ensemble of
-            critics has ``members=1``.
-        config: all numbers; default :class:`~rl_jax.agents.configs.DDPGConfig` as it is.
-        overrides: its fields that shall be others, such as ``tau=0.001``.
-
-    Raises:
-        RLJaxError: the agent has no such number.
-    """
-    numbers = numbers_of(DDPGConfig, config, overrides, actor=actor, critic=critic)
-    return DeterministicActorCritic(
-        learning_rate=numbers.learning_rate,
-        actor_learning_rate=numbers.actor_learning_rate,
-        optimizer=numbers.optimizer,
-        tau=numbers.tau,
-        exploration_noise=numbers.exploration_noise,
-        random_steps=1.0 * numbers.random_steps,
-        actor=usual(actor, partial(deterministic_actor, **numbers.layers())),
-        critics=usual(critic, partial(twin_critics, members=1, **numbers.layers())),
-        name="DDPG",
     )

@@ -3,6 +3,7 @@
 from rl_jax.agents.configs.actor_critic import DDPGConfig, MDPOOffPolicyConfig, SACConfig, TD3Config
 from rl_jax.agents.configs.dqn import DQNConfig, RainbowConfig
 from rl_jax.agents.configs.grpo import DrGRPOConfig, GRPOConfig, RFTConfig, RLOOConfig
+from rl_jax.agents.configs.offline import BCConfig, CQLConfig, IQLConfig, ReBRACConfig, RLPDConfig, TD3BCConfig
 from rl_jax.agents.configs.on_policy import A2CConfig, MDPOConfig, PPOConfig
 from rl_jax.agents.configs.pqn import PQNConfig
 from rl_jax.agents.configs.r2d2 import R2D2Config
@@ -26,6 +27,12 @@ CONFIGS = {
     "td3": TD3Config,
     "ddpg": DDPGConfig,
     "mdpo-off-policy": MDPOOffPolicyConfig,
+    "bc": BCConfig,
+    "td3-bc": TD3BCConfig,
+    "rebrac": ReBRACConfig,
+    "iql": IQLConfig,
+    "cql": CQLConfig,
+    "rlpd": RLPDConfig,
     "stream-q": StreamQConfig,
     "stream-ac": StreamACConfig,
 }

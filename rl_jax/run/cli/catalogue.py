@@ -43,6 +43,12 @@ AGENTS = {
     "td3": Agent("deterministic control; steadier than DDPG, simpler than SAC", "continuous"),
     "ddpg": Agent("the ancestor of TD3, a baseline", "continuous"),
     "mdpo-off-policy": Agent("SAC whose policy is held to an older self", "continuous, discrete"),
+    "bc": Agent("clones recorded actions, a baseline for all that learn from data", "continuous, discrete"),
+    "td3-bc": Agent("from data alone: TD3 held to the data's actions", "continuous"),
+    "rebrac": Agent("the same with penalties of its own for policy and critics", "continuous"),
+    "iql": Agent("first choice from data alone; never values an action that is not in them", "continuous, discrete"),
+    "cql": Agent("from data alone: SAC whose critics think little of what is not in them", "continuous, discrete"),
+    "rlpd": Agent("SAC on half recorded, half collected steps: a head start from data", "continuous, discrete"),
     "stream-q": Agent("one stream, one step at a time, no buffer", "discrete"),
     "stream-ac": Agent("the same as an actor-critic", "any"),
 }
