@@ -69,9 +69,9 @@ class Goals(Offline):
 
     - ``goal``: the goal; from ``shares``.
     - ``policy_goal``: another one, for policies; from ``policy_shares``.
-    - ``subgoal``: where the data are ``subgoal`` steps later, but not beyond the policy's goal if that lies ahead, nor the
-      episode's end.
-    - ``waypoint``: the same, but for the policy's goal, which it may pass.
+    - ``subgoal_obs``: the observation ``subgoal`` steps later, or at the policy's goal if that comes first, or at the episode's end;
+      ``subgoal``: it as a goal.
+    - ``waypoint``: as ``subgoal``, but for the policy's goal, which it may pass.
     - ``option_obs``: the observation ``option`` steps later, or at the goal if that comes first, or at the episode's end;
       ``option_goal``: ``goal``, or in the share of current ones where the option ends; ``option_steps``: the steps in between,
       ``int32``; ``option_reward``: 0 if the option ends at its goal, else -1; ``option_discount``: 0 and ``gamma`` likewise.
@@ -171,7 +171,8 @@ class Goals(Offline):
         subgoal = either(policy_goal.time < waypoint.time, policy_goal, waypoint)
 
         batch = rings.read(*as_ring(self.data, 1), step)
-        goals, option_obs = self.reached(self._look(goal)), self._look(option_end)
+        goals, policy_goals = self.reached(self._look(goal)), self.reached(self._look(policy_goal))
+        subgoal_obs, option_obs = self._look(subgoal), self._look(option_end)
         option_goals = self.reached(self._look(option_goal))
         reached, option_reached = here.row == goal.row, option_end.row == option_goal.row
         if self.same is not None:
@@ -179,8 +180,9 @@ class Goals(Offline):
             option_reached = self.same(self.reached(option_obs), option_goals)
         extras = {
             "goal": goals,
-            "policy_goal": self.reached(self._look(policy_goal)),
-            "subgoal": self.reached(self._look(subgoal)),
+            "policy_goal": policy_goals,
+            "subgoal_obs": {**subgoal_obs, "goal": policy_goals},
+            "subgoal": self.reached(subgoal_obs),
             "waypoint": self.reached(self._look(waypoint)),
             "option_obs": {**option_obs, "goal": option_goals},
             "option_goal": option_goals,

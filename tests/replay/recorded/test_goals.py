@@ -118,6 +118,8 @@ def test_subgoals_stop_at_a_goal_ahead_and_at_the_end(mixed):
     assert (goal > obs).all()
     np.testing.assert_array_equal(extras["waypoint"], np.minimum(obs + 3, end_of(obs)))
     np.testing.assert_array_equal(extras["subgoal"], np.minimum(extras["waypoint"], goal))
+    np.testing.assert_array_equal(extras["subgoal_obs"]["observation"], extras["subgoal"])
+    np.testing.assert_array_equal(extras["subgoal_obs"]["goal"], goal)
     elsewhere = drawn(policy_shares=RANDOM, subgoal=3)
     np.testing.assert_array_equal(elsewhere.extras["subgoal"], elsewhere.extras["waypoint"])
 
