@@ -13,6 +13,7 @@ import optax
 import pytest
 from conftest import SMALL, compiled
 from flax import struct
+from recorded import trainer_of
 from toy import (
     Clock,
     LinearValue,
@@ -40,7 +41,7 @@ from rl_jax.experience.advantage.gae import next_values
 from rl_jax.loop import evaluate
 from rl_jax.loop.counter import Counter
 from rl_jax.losses import ClippedPolicy
-from rl_jax.replay import Buffer
+from rl_jax.replay import Buffer, Mixed, Offline
 from rl_jax.spaces import Box, Discrete
 from rl_jax.types import Sample, Spec, Step
 
@@ -133,8 +134,9 @@ def replayed(name, kind):
     config = replace(CONFIGS[name](), hidden=(8,))
     spec = replace(BATCH, action_space=ACTIONS[kind])
     env = Clock(5, act_space=spec.action_space)
-    trainer = config.trainer(env)
-    length, agent = trainer.replay.length, trainer.agent.bind(spec)
+    trainer = trainer_of(config, env)
+    replay = trainer.replay if hasattr(trainer.replay, "length") else trainer.replay.parts[0]
+    length, agent = replay.length, trainer.agent.bind(spec)
     rng = np.random.default_rng(0)
     shape = length, spec.num_envs
     obs = rng.normal(size=(length + 1, spec.num_envs, 2)).astype(np.float32)
@@ -153,8 +155,8 @@ def replayed(name, kind):
         batch = raw.replace(
             next_obs=jnp.asarray(obs[1:]).at[-1].set(end), terminated=ends.set(terminated), truncated=ends.set(truncated)
         )
-        transforms = trainer.replay.transforms.init(jax.random.key(0), spec)
-        batch = trainer.replay.transforms.update(transforms, batch, context())[1]
+        transforms = replay.transforms.init(jax.random.key(0), spec)
+        batch = replay.transforms.update(transforms, batch, context())[1]
         return agent.learn(state, Sample(batch, None, None), context(agent, state, seed=1))[0]
 
     return jax.jit(agent.init, static_argnums=1)(jax.random.key(0), spec), learned
@@ -163,12 +165,15 @@ def replayed(name, kind):
 def with_buffer(name, kind):
     """Whether a configuration serves these actions and learns from a buffer."""
     try:
-        return isinstance(CONFIGS[name]().trainer(Clock(5, act_space=ACTIONS[kind]), time_limit=5).replay, Buffer)
+        replay = trainer_of(CONFIGS[name](), Clock(5, act_space=ACTIONS[kind]), time_limit=5).replay
+        return isinstance(replay, Buffer | Offline | Mixed)
     except UnsupportedSpace:
         return False
 
 
-REPLAYED = [(name, kind) for name in CONFIGS for kind in ACTIONS if with_buffer(name, kind)]
+#: Cloning values nothing; of ReBRAC's trajectories only the first step is learned from, by TD3's targets.
+ELSEWHERE = ("bc", "rebrac")
+REPLAYED = [(name, kind) for name in CONFIGS for kind in ACTIONS if name not in ELSEWHERE and with_buffer(name, kind)]
 
 
 @pytest.mark.slow

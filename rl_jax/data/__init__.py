@@ -6,8 +6,9 @@ from rl_jax._lazy import lazy
 
 if TYPE_CHECKING:
     from rl_jax.data.arrays import of_arrays
-    from rl_jax.data.dataset import Dataset, concat
+    from rl_jax.data.dataset import Dataset
     from rl_jax.data.files import load, save
+    from rl_jax.data.joining import concat
 
 lazy(__name__)
 

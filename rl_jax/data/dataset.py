@@ -1,5 +1,6 @@
 """Recorded experience: episodes one after the other, each observation stored once."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ from flax import struct
 
 from rl_jax.data.marks import FIRST, MARK, TERMINATED, TRUNCATED, marks_of
 from rl_jax.errors import RLJaxError
-from rl_jax.spaces import ObsSpace, Space, describe
+from rl_jax.spaces import ObsSpace, Space, describe, example
 from rl_jax.types import PyTree, Rollout
 
 #: Arrays are on the host as they are loaded, and on a device in compiled functions.
@@ -87,6 +88,21 @@ class Dataset:
             action_space=action_space,
             env=env,
         )
+
+    @classmethod
+    def absent(cls, obs_space: ObsSpace, action_space: Space) -> "Dataset":
+        """One step of zeros, in the place of data that are not looked at: where a trained agent only acts."""
+        obs, action = example(obs_space, 2), example(action_space, 1)
+        marks = marks_of(jnp.ones((1,), bool), jnp.zeros((1,), bool))
+        return cls(obs, action, jnp.zeros((1,), jnp.float32), marks, {}, obs_space, action_space)
+
+    def sha256(self) -> str:
+        """A digest of all numbers; on the host."""
+        digest = hashlib.sha256()
+        for x in jax.tree.leaves(self):
+            digest.update(str((x.dtype, x.shape)).encode())
+            digest.update(np.ascontiguousarray(x).tobytes())
+        return digest.hexdigest()
 
     @property
     def num_steps(self) -> int:
@@ -207,40 +223,3 @@ class Dataset:
             f"{self.num_steps:,} steps in {lengths.size:,} episodes of {lengths.mean():.4g} steps, return {middle}; observations: "
             f"{describe(self.obs_space)}, actions: {describe(self.action_space)}"
         )
-
-
-def concat(datasets: Sequence[Dataset]) -> Dataset:
-    """The episodes of several data sets one after the other; on the host. Of ``extras`` those that all have are kept.
-
-    Raises:
-        RLJaxError: there are none, or they are of other spaces.
-    """
-    if not datasets:
-        raise RLJaxError("there is no data set to join: give one at least")
-    first = datasets[0]
-    for data in datasets[1:]:
-        if (data.obs_space, data.action_space) != (first.obs_space, first.action_space):
-            raise RLJaxError(f"data sets of other spaces cannot be joined: {data.summary()}; and {first.summary()}")
-    counts = np.asarray([data.num_episodes for data in datasets])
-    steps = [data.num_steps for data in datasets]
-
-    def joined(*arrays: Any) -> np.ndarray:
-        return np.concatenate([np.asarray(x) for x in arrays])
-
-    def observed(*arrays: Any) -> np.ndarray:
-        parts = [np.asarray(x) for x in arrays]
-        ends = [x[n : n + e] for x, n, e in zip(parts, steps, counts, strict=True)]
-        return np.concatenate([*(x[:n] for x, n in zip(parts, steps, strict=True)), *ends])
-
-    shift = MARK * (np.cumsum(counts) - counts)
-    names = [name for name in first.extras if all(name in data.extras for data in datasets)]
-    return Dataset(
-        obs=jax.tree.map(observed, *(data.obs for data in datasets)),
-        action=joined(*(data.action for data in datasets)),
-        reward=joined(*(data.reward for data in datasets)),
-        marks=joined(*(np.asarray(data.marks) + np.int32(by) for data, by in zip(datasets, shift, strict=True))),
-        extras={name: joined(*(data.extras[name] for data in datasets)) for name in names},
-        obs_space=first.obs_space,
-        action_space=first.action_space,
-        env=first.env if all(data.env == first.env for data in datasets) else "",
-    )

@@ -123,6 +123,11 @@ def fitting(data: Dataset, obs_space: Any, action_space: Any, env: str, what: st
     return data
 
 
+def is_folder(source: str) -> bool:
+    """Whether a data set is a folder that :func:`save` writes."""
+    return not source.startswith(MINARI) and not source.endswith(".npz")
+
+
 def about(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """What ``dataset.json`` of a folder says.
 

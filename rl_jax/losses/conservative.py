@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.networks.distributions import Categorical
+from rl_jax.ops import along
 from rl_jax.types import Key, Metrics, PyTree, Rollout
 
 
@@ -52,7 +53,9 @@ class Conservative:
         uniform = jax.random.uniform(keys[0], shape, minval=-1.0, maxval=1.0)
         density = jnp.full(shape[:2], -math.log(2.0) * math.prod(batch.action.shape[1:]))
         actions, densities = [uniform], [density]
-        for own, key_own in ((policy, keys[1]), (agent.policy(params["actor"], batch.next_obs), keys[2])):
+        # After a termination the next observation is nobody's, and may be anything.
+        there = jax.tree.map(lambda now, later: jnp.where(along(batch.terminated, now), now, later), batch.obs, batch.next_obs)
+        for own, key_own in ((policy, keys[1]), (agent.policy(params["actor"], there), keys[2])):
             u = own.unsquashed(jax.random.normal(key_own, shape))
             actions.append(jnp.tanh(u))
             densities.append(own.log_prob_unsquashed(u))

@@ -10,11 +10,11 @@ from rl_jax.values import Count, Positional, Range, check_fields
 #: The command of runs that Python has started with a trainer of its own: ``config.json`` does not say how to make that again.
 PYTHON = "run"
 #: Options that decide what a run computes; resuming with others would be another run.
-IDENTITY = ("env", "env_args", "steps", "seed", "seeds", "time_limit", "prng", "matmul_precision", "reset_pool")
+IDENTITY = ("env", "data", "env_args", "steps", "seed", "seeds", "time_limit", "prng", "matmul_precision", "reset_pool")
 #: Options that decide besides what it writes into metrics.jsonl; a resumed run keeps those too.
 RECORD = ("eval_episodes", "eval_max_steps", "checkpoints", "episode_info")
 #: Options that the help shows first.
-FIRST = ("env", "steps", "seeds", "out", "num_envs", "learning_rate")
+FIRST = ("env", "data", "steps", "seeds", "out", "num_envs", "learning_rate")
 
 Seed = Annotated[int, Range(0, 2**32 - 1)]
 #: Episodes that are played side by side.
@@ -28,6 +28,8 @@ class RunOptions:
 
     env: str = ""
     """Environment: CartPole-v1, Breakout-MinAtar, brax/ant ... ('rl-jax list' shows all); module:function for your own."""
+    data: str = ""
+    """Recorded experience, for agents that learn from it: a folder of 'rl-jax record', an .npz file, or minari:NAME."""
     steps: Annotated[int, Range(1, 10**15)] = 500_000
     """Environment steps to train, over all parallel environments of one seed."""
     seed: Seed = 0
@@ -136,6 +138,32 @@ class Render:
     """Draw every n-th step and the last: a shorter GIF, which plays faster at the same --fps."""
     tapes: Annotated[int, Range(1, 1000)] | None = None
     """Print so many episodes of a token world instead, as the next train step sees them: who wrote what, reward and advantage."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """Play with a trained agent and keep every step, as a data set that agents can learn from (--data)."""
+
+    run: Annotated[Path, Positional]
+    """Run folder, of whose seeds the first one's agent plays."""
+    out: Path | None = None
+    """New folder of the data set (default: data in the run folder)."""
+    steps: Annotated[int, Range(1, 10**10)] = 100_000
+    """Steps to record; what still runs then is cut there, and counts as truncated."""
+    num_envs: Annotated[int, Range(1, 1_000_000)] = 10
+    """Environments side by side, each of which records as many steps."""
+    checkpoint: Checkpoint = "last"
+    """last, best, or a number of steps; an early one is a poor demonstrator."""
+    greedy: bool = False
+    """Take the most probable action instead of sampling."""
+    epsilon: Annotated[float, Range(0, 1)] = 0.0
+    """Probability of a random action instead."""
+    noise: Annotated[float, Range(0, 10)] = 0.0
+    """Standard deviation of noise on actions within bounds, in units of half their range."""
+    seed: Seed = 0
+    """Seed of the recording."""
+    quiet: bool = False
+    """Print the last line only."""
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from rl_jax.errors import RLJaxError
 from rl_jax.spaces import Box, Discrete
 from rl_jax.types import Spec
 
-FACTORIES = {name: getattr(rl.agents, name.replace("-", "_")) for name in CONFIGS}
+ROOMS = (rl.agents, rl.agents.offline)
+FACTORIES = {name: next(filter(None, (getattr(room, name.replace("-", "_"), None) for room in ROOMS))) for name in CONFIGS}
 BOX = Spec(Box.of(-1.0, 1.0, (3,)), Box.of(-1.0, 1.0, (2,)), 64, 32)
-BOXES = ("td3", "ddpg")
+BOXES = ("td3", "ddpg", "td3-bc", "rebrac")
 
 
 def bound(name, agent):

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import optax
 import pytest
+from recorded import trainer_of
 from toy import context
 
 import rl_jax as rl
@@ -69,8 +70,8 @@ def test_an_agent_learns_with_it():
 def test_no_two_parts_of_an_agent_report_one_metric(name):
     """Tracing a train step is enough: two writers of one name are refused there."""
     config = rl.agents.configs.CONFIGS[name]()
-    env = ENV if name not in ("td3", "ddpg") else rl.make("Pendulum-v1")
-    trainer = config.trainer(env)
+    env = ENV if name not in ("td3", "ddpg", "td3-bc", "rebrac") else rl.make("Pendulum-v1")
+    trainer = trainer_of(config, env)
     state = jax.eval_shape(lambda key: trainer.init(key, 1), jax.random.key(0))
     _, metrics = jax.eval_shape(trainer.train_step, state)
     assert metrics.keys() >= {"episode/return"} and all(value.shape == () for value in metrics.values())

@@ -72,7 +72,7 @@ def test_td3_and_its_policy_step_as_optax_does():
         value = steps.reward + steps.extras["discount"] * jnp.where(steps.terminated, 0.0, q)
         grads = jax.grad(agent.critic_loss, has_aux=True)(params["critics"], steps, value, 1.0)[0]
         params["critics"] = jax.tree.map(lambda w, g: w - 0.1 * g, params["critics"], grads)
-    grads = jax.grad(agent.actor_loss)(params["actor"], params["critics"], steps.obs)
+    grads = jax.grad(agent.actor_loss)(params["actor"], params["critics"], steps)
     params["actor"] = jax.tree.map(lambda w, g: w - 0.1 * g, params["actor"], grads)
     close(learn(agent, state, batch(), times=2)[0].params, params)
 

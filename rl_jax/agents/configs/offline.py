@@ -1,16 +1,13 @@
 """Numbers of agents that learn from recorded experience."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import rl_jax as rl
 from rl_jax.agents.configs.actor_critic import SACConfig
 from rl_jax.agents.configs.base import AgentConfig, OptimizerName
 from rl_jax.errors import RLJaxError
 from rl_jax.values import Count, NotNegative, Positive, Range, Share, Widths
-
-if TYPE_CHECKING:
-    from rl_jax.agents.offline import Clone, ImplicitQ
 
 
 @dataclass(frozen=True)
@@ -97,11 +94,9 @@ class BCConfig(OfflineConfig):
     squared: bool = True
     """In a box, the squared error of the action, and not its likelihood."""
 
-    def agent(self) -> "Clone":
+    def agent(self) -> "rl.agents.offline.Clone":
         """The agent alone."""
-        from rl_jax.agents.offline import bc
-
-        return bc(config=self)
+        return rl.agents.offline.bc(config=self)
 
 
 @dataclass(frozen=True)
@@ -137,9 +132,7 @@ class TD3BCConfig(OfflineValueConfig):
 
     def agent(self) -> "rl.agents.DeterministicActorCritic":
         """The agent alone."""
-        from rl_jax.agents.offline import td3_bc
-
-        return td3_bc(config=self)
+        return rl.agents.offline.td3_bc(config=self)
 
 
 @dataclass(frozen=True)
@@ -165,9 +158,7 @@ class ReBRACConfig(OfflineValueConfig):
 
     def agent(self) -> "rl.agents.DeterministicActorCritic":
         """The agent alone."""
-        from rl_jax.agents.offline import rebrac
-
-        return rebrac(config=self)
+        return rl.agents.offline.rebrac(config=self)
 
 
 @dataclass(frozen=True)
@@ -179,11 +170,9 @@ class IQLConfig(OfflineValueConfig):
     beta: NotNegative = 3.0
     """How much better actions are cloned more (the paper's inverse temperature)."""
 
-    def agent(self) -> "ImplicitQ":
+    def agent(self) -> "rl.agents.offline.ImplicitQ":
         """The agent alone."""
-        from rl_jax.agents.offline import iql
-
-        return iql(config=self)
+        return rl.agents.offline.iql(config=self)
 
 
 @dataclass(frozen=True)
@@ -197,9 +186,7 @@ class CQLConfig(OfflineValueConfig):
 
     def agent(self) -> "rl.agents.SoftActorCritic":
         """The agent alone."""
-        from rl_jax.agents.offline import cql
-
-        return cql(config=self)
+        return rl.agents.offline.cql(config=self)
 
 
 @dataclass(frozen=True)
@@ -232,9 +219,7 @@ class RLPDConfig(SACConfig):
 
     def agent(self) -> "rl.agents.SoftActorCritic":
         """The agent alone."""
-        from rl_jax.agents.offline import rlpd
-
-        return rlpd(config=self)
+        return rl.agents.offline.rlpd(config=self)
 
     def trainer(self, env: "rl.types.Environment", data: "rl.data.Dataset | None" = None, **options: Any) -> "rl.Trainer":
         """The whole run beside a data set; ``options`` are further arguments of :meth:`rl_jax.Trainer.create`."""

@@ -12,6 +12,7 @@ import jax
 
 from rl_jax.agents.configs import sweepable
 from rl_jax.agents.configs.by_name import config_class, is_own, title_of
+from rl_jax.data import Dataset
 from rl_jax.errors import RLJaxError
 from rl_jax.loop import Trainer, check_trainer
 from rl_jax.run.devices import distributed
@@ -55,13 +56,15 @@ def _prepare(options: RunOptions, num_runs: int) -> None:
         distributed.join()
 
 
-def _run_config(command: str, agent: str, options: RunOptions, values: dict[str, Any], trainer: Trainer) -> RunConfig:
+def _run_config(
+    command: str, agent: str, options: RunOptions, values: dict[str, Any], trainer: Trainer, data: Dataset | None
+) -> RunConfig:
     """What ``config.json`` says of a run; a trainer with parts of one's own is checked before anything is compiled."""
     digest_of_trainer = ""
     if is_own(agent):
         check_trainer(trainer)
         digest_of_trainer = trainer_digest(trainer)
-    return RunConfig(command, agent, options, values, digest_of_trainer)
+    return RunConfig(command, agent, options, values, digest_of_trainer, "" if data is None else data.sha256())
 
 
 def train(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
@@ -69,8 +72,10 @@ def train(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     check_extras(options)
     configuration = config.configured(config_class(agent), values)
     _prepare(options, options.seeds)
-    trainer = config.make_trainer(configuration, options, config.make_env(options))
-    run = _run_config("train", agent, options, values, trainer)
+    env = config.make_env(options)
+    data = config.load_data(configuration, options, env)
+    trainer = config.make_trainer(configuration, options, env, data)
+    run = _run_config("train", agent, options, values, trainer, data)
     config.check_learns(trainer, options)
     devices = choose_devices(options, trainer.num_envs, options.seeds)
     episodes = evaluation_budget(trainer, options).episodes
@@ -87,8 +92,8 @@ def sweep(agent: str, options: RunOptions, values: dict[str, Any]) -> None:
     grid = {name: values[name] for name in sweepable(kind)}
     base = kind(**{**values, **{name: points[0] for name, points in grid.items() if points}})
     _prepare(options, math.prod(map(len, grid.values())) * options.seeds)
-    runs, labels = sweep_runs(base, grid, options)
-    run = _run_config("sweep", agent, options, values, runs.trainer_of(0))
+    runs, labels, data = sweep_runs(base, grid, options)
+    run = _run_config("sweep", agent, options, values, runs.trainer_of(0), data)
     runs.devices = choose_devices(options, runs.trainer.num_envs, len(runs.seeds))
     varied = [name for name, points in grid.items() if len(points) > 1]
     title = f"{title_of(agent)} on {options.env}, {options.seeds} seeds each"
@@ -173,6 +178,15 @@ def _print_tapes(args: Any, folder: RunFolder, runs: CompiledRuns) -> None:
     print(tapes(world, rollout, args.tapes, in_colour()))
 
 
+def record(args: Any) -> None:
+    """``rl-jax record``: see :func:`rl_jax.run.cli.record.record_run`."""
+    from rl_jax.run.cli.record import record_run
+
+    folder = RunFolder.open(args.run)
+    _use_compilation_cache(folder.options.compile_cache)
+    print(json.dumps(record_run(folder, args)))
+
+
 def plot(args: Any) -> None:
     """``rl-jax plot``: see :func:`rl_jax.run.cli.comparison.plot`."""
     from rl_jax.run.cli.comparison import plot as draw_plot
@@ -197,4 +211,4 @@ def reproduce(args: Any) -> None:
         run_recipes(args)
 
 
-__all__ = ["bench", "evaluate", "plot", "render", "reproduce", "sweep", "train"]
+__all__ = ["bench", "evaluate", "plot", "record", "render", "reproduce", "sweep", "train"]

@@ -6,7 +6,7 @@ from typing import Any
 from rl_jax.errors import RLJaxError
 from rl_jax.run.failures import writing
 from rl_jax.run.options import IDENTITY
-from rl_jax.run.report.curves import Curve, curve_from_rows, empty_curve
+from rl_jax.run.report.curves import Curve, curve_from_rows, empty_curve, measured
 from rl_jax.run.stopping import say
 from rl_jax.run.storage import config
 from rl_jax.run.storage.identity import settings_of
@@ -39,10 +39,13 @@ def plot(args: Any) -> None:
     # A run that failed early may lack a metric that all runs have. Any other metric must be in some row.
     if not all_rows or (args.metric not in ALWAYS and not any(args.metric in row for row in all_rows)):
         curve_from_rows(all_rows, args.metric)  # raises, and lists the metrics
-    curves = {label: _curve(rows, args.metric) for label, rows in zip(_labels(list(groups)), groups.values(), strict=True)}
-    label = "return" if args.metric == "episode/return" else args.metric
+    metric, label, xlabel = args.metric, "return" if args.metric == "episode/return" else args.metric, "environment steps"
+    if measured(all_rows, "eval/return") and not measured(all_rows, "reward/mean"):  # learned from recorded experience alone
+        xlabel = "learning steps"
+        metric = "eval/return" if metric == "episode/return" else metric
+    curves = {label: _curve(rows, metric) for label, rows in zip(_labels(list(groups)), groups.values(), strict=True)}
     with writing(args.out):
-        print(compare_curves(args.out, curves, args.statistic, ylabel=label))
+        print(compare_curves(args.out, curves, args.statistic, ylabel=label, xlabel=xlabel))
 
 
 def _groups(folders: list[RunFolder]) -> dict[str, list[Row]]:

@@ -1,4 +1,4 @@
-"""The command line: ``rl-jax train | sweep | evaluate | render | plot | list | bench | reproduce``."""
+"""The command line: ``rl-jax train | sweep | evaluate | render | record | plot | list | bench | reproduce``."""
 
 import dataclasses
 import gc
@@ -13,14 +13,15 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from rl_jax.agents.configs import CONFIGS
-from rl_jax.agents.configs.by_name import is_own, spelled
+from rl_jax.agents.configs.by_name import config_class, is_own, spelled
 from rl_jax.errors import RLJaxError
 from rl_jax.run import failures, stopping
 from rl_jax.run.cli import hints
 from rl_jax.run.cli.help import EXAMPLES, SUMMARIES
 from rl_jax.run.cli.parse import options_of, parse, run_options
+from rl_jax.run.cli.recorded import with_data
 from rl_jax.run.devices import distributed
-from rl_jax.run.options import Bench, Evaluate, List, Plot, Render, Reproduce, RunOptions
+from rl_jax.run.options import Bench, Evaluate, List, Plot, Record, Render, Reproduce, RunOptions
 from rl_jax.run.stopping import Stopped
 from rl_jax.values import short
 
@@ -73,6 +74,7 @@ def _train_or_sweep(command: str, argv: Sequence[str]) -> None:
             restore_values({opt.name: opt.takes for opt in option_list}, saved_values, source),
         )
     options = RunOptions(**{item.name: values.pop(item.name) for item in dataclasses.fields(RunOptions)})
+    options = with_data(options, agent, config_class(agent))
     options.check()
     _call_command(command, agent, options, values)
 
@@ -81,6 +83,7 @@ def _main(argv: Sequence[str]) -> None:
     option_classes = {
         "evaluate": Evaluate,
         "render": Render,
+        "record": Record,
         "plot": Plot,
         "list": List,
         "bench": Bench,

@@ -18,6 +18,7 @@ SUMMARIES = {
     "sweep": "Train a grid of hyperparameters times seeds in one program.",
     "evaluate": "Play whole episodes with a trained agent.",
     "render": "Make a GIF (gymnax) or an HTML page (brax) of one episode.",
+    "record": "Keep what a trained agent does, as a data set to learn from.",
     "plot": "Draw learning curves of several runs.",
     "list": "Show agents and environments, or what one environment is.",
     "bench": "Measure how fast everything is on this machine.",

@@ -51,6 +51,11 @@ def curve_from_rows(rows: Sequence[dict[str, Any]], key: str = "episode/return")
     return Curve(steps, returns, failed)
 
 
+def measured(rows: Sequence[dict[str, Any]], key: str) -> bool:
+    """Whether any row has a finite value of a quantity."""
+    return any(isinstance(value := row.get(key), int | float) and np.isfinite(value) for row in rows)
+
+
 def empty_curve(rows: Sequence[dict[str, Any]]) -> Curve:
     """The curve of runs of which nothing was measured: one point without a value, at step 0."""
     runs, failed = _runs(rows)

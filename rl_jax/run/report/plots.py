@@ -70,6 +70,7 @@ def learning_curve(
     *,
     statistic: str = "iqm",
     ylabel: str = "return",
+    xlabel: str = "environment steps",
 ) -> Path:
     """Draw one run: for several seeds each as a thin line, their statistic bold with its 95% bootstrap band; for one
     seed the raw values faint and a moving average bold.
@@ -81,6 +82,7 @@ def learning_curve(
         evaluation: returns of evaluations, drawn as markers (their statistic over seeds).
         statistic: ``iqm`` or ``mean``.
         ylabel: what is measured.
+        xlabel: what is counted.
 
     Returns:
         ``path``.
@@ -112,7 +114,7 @@ def learning_curve(
             axes.vlines(at, low, high, color=COLOURS[1], lw=1.8, alpha=0.7, zorder=4)
             style = {"markersize": 6.5, "markeredgecolor": "white", "markeredgewidth": 1.0, "zorder": 5}
             axes.plot(at, over_seeds(values, statistic), "D", color=COLOURS[1], label="evaluation", clip_on=False, **style)
-        _finish(axes, [steps], ylabel, bool(np.isfinite(returns).any()))
+        _finish(axes, [steps], ylabel, bool(np.isfinite(returns).any()), xlabel)
         _legend_below(figure, axes)
     return Path(path)
 
@@ -123,6 +125,7 @@ def compare_curves(
     statistic: str = "iqm",
     title: str = "",
     ylabel: str = "return",
+    xlabel: str = "environment steps",
 ) -> Path:
     """Draw several runs, each as the statistic over its seeds with a 95% bootstrap band; their number is named.
 
@@ -130,7 +133,7 @@ def compare_curves(
         path: of the image; its folder is created.
         runs: label to curve; the runs may have different steps and numbers of seeds.
         statistic: ``iqm`` or ``mean``.
-        title, ylabel: as in :func:`learning_curve`.
+        title, ylabel, xlabel: as in :func:`learning_curve`.
 
     Returns:
         ``path``.
@@ -154,7 +157,7 @@ def compare_curves(
             _with_band(axes, steps, returns, statistic, color=colour, linestyle=dash, label=name)
             _failed_runs(axes, runs[label], colour)
         has_data = any(np.isfinite(returns).any() for _, returns in curves.values())
-        _finish(axes, [steps for steps, _ in curves.values()], f"{ylabel} ({measured})", has_data)
+        _finish(axes, [steps for steps, _ in curves.values()], f"{ylabel} ({measured})", has_data, xlabel)
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), labelspacing=0.9)
     return Path(path)
 
@@ -214,10 +217,10 @@ def seed_count(count: int) -> str:
     return f"{count} seed{'' if count == 1 else 's'}"
 
 
-def _finish(axes: Axes, steps: Sequence[Array], ylabel: str, has_data: bool) -> None:
+def _finish(axes: Axes, steps: Sequence[Array], ylabel: str, has_data: bool, xlabel: str = "environment steps") -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: human_count(value)))
     axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 2.5, 5, 10]))
-    axes.set_xlabel("environment steps")
+    axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
     last = max((float(each.max()) for each in steps if each.size), default=0.0)
     axes.set_xlim(0, last * 1.01 or 1)

@@ -83,7 +83,7 @@ class Progress:
         self,
         steps: int,
         steps_per_second: float,
-        return_mean: float | Sequence[float],
+        return_mean: float | Sequence[float] | None,
         extra: dict[str, float | Sequence[float]] | None = None,
     ) -> None:
         """Show the state of the run: `` 34%  170k/500k steps  1.2M steps/s  return 231.4  eval 250.1  left 0:12``.
@@ -91,13 +91,14 @@ class Progress:
         Args:
             steps: environment steps done by each run.
             steps_per_second: of late, of all runs together; the time left is computed from it.
-            return_mean: mean return of finished episodes, or one for each seed; NaN before the first has finished.
+            return_mean: mean return of finished episodes, or one for each seed; NaN before the first has finished;
+                ``None`` where no episode is collected.
             extra: more measurements to show after it, by their short names.
         """
         if self.quiet:
             return
         left = (self.total_steps - steps) * self.runs / steps_per_second if steps_per_second > 0 else math.nan
-        values = {"return": return_mean, **(extra or {})}
+        values = ({} if return_mean is None else {"return": return_mean}) | (extra or {})
         fields = [
             # Rounded down, so that 100% means finished.
             f"{100 * steps // max(self.total_steps, 1):3d}%",

@@ -17,6 +17,7 @@ import rl_jax as rl
 from rl_jax.agents.configs import CONFIGS
 from rl_jax.agents.configs.by_name import PASSED, is_own
 from rl_jax.curricula import FixedTask, PooledStarts
+from rl_jax.data import Dataset
 from rl_jax.errors import RLJaxError
 from rl_jax.loop import Trainer
 from rl_jax.loop.updates import PerStep
@@ -89,16 +90,34 @@ def _check_limit(name: str, limit: Any) -> None:
         raise RLJaxError(f"time_limit of {name} must be an integer from 1 to {INT32}, not {short(limit)}") from None
 
 
-def make_trainer(configuration: Any, options: RunOptions, env: Environment) -> Trainer:
+def load_data(configuration: Any, options: RunOptions, env: Environment) -> Dataset | None:
+    """The data set that an agent's ``configuration`` learns from; ``None`` for all others.
+
+    Raises:
+        RLJaxError: it cannot be read, or is not of the environment.
+    """
+    return rl.data.load(options.data, env) if getattr(configuration, "DATA", False) else None
+
+
+def make_trainer(configuration: Any, options: RunOptions, env: Environment, data: Dataset | None = None) -> Trainer:
     """The run of an agent's ``configuration``, as the options say.
+
+    Args:
+        configuration: the agent's.
+        options: of the run.
+        env: the environment.
+        data: of :func:`load_data`. Without it, an agent that learns from data can act and cannot learn.
 
     Raises:
         RLJaxError: a configuration of one's own returns no trainer.
     """
     curriculum = FixedTask(env, env.default_params)
     pool = None if options.reset_pool is None else PooledStarts(curriculum, options.reset_pool)
-    values = (options.time_limit, pool, options.episode_info)
-    trainer = configuration.trainer(env, **dict(zip(PASSED, values, strict=True)))
+    arguments: dict[str, Any] = dict(zip(PASSED, (options.time_limit, pool, options.episode_info), strict=True))
+    if getattr(configuration, "DATA", False):
+        task = env.default_params
+        arguments["data"] = Dataset.absent(env.observation_space(task), env.action_space(task)) if data is None else data
+    trainer = configuration.trainer(env, **arguments)
     if not isinstance(trainer, Trainer):
         name = type(configuration).__name__
         raise RLJaxError(

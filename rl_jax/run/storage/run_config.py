@@ -22,6 +22,7 @@ class RunConfig:
         options: of the run.
         hyperparameters: of the agent; of :data:`PYTHON` what is varied, and seeds that do not follow one another.
         trainer: the digest of a trainer with parts of one's own (:mod:`rl_jax.run.storage.trainer_digest`); empty for others.
+        data: the digest of the data set that is learned from; empty without one.
     """
 
     command: str
@@ -29,6 +30,7 @@ class RunConfig:
     options: RunOptions
     hyperparameters: dict[str, Any]
     trainer: str = ""
+    data: str = ""
 
     def save(self, path: str | os.PathLike[str], options: RunOptions) -> None:
         """Write ``config.json``: everything needed to run this again, with ``options`` in place of the run's."""
@@ -40,7 +42,8 @@ class RunConfig:
             "run": plain(options),
             "hyperparameters": plain_values(self.hyperparameters),
         }
-        write_json(path, content | ({"trainer": self.trainer} if self.trainer else {}))
+        digests = {"trainer": self.trainer, "data": self.data}
+        write_json(path, content | {name: value for name, value in digests.items() if value})
 
 
 def made_by(command: str, agent: str, folder: str | os.PathLike[str] = "FOLDER") -> str:

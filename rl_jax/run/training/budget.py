@@ -33,12 +33,12 @@ class Budget(NamedTuple):
 def evaluation_budget(trainer: Trainer, options: RunOptions) -> Budget:
     """As many whole episodes, up to 64, as take no more environment steps than training does between two evaluations.
 
-    Where not even one fits, its steps are cut to that number, but not in the evaluation at the end. ``--eval-episodes`` and
-    ``--eval-max-steps`` override this.
+    Where not even one fits, its steps are cut to that number, but not in the evaluation at the end. Where nothing is collected there
+    are 64. ``--eval-episodes`` and ``--eval-max-steps`` override this.
     """
     limit = longest(trainer, options.eval_max_steps)
-    if options.eval_episodes is not None:
-        return Budget(options.eval_episodes, limit, limit)
+    if options.eval_episodes is not None or not trainer.collects:
+        return Budget(options.eval_episodes or MOST_EPISODES, limit, limit)
     steps_between_evaluations = max(1, trainer.num_updates(options.steps) * trainer.steps_per_update // options.checkpoints)
     episodes = min(MOST_EPISODES, max(1, steps_between_evaluations // limit))
     return Budget(episodes, min(limit, max(1, steps_between_evaluations // episodes)), limit)

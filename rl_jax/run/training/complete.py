@@ -9,7 +9,7 @@ from typing import Any
 from rl_jax.run.devices import distributed
 from rl_jax.run.devices.compiled_runs import CompiledRuns
 from rl_jax.run.failures import writing
-from rl_jax.run.report.curves import curve_from_rows, empty_curve
+from rl_jax.run.report.curves import curve_from_rows, empty_curve, measured
 from rl_jax.run.report.progress import human_count, human_time
 from rl_jax.run.storage import results
 from rl_jax.run.storage.config import write_json
@@ -104,5 +104,8 @@ def plot_run(folder: str | os.PathLike[str], title: str) -> Path:
     rows = MetricsFile(folder / "metrics.jsonl", RunFolder.open(folder).labels()).rows()
     evaluation = curve_from_rows(rows, "eval/return") if any("eval/return" in row for row in rows) else None
     training = curve_from_rows(rows) if any("episode/return" in row for row in rows) else empty_curve(rows)
-    plot = learning_curve(folder / ".curve.png", training, title, evaluation)
+    xlabel = "environment steps"
+    if measured(rows, "eval/return") and not measured(rows, "reward/mean"):  # learned from recorded experience alone
+        training, evaluation, xlabel = curve_from_rows(rows, "eval/return"), None, "learning steps"
+    plot = learning_curve(folder / ".curve.png", training, title, evaluation, xlabel=xlabel)
     return plot.replace(folder / "curve.png")  # the file is complete or missing: a resumed run draws it if it is missing

@@ -43,6 +43,10 @@ def check_resumed(owned: Owned, run: RunConfig) -> None:
             f"cannot resume {folder} with another trainer: its parts, their numbers or their static fields are not those that it "
             f"was started with; put these back, or start a new run"
         )
+    if saved.get("data", "") != run.data:
+        raise RLJaxError(
+            f"cannot resume {folder}: the data set {options.data} is another than it was; put it back, or start a new run"
+        )
     if options.steps != old["steps"]:
         _extend(owned, saved, old["steps"], options.steps, checkpoints)
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rl_jax.agents.configs import sweepable
+from rl_jax.data import Dataset
 from rl_jax.errors import RLJaxError
 from rl_jax.loop import Trainer
 from rl_jax.run.devices.compiled_runs import CompiledRuns
@@ -21,7 +22,7 @@ from rl_jax.run.options import RunOptions
 from rl_jax.run.report import stats
 from rl_jax.run.report.curves import ENOUGH, spread_name
 from rl_jax.run.report.intervals import interval_text
-from rl_jax.run.storage.config import check_learns, make_env, make_trainer
+from rl_jax.run.storage.config import check_learns, load_data, make_env, make_trainer
 from rl_jax.run.storage.identity import run_labels
 from rl_jax.run.training.budget import evaluation_budget
 from rl_jax.values import option
@@ -66,8 +67,10 @@ def check_grid(grid: Mapping[str, Sequence[float]], num_seeds: int, shown: Calla
         )
 
 
-def sweep_runs(base: Any, grid: dict[str, tuple[float, ...]], options: RunOptions) -> tuple[CompiledRuns, list[dict[str, Any]]]:
-    """The runs of a sweep over options of an agent, and a label for each of them.
+def sweep_runs(
+    base: Any, grid: dict[str, tuple[float, ...]], options: RunOptions
+) -> tuple[CompiledRuns, list[dict[str, Any]], Dataset | None]:
+    """The runs of a sweep over options of an agent, a label for each of them, and the data set that all learn from, if they do.
 
     Raises:
         RLJaxError: no option has several values, one has a value twice, or the runs are too many or do not fit into memory.
@@ -77,11 +80,13 @@ def sweep_runs(base: Any, grid: dict[str, tuple[float, ...]], options: RunOption
         raise RLJaxError(f"give at least one option several values, such as --learning-rate 3e-4 1e-3; these can vary: {names}")
     check_grid(grid, options.seeds)
     env = make_env(options)
-    first_trainer = make_trainer(base, options, env)
+    data = load_data(base, options, env)
+    first_trainer = make_trainer(base, options, env, data)
     check_learns(first_trainer, options)
-    trainers = (make_trainer(configuration, options, env) for _, configuration in settings(base, grid))
+    trainers = (make_trainer(configuration, options, env, data) for _, configuration in settings(base, grid))
     seeds = list(range(options.seed, options.seed + options.seeds))
-    return batched_runs(first_trainer, trainers, math.prod(map(len, grid.values())), seeds, options), run_labels(seeds, grid)
+    runs = batched_runs(first_trainer, trainers, math.prod(map(len, grid.values())), seeds, options)
+    return runs, run_labels(seeds, grid), data
 
 
 def batched_runs(

@@ -186,8 +186,8 @@ def _train_chunks(
         if saving:
             saver.save(chunk_end, state, evaluator.score() if evaluated else None, scheduled=evaluated)
             stopped_by = saver.stop_signal()
-        extra: dict[str, Any] = {"eval": evaluator.means()} if evaluator.means() else {}
-        progress.update(chunk_end * per_update, rate, metrics["episode/return"][~failures.frozen].tolist(), extra)
+        returns = metrics["episode/return"][~failures.frozen].tolist() if runs.trainer.collects else None
+        progress.update(chunk_end * per_update, rate, returns, {"eval": found} if (found := evaluator.means()) else {})
         saver.raise_if_stopped(chunk_end, stopped_by)
         last_update = chunk_end
         if hooks:

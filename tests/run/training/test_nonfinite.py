@@ -90,7 +90,9 @@ AGENTS = ("ppo", "pqn", "dqn", "sac", "td3", "stream-q", "stream-ac")
 
 
 def test_every_way_of_learning_is_among_them():
-    assert {type(CONFIGS[name]().agent()) for name in AGENTS} == {type(kind().agent()) for kind in CONFIGS.values()}
+    """But those that learn from recorded experience, which is checked before."""
+    collecting = [kind for kind in CONFIGS.values() if not getattr(kind, "DATA", False)]
+    assert {type(CONFIGS[name]().agent()) for name in AGENTS} == {type(kind().agent()) for kind in collecting}
 
 
 @pytest.mark.slow
