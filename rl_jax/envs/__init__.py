@@ -1,4 +1,4 @@
-"""Environments: one protocol, adapters for gymnax and brax, probes with known answers, grid worlds, and names for all of them."""
+"""Environments: one protocol, adapters for gymnax and brax, probes with known answers, grid and point worlds, and names for all."""
 
 from typing import TYPE_CHECKING
 

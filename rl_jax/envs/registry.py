@@ -1,4 +1,4 @@
-"""Environments by name: gymnax's, ``brax/...``, ``probe/...``, ``grid/...``, ``tokens/...``, extras', and ``module:factory``."""
+"""Environments by name: gymnax's, ``brax/...``, ``probe/...``, ``grid/...``, ``point/...`` and so on, and ``module:factory``."""
 
 import contextlib
 import importlib
@@ -13,6 +13,7 @@ from rl_jax.envs.close_names import nearest
 from rl_jax.envs.dtypes import single_width
 from rl_jax.envs.grid import GRIDS, NoisyTV
 from rl_jax.envs.limits import check_time_limit
+from rl_jax.envs.point import POINTS
 from rl_jax.envs.probes import PROBES
 from rl_jax.envs.suites import brax, extras
 from rl_jax.envs.suites.gymnax import GymnaxEnv
@@ -55,6 +56,7 @@ def noisy_tv(
 #: Environments of this library, beside the probes.
 OWN: dict[str, Callable[..., Any]] = {
     **GRIDS,
+    **POINTS,
     **TOKENS,
     "grid/noisy-tv": noisy_tv,
     "trial/bandit": trial_of(Bandit, episodes=100),

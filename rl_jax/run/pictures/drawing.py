@@ -11,16 +11,17 @@ import numpy as np
 
 from rl_jax.envs import GymnaxEnv, Trial, TupleEnv
 from rl_jax.envs.adapt import Override
+from rl_jax.envs.point import PointMaze
 from rl_jax.envs.suites.foreign import ForeignEnv
 from rl_jax.envs.tokens.world import TokenWorld
 from rl_jax.errors import RLJaxError, import_extra
-from rl_jax.run.pictures import draw_tape, drawers
+from rl_jax.run.pictures import draw_point, draw_tape, drawers
 
 CLASSIC_CONTROL = ("Acrobot-v1", "CartPole-v1", "Pendulum-v1", "MountainCar-v0", "MountainCarContinuous-v0")
 CAN_RENDER = (
     "classic control (needs the extra 'render'), MinAtar, Catch, DeepSea, MNISTBandit, Pong, FourRooms, MetaMaze, "
-    "FrozenLake, PointRobot, Reacher, Swimmer, the grid worlds, the token worlds, any gymnax environment whose observations are "
-    "images, brax, and any of your own with a method draw(state, params) -> uint8 [H, W, 3]"
+    "FrozenLake, PointRobot, Reacher, Swimmer, the grid worlds, the point worlds, the token worlds, any gymnax environment whose "
+    "observations are images, brax, and any of your own with a method draw(state, params) -> uint8 [H, W, 3]"
 )
 #: Adapters whose state is that of what they hold.
 SAME_STATE = (Override, TupleEnv, GymnaxEnv, ForeignEnv)
@@ -81,6 +82,8 @@ def drawing_of(env: Any, params: Any, state: Any = None) -> Drawing:
     if name in CLASSIC_CONTROL:
         rate = _classic_control_imports(name)
         return Drawing(name, ".gif", rate, within, _classic_control)
+    if isinstance(inner, PointMaze):
+        return Drawing(name, ".gif", 20.0, within, draw_point.trails)
     if (drawer := draw_tape.tape if isinstance(inner, TokenWorld) else drawers.DRAWERS.get(name)) is not None:
         return Drawing(name, ".gif", 20.0 if name in drawers.CONTINUOUS else 10.0, within, each(drawer))
     seen = _seen(inner, own_params, own_state)

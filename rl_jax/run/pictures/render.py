@@ -1,4 +1,4 @@
-"""Moving pictures of an episode: GIF for gymnax environments, grid worlds and those that draw themselves, a page for brax."""
+"""Moving pictures of an episode: GIF for gymnax environments, grid and point worlds and those that draw themselves, a page for brax."""
 
 import os
 from collections.abc import Sequence
