@@ -24,8 +24,7 @@ class Line:
         return ()
 
     def observation_space(self, params):
-        place = Box.of(0, 1, (self.places,))
-        return Dict({"observation": place, "goal": place})
+        return Dict({"observation": self.reached_space(), "goal": self.reached_space()})
 
     def action_space(self, params):
         return Discrete(2)
@@ -42,6 +41,9 @@ class Line:
         place = jnp.clip(place + 2 * action - 1, 0, self.places - 1)
         there = place == goal
         return Step((place, goal), self.see(place, goal), there - 1.0, there, jnp.zeros((), bool), {})
+
+    def reached_space(self):
+        return Box.of(0, 1, (self.places,))
 
     def reached(self, obs):
         return obs["observation"]
