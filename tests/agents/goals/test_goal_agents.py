@@ -62,10 +62,10 @@ def test_actions_and_subgoals_are_weighed_by_how_much_nearer_they_led(data):
     """The policies' losses of HIQL, eqs. 6 and 7, in NumPy from the networks' outputs."""
     config = HIQLConfig(**VALUES, subgoal_steps=3, beta=2.0, high_beta=5.0)
     trainer = config.trainer(ENV, data=data)
-    agent, key = trainer.agent, jax.random.key(3)
-    state = agent.init(key, trainer.spec())
-    replay = trainer.replay.replace(batch_size=40)
-    batch = jax.tree.map(lambda x: x[0], replay.sample(replay.init(key, trainer.spec()), context()).batch)
+    agent, replay = trainer.agent, trainer.replay.replace(batch_size=40)
+    state = jax.jit(lambda key: agent.init(key, trainer.spec()))(jax.random.key(3))
+    drawn = jax.jit(lambda key: replay.sample(replay.init(key, trainer.spec()), context()).batch)(jax.random.key(4))
+    batch = jax.tree.map(lambda x: x[0], drawn)
     # Values that differ by whole steps: the distance on the line, as they are when learned.
     agent = agent.replace(value_net=LineValues())
     params = {**state.params, "value": {}}
