@@ -16,7 +16,7 @@ from rl_jax.agents.goals.goal_networks import scaled_to_sphere
 from rl_jax.errors import RLJaxError, UnsupportedSpace
 
 ENV = Line()
-SMALL = {"batch_size": 64, "hidden": (32, 32), "learning_rate": 3e-3}
+SMALL = {"batch_size": 64, "hidden": (32,), "learning_rate": 1e-2}
 VALUES = SMALL | {"tau": 0.05, "gamma": 0.9, "expectile": 0.95}
 
 

@@ -50,10 +50,13 @@ def test_distances_in_the_embedding_are_those_of_the_line_and_the_policy_follows
     trainer = config.trainer(ENV, data=random_walk(ENV))
     assert trainer.agent.places.shape == (200, ENV.places)
     trainer = trainer.replace(replay=trainer.replay.replace(same=same_place))
-    state = jax.jit(trainer.train, static_argnums=1)(jax.random.key(0), 1500)[0]
+    state = jax.jit(trainer.train, static_argnums=1)(jax.random.key(0), 1000)[0]
     obs, distance = ENV.grid()
     value = trainer.agent.value(state.agent, (), obs, None)
     np.testing.assert_allclose(value, -(1 - 0.95**distance) / (1 - 0.95), atol=0.5)
     straight = trainer.replace(agent=trainer.agent.replace(recursions=0))
     assert rl.evaluate(straight, state, jax.random.key(1), 128).mean() > -1.9  # 8/3 steps is the mean distance
-    assert rl.evaluate(trainer, state, jax.random.key(1), 128).mean() > -4.0
+    # The midpoint of two places lies in their direction.
+    apart = np.flatnonzero(distance > 3)
+    z = [jax.jit(some.agent.skill)(state.agent.params["value"], obs)[apart] for some in (straight, trainer)]
+    assert np.mean(np.sum(np.asarray(z[0]) * np.asarray(z[1]), axis=-1)) > 0.5

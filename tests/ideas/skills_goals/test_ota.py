@@ -33,11 +33,11 @@ def test_an_option_is_discounted_once_or_by_its_steps():
 def test_the_value_of_options_counts_options():
     """On a line, the best option of two steps is two places nearer, and the one that ends at the goal is free."""
     config = OTAConfig(
-        batch_size=64, hidden=(32, 32), learning_rate=3e-3, tau=0.05, gamma=0.9, expectile=0.95, subgoal_steps=3, option_steps=2
+        batch_size=64, hidden=(32,), learning_rate=1e-2, tau=0.05, gamma=0.9, expectile=0.95, subgoal_steps=3, option_steps=2
     )
     trainer = config.trainer(ENV, data=random_walk(ENV))
     trainer = trainer.replace(replay=trainer.replay.replace(same=same_place))
-    state = jax.jit(trainer.train, static_argnums=1)(jax.random.key(0), 1500)[0]
+    state = jax.jit(trainer.train, static_argnums=1)(jax.random.key(0), 1000)[0]
     obs, distance = ENV.grid()
     value = np.asarray(jnp.mean(trainer.agent.values(state.agent.params["option_value"], obs), axis=0))
     options = np.maximum(np.ceil(distance / 2) - 1, 0)
