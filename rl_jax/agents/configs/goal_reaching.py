@@ -1,16 +1,12 @@
 """Numbers of agents that learn to reach goals from recorded experience."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import rl_jax as rl
 from rl_jax.agents.configs.offline import BCConfig, OfflineConfig
 from rl_jax.errors import RLJaxError
 from rl_jax.values import Count, NotNegative, Share
-
-if TYPE_CHECKING:
-    from rl_jax.agents.goals import HierarchicalImplicit, ImplicitGoalValue
-    from rl_jax.agents.offline import Clone
 
 
 def _reached(env: "rl.types.Environment") -> dict[str, Any]:
@@ -41,11 +37,9 @@ class GCBCConfig(BCConfig):
         shares = rl.replay.GoalShares(0.0, 1.0, 0.0, geometric=False)
         return rl.replay.Goals(data, batch_size=self.batch_size, shares=shares, **_reached(env))
 
-    def agent(self) -> "Clone":
+    def agent(self) -> "rl.agents.offline.Clone":
         """The agent alone."""
-        from rl_jax.agents.goals import gc_bc
-
-        return gc_bc(config=self)
+        return rl.agents.goals.gc_bc(config=self)
 
 
 @dataclass(frozen=True)
@@ -98,11 +92,9 @@ class GCIVLConfig(GoalValueConfig):
     beta: NotNegative = 10.0
     """How much better actions are cloned more (OGBench's alpha)."""
 
-    def agent(self) -> "ImplicitGoalValue":
+    def agent(self) -> "rl.agents.goals.ImplicitGoalValue":
         """The agent alone."""
-        from rl_jax.agents.goals import gcivl
-
-        return gcivl(config=self)
+        return rl.agents.goals.gcivl(config=self)
 
 
 @dataclass(frozen=True)
@@ -120,8 +112,6 @@ class HIQLConfig(GoalValueConfig):
     goal_dim: Count = 10
     """Numbers of a subgoal's representation."""
 
-    def agent(self) -> "HierarchicalImplicit":
+    def agent(self) -> "rl.agents.goals.HierarchicalImplicit":
         """The agent alone."""
-        from rl_jax.agents.goals import hiql
-
-        return hiql(config=self)
+        return rl.agents.goals.hiql(config=self)

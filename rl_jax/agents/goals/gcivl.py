@@ -39,7 +39,7 @@ def implicit_value_loss(
 ) -> jax.Array:
     """The expectile error ``[B]`` of twin values ``V(s, g)``, from rewards and where the data led: no action is asked for.
 
-    Park et al. 2023, arXiv 2307.11949, eq. 4, with what its code adds (appendix C; also OGBench, arXiv 2410.20092, appendix C): each
+    Park et al. 2023, arXiv 2307.11949, as its code and OGBench's have it (``value_loss`` of ``impls/agents/hiql.py``): each
     value has a target of its own, and the sign of one advantage, from the smaller slow target and the mean slow value, weighs both.
 
     Args:
@@ -56,7 +56,7 @@ def implicit_value_loss(
 class ImplicitGoalValue(AgentBase):
     """Learns ``V(s, g)``, minus the discounted number of steps to a goal, and clones actions by how much nearer they led.
 
-    Park et al. 2025 (OGBench, arXiv 2410.20092, appendix C, GCIVL): the value of HIQL with one policy. It learns from
+    Park et al. 2025 (OGBench, arXiv 2410.20092, ``impls/agents/gcivl.py``): the value of HIQL with one policy. It learns from
     :class:`rl_jax.replay.Goals`. Without actions in the value, luck counts as skill: it is for worlds that are (nearly) deterministic.
 
     Attributes:

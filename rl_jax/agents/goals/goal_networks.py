@@ -60,7 +60,7 @@ class GoalValues(nn.Module):
 class RepresentedGoalValues(nn.Module):
     """``V(s, phi(s, g))``, values ``[members, B]``: they see of the goal a vector ``phi`` of length ``sqrt(dim)``, from where one is.
 
-    Park et al. 2023, arXiv 2307.11949, section 5.2. ``represent`` gives ``phi`` ``[B, dim]``.
+    Park et al. 2023, arXiv 2307.11949. ``represent`` gives ``phi`` ``[B, dim]``.
 
     Attributes:
         encoder: observations with their goal to features.

@@ -31,8 +31,8 @@ from rl_jax.values import NotNegative
 class HierarchicalImplicit(ImplicitGoalValue):
     """Learns ``V(s, phi(s, g))``; the high policy chooses ``phi`` of a subgoal some steps ahead, the low policy an action for it.
 
-    Park et al. 2023, "HIQL: Offline Goal-Conditioned RL with Latent States as Actions", arXiv 2307.11949: the value by eq. 4, the high
-    policy by eq. 6, the low policy by eq. 7, each cloned by how much the value rises. Checked with OGBench's ``impls/agents/hiql.py``
+    Park et al. 2023, "HIQL: Offline Goal-Conditioned RL with Latent States as Actions", arXiv 2307.11949. Both policies are
+    cloned by how much one value rises: to the next state, and to the subgoal. Checked with OGBench's ``impls/agents/hiql.py``
     and with ``seohongpark/HIQL``. Slow values have slow representations here, as the paper's do; in OGBench's code both share one.
 
     Attributes:

@@ -59,7 +59,7 @@ def test_representations_have_one_length():
 
 
 def test_actions_and_subgoals_are_weighed_by_how_much_nearer_they_led(data):
-    """The policies' losses of HIQL, eqs. 6 and 7, in NumPy from the networks' outputs."""
+    """The policies' losses of HIQL, in NumPy from the networks' outputs."""
     config = HIQLConfig(**VALUES, subgoal_steps=3, beta=2.0, high_beta=5.0)
     trainer = config.trainer(ENV, data=data)
     agent, replay = trainer.agent, trainer.replay.replace(batch_size=40)

@@ -7,7 +7,8 @@ import pytest
 from line import Line, random_walk, same_place
 
 import rl_jax as rl
-from rl_jax.ideas.skills_goals.hilp import HILPConfig, direction, midpoint, reward_direction
+from rl_jax.ideas.skills_goals._hilbert import direction, midpoint, reward_direction
+from rl_jax.ideas.skills_goals.hilp import HILPConfig
 
 ENV = Line()
 
