@@ -209,7 +209,7 @@ STUDY = Study(
     tuning_seeds=tuple(range(4)),
     paired=True,
     departures="Networks of 64 units and thousands of learning steps in place of 512 and a million. Slow values move by 0.05, ten "
-    "times faster, so that values reach the longest ways in so few steps. Temperatures of cloning are 0.3 for all arms alike; the published "
-    "ones are 3 (HIQL, OTA) and 10 (GCIVL, HILP): values of small networks are rough from step to step.",
+    "times faster, so that values reach the longest ways in so few steps. Temperatures of cloning are 0.3 for all arms; published "
+    "are 3 (HIQL, OTA) and 10 (GCIVL, HILP): values of small networks are rough from step to step.",
     minutes=20,
 )
