@@ -48,6 +48,11 @@ class OfflineConfig(AgentConfig):
         """What drawn batches become."""
         return ()
 
+    def replay(self, env: "rl.types.Environment", data: "rl.data.Dataset") -> "rl.replay.Offline":
+        """What is drawn from a data set."""
+        transforms = self.transforms()
+        return rl.replay.Offline(data, rl.chain(*transforms), self.batch_size, max(1, len(transforms)))
+
     def trainer(self, env: "rl.types.Environment", data: "rl.data.Dataset | None" = None, **options: Any) -> "rl.Trainer":
         """The whole run on a data set; ``options`` are further arguments of :meth:`rl_jax.Trainer.create`.
 
@@ -60,12 +65,11 @@ class OfflineConfig(AgentConfig):
             from rl_jax.experience.scaling.standardize import standardize
 
             data, experience = standardize(data)
-        transforms = self.transforms()
         return rl.Trainer.create(
             env=env,
             agent=self.agent(),
             experience=experience,
-            replay=rl.replay.Offline(data, rl.chain(*transforms), self.batch_size, max(1, len(transforms))),
+            replay=self.replay(env, data),
             updates=rl.loop.Constant(self.updates),
             **options,
         )
