@@ -9,7 +9,7 @@ set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3.11 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install -q --disable-pip-version-check "minari[hdf5,create]==0.5.4"
+"$folder/venv/bin/pip" install -q --disable-pip-version-check "minari[hdf5,create]==0.5.4" pillow
 cd "$folder"
 MINARI_DATASETS_PATH="$folder/data" "$folder/venv/bin/python" -W ignore - <<'PY'
 import gymnasium as gym

@@ -72,7 +72,6 @@ def ours(agent: str, hidden: int) -> None:
     steps = trainers[0].num_updates(number)
     fewer = max(1, steps // SEEDS)
     learned = config.updates * steps
-    start = time.perf_counter()
     data_bytes = sum(x.nbytes for x in jax.tree.leaves(trainers[0].replay.data))
 
     def advance(trainer: Any, state: Any, steps: Any) -> Any:
@@ -86,6 +85,7 @@ def ours(agent: str, hidden: int) -> None:
 
     keys = jax.random.split(jax.random.key(0), SEEDS)
     states = [jax.jit(init)(trainer, key) for trainer, key in zip(trainers, keys, strict=True)]
+    start = time.perf_counter()
     one = compiled(advance, trainers[0], states[0], jnp.int32(steps))
     seconds = time.perf_counter() - start
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *trainers)
