@@ -172,6 +172,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--note", default="", help="what else was running")
     arguments = parser.parse_args()
+    from rl_jax.run.storage.metadata import metadata
+
+    about = {name: value for name, value in metadata().items() if name in ("device", "versions")}
     available = sorted(os.sched_getaffinity(0))
     rows = []
     for cores in arguments.cores:
@@ -180,11 +183,13 @@ def main() -> None:
             for hidden in arguments.hidden:
                 rows.append(row(agent, hidden, cores, arguments))
                 print(json.dumps(rows[-1]), flush=True)
-    from rl_jax.run.storage.metadata import metadata
-
-    about = metadata()
-    content = {"experiment": "offline_speed", "rows": rows, "date": time.strftime("%Y-%m-%d"), "note": arguments.note}
-    arguments.out.write_text(json.dumps(content | {name: about[name] for name in ("device", "versions")}, indent=1) + "\n")
+                content = {
+                    "experiment": "offline_speed",
+                    "rows": rows,
+                    "date": time.strftime("%Y-%m-%d"),
+                    "note": arguments.note,
+                }
+                arguments.out.write_text(json.dumps(content | about, indent=1) + "\n")
 
 
 if __name__ == "__main__":
