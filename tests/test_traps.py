@@ -171,8 +171,8 @@ def with_buffer(name, kind):
         return False
 
 
-#: Cloning values nothing; of ReBRAC's trajectories only the first step is learned from, by TD3's targets.
-ELSEWHERE = ("bc", "rebrac")
+#: Cloning values nothing, by diffusion neither; of ReBRAC's trajectories only the first step is learned from, by TD3's targets.
+ELSEWHERE = ("bc", "diffusion-bc", "rebrac")
 REPLAYED = [(name, kind) for name in CONFIGS for kind in ACTIONS if name not in ELSEWHERE and with_buffer(name, kind)]
 
 

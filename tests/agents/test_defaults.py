@@ -15,7 +15,7 @@ from rl_jax.types import Spec
 ROOMS = (rl.agents, rl.agents.offline)
 FACTORIES = {name: next(filter(None, (getattr(room, name.replace("-", "_"), None) for room in ROOMS))) for name in CONFIGS}
 BOX = Spec(Box.of(-1.0, 1.0, (3,)), Box.of(-1.0, 1.0, (2,)), 64, 32)
-BOXES = ("td3", "ddpg", "td3-bc", "rebrac")
+BOXES = ("td3", "ddpg", "td3-bc", "rebrac", "diffusion-bc", "fql")
 
 
 def bound(name, agent):

@@ -2,6 +2,7 @@
 
 from rl_jax.agents.configs.actor_critic import DDPGConfig, MDPOOffPolicyConfig, SACConfig, TD3Config
 from rl_jax.agents.configs.dqn import DQNConfig, RainbowConfig
+from rl_jax.agents.configs.generative import DiffusionBCConfig, FQLConfig
 from rl_jax.agents.configs.grpo import DrGRPOConfig, GRPOConfig, RFTConfig, RLOOConfig
 from rl_jax.agents.configs.offline import BCConfig, CQLConfig, IQLConfig, ReBRACConfig, RLPDConfig, TD3BCConfig
 from rl_jax.agents.configs.on_policy import A2CConfig, MDPOConfig, PPOConfig
@@ -32,6 +33,8 @@ CONFIGS = {
     "rebrac": ReBRACConfig,
     "iql": IQLConfig,
     "cql": CQLConfig,
+    "diffusion-bc": DiffusionBCConfig,
+    "fql": FQLConfig,
     "rlpd": RLPDConfig,
     "stream-q": StreamQConfig,
     "stream-ac": StreamACConfig,
