@@ -88,7 +88,7 @@ GROUND = (
 )
 SIBLINGS, NAMES = 14, 30
 #: Names that two files may have, since their folders say which is which.
-SAME_NAMES = {"actor_critic", "base", "command", "dqn", "metrics", "on_policy", "parts", "pqn", "progress", "r2d2", "streaming"}
+SAME_NAMES = {"actor_critic", "base", "command", "dqn", "metrics", "on_policy", "parts", "progress", "r2d2", "streaming"}
 SAME_NAMES |= {"offline", "record", "attempts", "grpo", "trial", "update", "world"}
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rl_jax.replay.on_policy import OnPolicy
     from rl_jax.replay.prioritized import Prioritized, weighted
     from rl_jax.replay.rank_based import RankBased
+    from rl_jax.replay.recorded.action_chunks import ActionChunks
     from rl_jax.replay.recorded.goals import Goals, GoalShares
     from rl_jax.replay.recorded.mixed import Mixed
     from rl_jax.replay.recorded.next_action import NextAction
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 lazy(__name__)
 
 __all__ = [
+    "ActionChunks",
     "Buffer",
     "BufferState",
     "Draw",

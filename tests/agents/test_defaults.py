@@ -17,7 +17,7 @@ ROOMS = (rl.agents, rl.agents.offline, rl.agents.imitation)
 ALONE = [name for name in CONFIGS if name != "dac"]
 FACTORIES = {name: next(filter(None, (getattr(room, name.replace("-", "_"), None) for room in ROOMS))) for name in ALONE}
 BOX = Spec(Box.of(-1.0, 1.0, (3,)), Box.of(-1.0, 1.0, (2,)), 64, 32)
-BOXES = ("td3", "ddpg", "td3-bc", "rebrac")
+BOXES = ("td3", "ddpg", "td3-bc", "rebrac", "diffusion-bc", "fql")
 
 
 def bound(name, agent):

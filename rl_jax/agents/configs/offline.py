@@ -48,10 +48,13 @@ class OfflineConfig(AgentConfig):
         """What drawn batches become."""
         return ()
 
+    def length(self) -> int:
+        """Steps of the trajectories that are drawn."""
+        return 1
+
     def replay(self, env: "rl.types.Environment", data: "rl.data.Dataset") -> "rl.replay.Offline":
         """What is drawn from a data set."""
-        transforms = self.transforms()
-        return rl.replay.Offline(data, rl.chain(*transforms), self.batch_size, max(1, len(transforms)))
+        return rl.replay.Offline(data, rl.chain(*self.transforms()), self.batch_size, self.length())
 
     def trainer(self, env: "rl.types.Environment", data: "rl.data.Dataset | None" = None, **options: Any) -> "rl.Trainer":
         """The whole run on a data set; ``options`` are further arguments of :meth:`rl_jax.Trainer.create`.
@@ -155,6 +158,10 @@ class ReBRACConfig(OfflineValueConfig):
     def transforms(self) -> tuple[Any, ...]:
         """Targets of one step, and the data's next action."""
         return *super().transforms(), rl.replay.NextAction()
+
+    def length(self) -> int:
+        """Two steps: the second one has the next action."""
+        return 2
 
     def agent(self) -> "rl.agents.DeterministicActorCritic":
         """The agent alone."""

@@ -7,6 +7,8 @@ from rl_jax._lazy import lazy
 if TYPE_CHECKING:
     from rl_jax.agents.offline.bc import Clone, bc
     from rl_jax.agents.offline.cql import cql
+    from rl_jax.agents.offline.diffusion_bc import DiffusionClone, diffusion_bc
+    from rl_jax.agents.offline.fql import FlowQ, fql
     from rl_jax.agents.offline.iql import ImplicitQ, iql
     from rl_jax.agents.offline.rebrac import rebrac
     from rl_jax.agents.offline.rlpd import rlpd
@@ -14,4 +16,17 @@ if TYPE_CHECKING:
 
 lazy(__name__)
 
-__all__ = ["Clone", "ImplicitQ", "bc", "cql", "iql", "rebrac", "rlpd", "td3_bc"]
+__all__ = [
+    "Clone",
+    "DiffusionClone",
+    "FlowQ",
+    "ImplicitQ",
+    "bc",
+    "cql",
+    "diffusion_bc",
+    "fql",
+    "iql",
+    "rebrac",
+    "rlpd",
+    "td3_bc",
+]

@@ -48,7 +48,7 @@ class Offline:
         """No state but that of the (stateless) transforms.
 
         Raises:
-            RLJaxError: the data are of other spaces, or too few for one trajectory.
+            RLJaxError: the data are of other spaces.
         """
         if not isinstance(self.data, Dataset):
             raise RLJaxError(f"data is a {type(self.data).__name__}: give a data set, such as rl_jax.data.load(FOLDER)")
@@ -61,8 +61,6 @@ class Offline:
                 raise RLJaxError(
                     f"the data have {what} {describe(own)}, the environment's are {describe(asked)}: use the environment of the data"
                 )
-        if self.data.num_steps < self.length:
-            raise RLJaxError(f"{self.data.num_steps} steps are too few for trajectories of {self.length}: use a shorter length")
         return init_transforms(self.transforms, key, spec)
 
     def add(self, state: PyTree, rollout: Rollout, context: Context) -> PyTree:
@@ -72,7 +70,13 @@ class Offline:
         return True
 
     def sample(self, state: PyTree, context: Context) -> Sample:
-        """A batch ``[length, batch_size, ...]``, after the transforms."""
+        """A batch ``[length, batch_size, ...]``, after the transforms.
+
+        Raises:
+            RLJaxError: the data are too few for one trajectory. An agent that only acts draws none, so it needs none.
+        """
+        if self.data.num_steps < self.length:
+            raise RLJaxError(f"{self.data.num_steps} steps are too few for trajectories of {self.length}: use a shorter length")
         key_draw, key_transforms = jax.random.fold_in(context.key, 0), jax.random.fold_in(context.key, 1)
         first = random_index(key_draw, (self.batch_size,), self.data.num_steps - self.length + 1)
         ring, layout = as_ring(self.data, self.length)

@@ -48,6 +48,8 @@ AGENTS = {
     "rebrac": Agent("the same with penalties of its own for policy and critics", "continuous"),
     "iql": Agent("first choice from data alone; never values an action that is not in them", "continuous, discrete"),
     "cql": Agent("from data alone: SAC whose critics think little of what is not in them", "continuous, discrete"),
+    "diffusion-bc": Agent("clones several ways of doing one thing, by noise that becomes an action", "continuous"),
+    "fql": Agent("the same with values: a policy of one step between a flow and Q", "continuous"),
     "rlpd": Agent("SAC on half recorded, half collected steps: a head start from data", "continuous, discrete"),
     "gail": Agent("imitates an expert's data, by PPO paid by a discriminator", "any"),
     "dac": Agent("the same by TD3 from replay: fewer steps", "continuous"),
