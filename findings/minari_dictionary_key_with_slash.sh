@@ -31,6 +31,7 @@ class Arm(gym.Env):
         return self.observation_space.sample(), 1.0, self.time == 3, False, {}
 
 
+seen = []
 for name in ("arm_joint", "arm/joint"):
     recorder = minari.DataCollector(Arm(name))
     recorder.reset(seed=0)
@@ -39,6 +40,9 @@ for name in ("arm_joint", "arm/joint"):
     try:
         print(f"{name}: {recorder.create_dataset('demo/arm-v0', algorithm_name='random').total_steps} steps")
         minari.delete_dataset("demo/arm-v0")
+        seen.append("written")
     except KeyError as error:
         print(f"{name}: KeyError {error}")
+        seen.append("KeyError")
+assert seen == ["written", "KeyError"], f"this has changed: {seen}"
 PY

@@ -15,7 +15,9 @@ for step in without with; do
   "$folder/venv/bin/python" -W ignore -c "
 try:
     import minari.dataset._storages.hdf5_storage
-    print('$step pillow: imported')
+    seen = 'imported'
 except ModuleNotFoundError as error:
-    print('$step pillow:', error)"
+    seen = str(error)
+print('$step pillow:', seen)
+assert seen == {'without': \"No module named 'PIL'\", 'with': 'imported'}['$step'], 'this has changed'"
 done
