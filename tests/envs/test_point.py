@@ -61,7 +61,7 @@ def travelled(walls, radius, gain, friction, position, actions):
     return jax.lax.scan(body, start, actions)[1]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     seed=st.integers(0, 2**31 - 1),
     radius=st.floats(0.02, 0.45),
