@@ -130,6 +130,8 @@ def naming_what_lacks(part: Any, extras: Iterable[str]) -> Iterator[None]:
     except KeyError as error:
         name, there = str(error.args[0]) if error.args else "?", ", ".join(sorted(extras))
         fix = _FROM.get(name, "put a transform that adds it into the experience chain, before what reads it")
+        if name == "advantage" and "own" in extras:  # of whole episodes, where gae() is of no use
+            fix = "put rl_jax.experience.advantage.group.group_advantage(8) into the experience chain, before what reads it"
         who = part if isinstance(part, str) else getattr(part, "name", type(part).__name__)
         raise RLJaxError(f"{who} needs '{name}', and the rollout's extras are {there}: {fix}") from error
 

@@ -11,7 +11,9 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.argument_checks import check_argument
 from rl_jax.spaces import ObsSpace, Space
+from rl_jax.values import Count
 
 PyTree = Any
 Key = jax.Array
@@ -143,6 +145,9 @@ class Spec:
             since these decide what a rollout looks like.
         whole: each column of a rollout is one whole episode, from its first row on (see :meth:`rl_jax.Trainer.create`).
         rounds: how often environments are run for one rollout: each round has ``num_envs / rounds`` of them.
+
+    Raises:
+        RLJaxError: ``rounds`` is no number of rounds.
     """
 
     obs_space: ObsSpace
@@ -152,6 +157,9 @@ class Spec:
     rollout: Any = None
     whole: bool = False
     rounds: int = 1
+
+    def __post_init__(self) -> None:
+        check_argument("rounds", self.rounds, Count)
 
 
 @struct.dataclass
@@ -224,7 +232,6 @@ class Replay(Protocol):
 
     def ready(self, state: PyTree) -> jax.Array | bool:
         """Whether there is anything to sample; until then nothing is learned."""
-        ...
 
     def sample(self, state: PyTree, context: Context) -> Sample: ...
 
@@ -232,7 +239,6 @@ class Replay(Protocol):
 
     def release(self, state: PyTree) -> PyTree:
         """What is kept until the next train step: a buffer whole, an on-policy rollout not at all."""
-        ...
 
 
 @runtime_checkable
@@ -257,28 +263,40 @@ class Agent(Protocol):
 
     def prepare(self, state: PyTree, context: Context) -> PyTree:
         """Called before each rollout: what acting depends on besides learning, such as a schedule over ``context.steps``."""
-        ...
 
     def act(
         self, state: PyTree, carry: PyTree, obs: Any, first: jax.Array, key: Key, greedy: bool = False
     ) -> tuple[PyTree, jax.Array, dict[str, jax.Array]]:
         """Choose actions for ``obs`` ``[N, ...]``; ``first`` ``[N]`` says where the memory must start afresh."""
-        ...
 
     def value(self, state: PyTree, carry: PyTree, obs: Any, first: jax.Array) -> jax.Array:
         """State values ``[N]`` of ``obs`` ``[N, ...]`` given the memory before it."""
-        ...
 
     def learn(self, state: PyTree, sample: Sample, context: Context) -> tuple[PyTree, Metrics, jax.Array | None]:
         """Update from a sample; the third result is new priorities ``[B]`` or ``None``."""
-        ...
 
     def refresh(self, state: PyTree, carry: PyTree) -> PyTree:
         """The running memories ``[N, ...]`` after learning (recomputed keys and values, say). Usually the identity."""
-        ...
 
     def params(self, state: PyTree) -> PyTree:
         """The parameters that define the policy: what is hashed, counted and checked for NaN."""
+
+
+@runtime_checkable
+class RewardModel(Protocol):
+    """A reward that is learned: a discriminator, a model of preferences, a measure of progress. Batches are ``[L, B]`` steps.
+
+    Whoever asks it lets it learn first: :mod:`rl_jax.experience.learned_reward` or :mod:`rl_jax.agents.rewarded`.
+    """
+
+    def init(self, key: Key, spec: Spec) -> PyTree: ...
+
+    def learn(self, state: PyTree, batch: Rollout, context: Context) -> tuple[PyTree, Metrics]:
+        """One step of learning, with an optimiser of its own."""
+        ...
+
+    def reward(self, state: PyTree, batch: Rollout, context: Context) -> jax.Array:
+        """The rewards ``[L, B]``. It reads whatever of the batch it likes but must not change its ends."""
         ...
 
 
@@ -298,11 +316,9 @@ class Curriculum(Protocol):
 
     def start(self, state: PyTree, key: Key, index: jax.Array) -> Start:
         """Begin one episode in environment number ``index``; the loop vmaps this over keys and numbers."""
-        ...
 
     def params(self, state: PyTree, level: PyTree) -> PyTree:
         """The environment's ``params`` for a running episode of ``level``."""
-        ...
 
     def update(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, Metrics]: ...
 
@@ -315,4 +331,3 @@ class Updates(Protocol):
 
     def count(self, state: PyTree, rollout: Rollout, context: Context) -> tuple[PyTree, jax.Array | int]:
         """The number of ``learn`` calls in this train step, given its experience and ``context.agent_state``."""
-        ...

@@ -482,6 +482,44 @@ def token_world(result: dict[str, Any]) -> str:
     )
 
 
+def offline_speed(result: dict[str, Any]) -> str:
+    """Updates of offline agents beside d3rlpy and CORL's single files."""
+
+    def times(ratio: dict[str, float]) -> str:
+        return f"**{ratio['median']:.1f}** ({ratio['min']:.1f} … {ratio['max']:.1f})"
+
+    def share(ratio: dict[str, float]) -> str:
+        return f"{ratio['median']:.2f} ({ratio['min']:.2f} … {ratio['max']:.2f})"
+
+    names = {"iql": "IQL", "td3_bc": "TD3+BC", "cql": "CQL"}
+    cells = [
+        [
+            f"{names[row['agent']]} {row['hidden']} x 2",
+            row["cores"],
+            count(row["updates_per_second"]["one"]),
+            times(row["over_d3rlpy"]),
+            times(row["over_single_file"]),
+            share(row["seeds_over_after"]),
+            f"{number(row['compile'])} s",
+        ]
+        for row in result["rows"]
+    ]
+    header = [
+        "agent",
+        "cores",
+        "updates/s",
+        "over d3rlpy 2.8.1",
+        "over CORL",
+        "ten seeds in one program, over one after another",
+        "compile",
+    ]
+    data = result["rows"][0]
+    size = data["data_bytes"] / data["raw_bytes"]
+    text = f"A data set of {data['raw_bytes'] / 1e6:.1f} MB takes {size:.2f} times that on the device."
+    busy = result["note"] or "nothing else running"
+    return "\n".join([*grid(header, cells), "", f"{text} {result['device']}, {result['date']}, {busy}.", ""])
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     **dict.fromkeys(FAMILIES, family),
     "bench_peers": bench_peers,
@@ -496,6 +534,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "bench_sweep_and_memory": bench_sweep_and_memory,
     "structured": structured,
     "token_world": token_world,
+    "offline_speed": offline_speed,
 }
 
 #: What the agents' pages show: the rows of these agents.

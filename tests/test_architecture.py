@@ -19,7 +19,7 @@ LONGEST = 250
 #: What may be longer, and how long at the most.
 LONG = {
     "loop/trainer.py": 361,
-    "types.py": 320,
+    "types.py": 345,
     "run/cli/commands.py": 310,
     "run/devices/compiled_runs.py": 300,
     "run/storage/metrics.py": 260,
@@ -49,6 +49,7 @@ ROOMS = (
     "envs",
     "data",
     "experience",
+    "rewards",
     "replay",
     "curricula",
     "agents",
@@ -87,7 +88,7 @@ GROUND = (
 )
 SIBLINGS, NAMES = 14, 30
 #: Names that two files may have, since their folders say which is which.
-SAME_NAMES = {"actor_critic", "base", "command", "dqn", "metrics", "on_policy", "parts", "pqn", "progress", "r2d2", "streaming"}
+SAME_NAMES = {"actor_critic", "base", "command", "dqn", "metrics", "on_policy", "parts", "progress", "r2d2", "streaming"}
 SAME_NAMES |= {"offline", "record", "attempts", "grpo", "trial", "update", "world"}
 
 

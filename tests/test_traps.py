@@ -171,8 +171,9 @@ def with_buffer(name, kind):
         return False
 
 
-#: Cloning values nothing, by diffusion neither; of ReBRAC's trajectories only the first step is learned from, by TD3's targets.
-ELSEWHERE = ("bc", "diffusion-bc", "rebrac")
+#: Cloning values nothing, by diffusion neither; of ReBRAC's trajectories only the first step is learned from, by TD3's targets; DAC
+#: makes those itself.
+ELSEWHERE = ("bc", "diffusion-bc", "rebrac", "dac")
 REPLAYED = [(name, kind) for name in CONFIGS for kind in ACTIONS if name not in ELSEWHERE and with_buffer(name, kind)]
 
 

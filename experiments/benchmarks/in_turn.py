@@ -4,7 +4,9 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
+from typing import Any
 
 
 def child(python: str, *arguments: str, script: str | None = None) -> dict:
@@ -28,6 +30,38 @@ def in_turn(kinds: dict[str, tuple[str, ...]], rounds: int, what: str) -> dict[s
             runs[name].append(child(python, *arguments))
             print(what, i, name, runs[name][-1], file=sys.stderr)
     return runs
+
+
+class Worker:
+    """A process that is made ready once, and then measures each time that it is asked to (``peers/served.py``).
+
+    Raises:
+        SystemExit: it ended; with the end of what it said.
+    """
+
+    def __init__(self, *command: str) -> None:
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self._said, text=True)
+        self._command = " ".join(command)
+
+    def __call__(self, measure: str = "") -> Any:
+        """What it says next, having been asked for ``measure``; without one: what it says of itself when it is ready."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        if measure:
+            self._process.stdin.write(f"{measure}\n")
+            self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            self._said.seek(0)
+            raise SystemExit(f"{self._command} failed:\n{self._said.read().decode()[-2000:]}")
+        return json.loads(answer)
+
+    def close(self) -> None:
+        """Let it end, and wait for that."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
 
 
 def ratios(over: Sequence[float], under: Sequence[float]) -> dict[str, float]:

@@ -80,11 +80,11 @@ def entropy_left(outcome: Outcome) -> np.ndarray:
 
 
 def law(outcome: Outcome) -> np.ndarray:
-    """How well ``R = -a exp(H) + b``, fitted to the first third of training, predicts ``R`` at its end: 1 minus the error."""
+    """How well ``R = -a exp(H) + b``, fitted to the first third of training, predicts ``R`` at its end: 1 minus the error; else 0."""
     accuracy, entropy = (outcome.curves[name].y for name in ("episode/return", "policy/entropy"))
     early, late = accuracy.shape[1] // 3, max(1, accuracy.shape[1] // 10)
     if early < 2:
-        return np.full(len(accuracy), np.nan)
+        return np.zeros(len(accuracy))  # too short to fit anything
     found = []
     for reward, spread in zip(accuracy, np.exp(entropy), strict=True):
         slope, offset = np.polyfit(spread[:early], reward[:early], 1)
@@ -116,11 +116,11 @@ def tabular(work: Work) -> Outcome:
     return answered(correlation, work.seeds)
 
 
-def policy_gradient(term: Any, rate: float = GRPO_RATE, **options: Any) -> Callable[..., Any]:
+def policy_gradient(term: Any, rate: float = GRPO_RATE, setting: Setting = SHORT, **options: Any) -> Callable[..., Any]:
     """GRPO, NFT, RFT or another loss on the short problems."""
     summaries = {"entropy left": entropy_left, "law": law}
     chosen: dict[str, Any] = {"updates": UPDATES, "summaries": summaries, "learning_rate": rate, **SIXTEEN} | options
-    return arm(SHORT, {"policy": term}, grouped_answers, **chosen)
+    return arm(setting, {"policy": term}, grouped_answers, **chosen)
 
 
 def oreal(

@@ -23,7 +23,9 @@ TASK = Chain(operands=4, spare=6, idle_steps=True, slip=0.25, misconception=0.6,
 SETTING = Judged(TASK, prompts=32, clone_steps=1000, clone_batch=128)
 #: The same without a judge.
 PLAIN = Setting(TASK, prompts=32, clone_steps=1000, clone_batch=128)
-UPDATES, RATE, IMPLICIT_RATE = 60, 3e-4, 1e-3
+UPDATES, RATE = 60, 3e-4
+#: Of the dense reward: its weight, and the rate of the model that it is read from.
+DENSE, IMPLICIT_RATE = 0.03, 3e-4
 #: Weight of step rewards, of which an answer has three at least, beside the outcome.
 ALPHA = 0.1
 
@@ -91,9 +93,9 @@ def outcomes(setting: Setting, params: Any, *dense: Any) -> tuple[Any, ...]:
     return group_advantage(setting.answers, "leave-one-out", "none"), *dense, own_weight()
 
 
-def implicit(setting: Setting, params: Any, rate: float) -> tuple[Any, ...]:
+def implicit(setting: Setting, params: Any, rate: float, weight: float) -> tuple[Any, ...]:
     """RLOO's advantages of outcomes and of implicit rewards of tokens."""
-    return outcomes(setting, params, ImplicitReward(params, learning_rate=rate), DenseAdvantage(setting.answers))
+    return outcomes(setting, params, ImplicitReward(params, learning_rate=rate), DenseAdvantage(setting.answers, weight))
 
 
 def plain(experience: Any, **options: Any) -> Any:
@@ -102,9 +104,9 @@ def plain(experience: Any, **options: Any) -> Any:
     return arm(PLAIN, {"policy": ClippedTokens()}, experience, **usual | options)
 
 
-def locating(kind: str, scale: int = 1) -> Any:
+def locating(kind: str, steps: int, scale: int = 1) -> Any:
     """An arm that trains no policy: a model of steps is made of the base's answers."""
-    return plain(outcomes, updates=1, learning_rate=0.0, question=partial(located, kind=kind, scale=scale))
+    return plain(outcomes, updates=1, learning_rate=0.0, question=partial(located, kind=kind, steps=steps, scale=scale))
 
 
 STUDY = Study(
@@ -124,11 +126,11 @@ STUDY = Study(
         "Clip-Delta": learned(clip=1.0, delta=1.0),
         "plain base": plain(outcomes, learning_rate=0.0),
         "RLOO": plain(outcomes),
-        "implicit": plain(partial(implicit, rate=IMPLICIT_RATE)),
-        "implicit model": locating("implicit"),
-        "prefix scorer": locating("prefix"),
-        "Monte Carlo": locating("Monte Carlo"),
-        "Monte Carlo x 10": locating("Monte Carlo", 10),
+        "implicit": plain(partial(implicit, rate=IMPLICIT_RATE, weight=DENSE)),
+        "implicit model": locating("implicit", 512),
+        "prefix scorer": locating("prefix", 512),
+        "Monte Carlo": locating("Monte Carlo", 128),
+        "Monte Carlo x 10": locating("Monte Carlo", 128, 10),
     },
     measures={
         "pass@1": MEASURES["pass@1"],

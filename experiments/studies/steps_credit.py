@@ -16,8 +16,8 @@ from rl_jax.ideas.reward_design.implicit_prm import ImplicitReward
 from rl_jax.networks.scorer import Scorer, scorer_like
 from rl_jax.types import Key, PyTree, Rollout
 
-#: Answers that a model of steps may cost, and steps of Adam in which it learns from them, of so many answers each.
-BUDGET, STEPS, BATCH = 4096, 128, 128
+#: Answers that a model of steps may cost, and how many of them each step of Adam learns from.
+BUDGET, BATCH = 4096, 128
 #: Continuations of each prefix, as many as there are labels of it.
 CONTINUED = 4
 
@@ -78,8 +78,8 @@ def of_continuations(trainer: rl.Trainer, state: rl.TrainState, rollout: Rollout
     return Labelled(tape_of(rollout), known, label)
 
 
-def fitted(network: Scorer, policy: PyTree, data: Labelled, key: Key) -> PyTree:
-    """A scorer that has learned the labels by cross-entropy, ``STEPS`` steps of ``BATCH`` answers."""
+def fitted(network: Scorer, policy: PyTree, data: Labelled, key: Key, steps: int) -> PyTree:
+    """A scorer that has learned the labels by cross-entropy, ``steps`` steps of ``BATCH`` answers."""
 
     def loss(params: PyTree, batch: Labelled) -> jax.Array:
         tape, known, label = (jnp.swapaxes(x, 0, 1) for x in batch)
@@ -93,7 +93,7 @@ def fitted(network: Scorer, policy: PyTree, data: Labelled, key: Key) -> PyTree:
 
     key_init, key_fit = jax.random.split(key)
     model = Model.start(fresh(network, key_init, policy))
-    return jax.lax.scan(learn, model, jax.random.split(key_fit, STEPS))[0].params
+    return jax.lax.scan(learn, model, jax.random.split(key_fit, steps))[0].params
 
 
 def first_errors(rollout: Rollout, score: jax.Array) -> jax.Array:
@@ -103,7 +103,7 @@ def first_errors(rollout: Rollout, score: jax.Array) -> jax.Array:
     return area_under_curve(-score, wrong & (before == 1), digits(rollout) & (before == 0))
 
 
-def located(trainer: rl.Trainer, state: rl.TrainState, key: Key, kind: str, scale: int = 1) -> dict[str, jax.Array]:
+def located(trainer: rl.Trainer, state: rl.TrainState, key: Key, kind: str, steps: int, scale: int = 1) -> dict[str, jax.Array]:
     """How well a model made of the base policy's answers finds first errors in others.
 
     Args:
@@ -111,6 +111,7 @@ def located(trainer: rl.Trainer, state: rl.TrainState, key: Key, kind: str, scal
         key: of all answers.
         kind: ``"implicit"``; ``"prefix"``, a scorer of whole answers read at each result; ``"Monte Carlo"``, a scorer of results whose
             labels are the outcomes of continuations. All have the base policy's network and parameters to begin with.
+        steps: of Adam.
         scale: of the budget.
     """
     network, policy = trainer.agent.network, state.agent.params
@@ -120,13 +121,13 @@ def located(trainer: rl.Trainer, state: rl.TrainState, key: Key, kind: str, scal
     many = max(1, scale * BUDGET // (cost * PROBLEMS))
     data, new = answers(trainer, state, key_data, many, False), answers(trainer, state, key_new, SAMPLES, False)
     if kind == "implicit":
-        return {"ROC": first_errors(new, implicit_scores(trainer, state, data, new, key_fit))}
+        return {"ROC": first_errors(new, implicit_scores(trainer, state, data, new, key_fit, steps))}
     labelled = of_the_end(data) if kind == "prefix" else of_continuations(trainer, state, data, key_labels)
-    params = fitted(reader, policy, labelled, key_fit)
+    params = fitted(reader, policy, labelled, key_fit, steps)
     return {"ROC": first_errors(new, token_scores(reader, params, tape_of(new)))}
 
 
-def implicit_scores(trainer: rl.Trainer, state: rl.TrainState, data: Rollout, new: Rollout, key: Key) -> jax.Array:
+def implicit_scores(trainer: rl.Trainer, state: rl.TrainState, data: Rollout, new: Rollout, key: Key, steps: int) -> jax.Array:
     """The implicit rewards ``[T, N]`` of answers, by a model that has learned the outcomes of others."""
     transform = ImplicitReward(state.agent.params)
     data, new = (rollout.with_extras(own=rollout.info["own"]) for rollout in (data, new))
@@ -143,7 +144,7 @@ def implicit_scores(trainer: rl.Trainer, state: rl.TrainState, data: Rollout, ne
 
         return model.fit(loss, jnp.arange(1), key, 1e-3, 1)[0], None
 
-    model = jax.lax.scan(learn, Model.start(state.agent.params), jax.random.split(key, STEPS))[0]
+    model = jax.lax.scan(learn, Model.start(state.agent.params), jax.random.split(key, steps))[0]
     return transform.rewards(model.params, log_probs(trainer, state.agent.params, new), new, trainer.agent)
 
 

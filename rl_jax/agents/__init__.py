@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from rl_jax._lazy import lazy
 
 if TYPE_CHECKING:
+    from rl_jax.agents import goals as goals
     from rl_jax.agents import offline as offline
     from rl_jax.agents.actor_critic.ddpg import ddpg
     from rl_jax.agents.actor_critic.mdpo_off_policy import mdpo_off_policy

@@ -15,11 +15,17 @@ from rl_jax.types import Context, Environment, Key, Metrics, PyTree, Rollout, Sp
 from rl_jax.values import Count
 
 
-class Prompt(NamedTuple):
-    """The level of an episode, ``int32``: the number of its group, and that of its problem (of a fixed set; otherwise the group's)."""
+@struct.dataclass
+class Prompt:
+    """The level of an episode, ``int32``: the number of its group, and that of its problem (of a fixed set; otherwise the group's).
+
+    ``size`` is that of the groups, static: who compares columns can see whether they began alike
+    (:func:`~rl_jax.experience.advantage.group.check_groups`).
+    """
 
     group: jax.Array
     problem: jax.Array
+    size: int = struct.field(pytree_node=False, default=1)
 
 
 class Record(NamedTuple):
@@ -129,7 +135,7 @@ class Prompts:
         env_state, obs = self.env.reset(
             jax.random.fold_in(state.now if self.count is None else state.key, problem), self._task()
         )
-        return Start(Prompt(group, problem), env_state, obs)
+        return Start(Prompt(group, problem, self.size), env_state, obs)
 
     def params(self, state: PromptState, level: Prompt) -> PyTree:
         """The task, whatever the problem."""

@@ -28,15 +28,21 @@ def of_minari(name: str, obs_space: ObsSpace | None = None, action_space: Space 
     minari = import_extra("minari", "a data set of Minari", "minari")
     what = f"minari:{name}"
     with contextlib.redirect_stdout(sys.stderr):
+        local = sorted(minari.list_local_datasets())
         try:
-            source = minari.load_dataset(name)
-        except (FileNotFoundError, ValueError) as error:
-            local = ", ".join(sorted(minari.list_local_datasets())) or "none"
+            return _joined(minari.load_dataset(name), what, obs_space, action_space, env)
+        except RLJaxError:
+            raise
+        except Exception as error:  # files of others raise whatever they like
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            if name in local:
+                raise RLJaxError(
+                    f"{what} cannot be read ({reason}); 'minari download --force {name}' fetches it again"
+                ) from error
             raise RLJaxError(
-                f"Minari has no data set {name} on this machine ({str(error).splitlines()[0]}): 'minari download {name}' fetches it; "
-                f"there are {local}"
+                f"Minari has no data set {name} on this machine ({reason}): 'minari download {name}' fetches it; "
+                f"there are {', '.join(local) or 'none'}"
             ) from None
-        return _joined(source, what, obs_space, action_space, env)
 
 
 def _joined(source: Any, what: str, obs_space: ObsSpace | None, action_space: Space | None, env: str) -> Dataset:

@@ -31,7 +31,13 @@ def check_time_limit(limit: Any) -> None:
         check_argument("time_limit", limit, Count, "leave it out for no limit")
 
 
-def longest_episode(env: Any) -> int | None:
-    """Steps after which an episode has ended, by the loop's time limit or the environment's own; ``None``: not known."""
-    limits = [limit for limit in (env.time_limit, getattr(env, "own_limit", None)) if limit is not None]
+def longest_episode(env: Any, time_limit: int | None = None) -> int | None:
+    """Steps after which an episode has ended, by the loop's time limit or the environment's own; ``None``: not known.
+
+    Args:
+        env: the environment.
+        time_limit: the loop's, if it is not ``env.time_limit``.
+    """
+    loop_limit = env.time_limit if time_limit is None else time_limit
+    limits = [limit for limit in (loop_limit, getattr(env, "own_limit", None)) if limit is not None]
     return min(limits, default=None)

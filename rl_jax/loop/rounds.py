@@ -35,7 +35,7 @@ def check_rounds(env: Any, curriculum: Any, agent: Any, limit: int | None, lengt
                 "an aligned memory needs all episodes to begin together: give whole=True, or leave out aligned=True"
             )
         return
-    longest = min((x for x in (limit, longest_episode(env)) if x is not None), default=None)
+    longest = longest_episode(env, limit)
     if longest is None or longest > length:
         lasts = "has no time limit" if longest is None else f"can last {longest} steps"
         fix = f"rollout_length={longest}" if longest is not None else f"time_limit={length}"

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.losses.terms import surrogate
+from rl_jax.losses.terms import old_log_prob, surrogate
 from rl_jax.types import Context, Metrics, PyTree, Rollout
 
 #: What a ratio is of: one step, the own steps of a turn, or those of a whole episode.
@@ -48,8 +48,11 @@ class ClippedTokens:
 
     def __call__(self, params: PyTree, batch: Rollout, context: Context) -> tuple[jax.Array, Metrics]:
         advantage = batch.extras["advantage"]
-        log_ratio = context.outputs.policy.log_prob(batch.action) - batch.extras["log_prob"]
-        ratio = jnp.exp(log_ratio if self.level == "token" else summed(log_ratio, batch.extras["own"], self.level))
+        log_prob = context.outputs.policy.log_prob(batch.action)
+        if self.level == "token":
+            ratio = jnp.exp(log_prob - old_log_prob(batch))
+        else:  # of all own steps, also of those without a weight
+            ratio = jnp.exp(summed(log_prob - batch.extras["log_prob"], batch.extras["own"], self.level))
         gain = surrogate(ratio, advantage, 1.0 - self.low, 1.0 + self.high)
         if self.dual is not None:
             gain = jnp.where(advantage < 0, jnp.maximum(gain, self.dual * advantage), gain)

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from rl_jax.losses.terms import old_log_prob
 from rl_jax.ops.arrays.largest import among_largest
 from rl_jax.types import Context, Metrics, PyTree, Rollout
 
@@ -56,7 +57,7 @@ class ClipCov:
     def __call__(self, params: PyTree, batch: Rollout, context: Context) -> tuple[jax.Array, Metrics]:
         advantage, own = batch.extras["advantage"], batch.extras["own"]
         log_prob = context.outputs.policy.log_prob(batch.action)
-        ratio = jnp.exp(log_prob - batch.extras["log_prob"])
+        ratio = jnp.exp(log_prob - old_log_prob(batch))
         plain, clipped = -ratio * advantage, -jnp.clip(ratio, 1.0 - self.low, 1.0 + self.high) * advantage
         scores = covariance(log_prob, advantage, own)
         band = own & (clipped <= plain) & (scores > self.above) & (scores < self.below)
@@ -82,7 +83,7 @@ class KLCov:
     def __call__(self, params: PyTree, batch: Rollout, context: Context) -> tuple[jax.Array, Metrics]:
         advantage, own = batch.extras["advantage"], batch.extras["own"]
         log_prob = context.outputs.policy.log_prob(batch.action)
-        log_ratio = log_prob - batch.extras["log_prob"]
+        log_ratio = log_prob - old_log_prob(batch)
         scores = covariance(log_prob, advantage, own)
         held = largest(scores, own, share_of(own, self.share))
         penalty = jnp.where(held, self.beta * jnp.abs(log_ratio), 0.0)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.losses.terms import standardized
+from rl_jax.losses.terms import old_log_prob, standardized
 from rl_jax.types import Context, Metrics, PyTree, Rollout
 
 
@@ -37,7 +37,7 @@ class RatioPolicy:
 
     def __call__(self, params: PyTree, batch: Rollout, context: Context) -> tuple[jax.Array, Metrics]:
         advantage = standardized(batch.extras["advantage"]) if self.standardize else batch.extras["advantage"]
-        ratio = jnp.exp(context.outputs.policy.log_prob(batch.action) - batch.extras["log_prob"])
+        ratio = jnp.exp(context.outputs.policy.log_prob(batch.action) - old_log_prob(batch))
         return -ratio * advantage, {}
 
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.losses.terms import surrogate
+from rl_jax.losses.terms import old_log_prob, surrogate
 from rl_jax.types import Context, Metrics, PyTree, Rollout
 
 
@@ -26,7 +26,7 @@ class ProximalMix:
     epsilon: Any = 0.2
 
     def __call__(self, params: PyTree, batch: Rollout, context: Context) -> tuple[jax.Array, Metrics]:
-        advantage, behaviour = batch.extras["advantage"], batch.extras["log_prob"]
+        advantage, behaviour = batch.extras["advantage"], old_log_prob(batch)
         ratio = jnp.exp(context.outputs.policy.log_prob(batch.action) - behaviour)
         centre = jnp.exp(batch.extras["proximal_log_prob"] - behaviour)
         outside = (jnp.abs(ratio - centre) > self.epsilon).astype(jnp.float32)

@@ -24,6 +24,10 @@ class ReferenceKL:
     estimator: Literal["k1", "k3"] = struct.field(pytree_node=False, default="k3")
 
     def __call__(self, params: PyTree, batch: Rollout, context: Context) -> tuple[jax.Array, Metrics]:
-        difference = batch.extras["reference_log_prob"] - context.outputs.policy.log_prob(batch.action)
+        log_prob = context.outputs.policy.log_prob(batch.action)
+        known, weight = batch.extras["reference_log_prob"], batch.extras.get("weight")
+        if weight is not None:  # bounded where nothing is learned: infinity times 0 is NaN
+            known = jnp.where(weight != 0, known, jnp.minimum(known, jax.lax.stop_gradient(log_prob) + 60.0))
+        difference = known - log_prob
         kl = -difference if self.estimator == "k1" else jnp.expm1(difference) - difference
         return kl, {"policy/reference_kl": kl}

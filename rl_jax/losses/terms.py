@@ -21,6 +21,16 @@ def standardized(advantage: jax.Array) -> jax.Array:
     return centred / (jnp.sqrt(jnp.mean(centred**2)) + 1e-8)
 
 
+def old_log_prob(batch: Rollout) -> jax.Array:
+    """``extras["log_prob"]`` ``[T, B]`` of acting, at least -60 where an item has no weight.
+
+    Nothing is learned there, and a ratio that overflows is infinite: 0 times that is NaN, in the loss and in its gradient. What is
+    derived is left as it is, so that the gradients of all other items are the same bit for bit.
+    """
+    old, weight = batch.extras["log_prob"], batch.extras.get("weight")
+    return old if weight is None else jnp.where(weight != 0, old, jnp.maximum(old, -60.0))
+
+
 def surrogate(ratio: jax.Array, advantage: jax.Array, low: Any, high: Any) -> jax.Array:
     """``min(ratio * A, clip(ratio, low, high) * A)``: what moves the ratio beyond its bounds is worth nothing."""
     clipped = jnp.clip(ratio, low, high)
@@ -45,8 +55,7 @@ class ClippedPolicy:
         advantage = batch.extras["advantage"]
         if self.standardize:
             advantage = standardized(advantage)
-        log_ratio = context.outputs.policy.log_prob(batch.action) - batch.extras["log_prob"]
-        ratio = jnp.exp(log_ratio)
+        ratio = jnp.exp(context.outputs.policy.log_prob(batch.action) - old_log_prob(batch))
         loss = -surrogate(ratio, advantage, 1.0 - self.epsilon, 1.0 + self.epsilon)
         outside = (jnp.abs(ratio - 1.0) > self.epsilon).astype(jnp.float32)
         return loss, {"policy/clip_fraction": outside}
@@ -105,6 +114,6 @@ class KLDiagnostic:
     """
 
     def __call__(self, params: PyTree, batch: Rollout, context: Context) -> tuple[jax.Array, Metrics]:
-        log_ratio = context.outputs.policy.log_prob(batch.action) - batch.extras["log_prob"]
+        log_ratio = context.outputs.policy.log_prob(batch.action) - old_log_prob(batch)
         kl = jnp.expm1(log_ratio) - log_ratio
         return kl, {"policy/kl": kl}

@@ -1,9 +1,13 @@
 """Columns in groups: ``G`` neighbours that began alike, and what is compared within them."""
 
+from typing import Annotated
+
 import jax
 import jax.numpy as jnp
 
+from rl_jax.argument_checks import check_argument
 from rl_jax.errors import RLJaxError
+from rl_jax.values import Range
 
 
 def grouped(x: jax.Array, size: int) -> jax.Array:
@@ -13,9 +17,16 @@ def grouped(x: jax.Array, size: int) -> jax.Array:
         RLJaxError: the groups do not come out even.
     """
     *lead, columns = x.shape
-    if size < 1 or columns % size:
+    check_argument("a group's size", size, Annotated[int, Range(1, 1_000_000)])
+    if columns % size:
         raise RLJaxError(f"{columns} columns are no groups of {size}: let the group's size divide the number of environments")
     return x.reshape(*lead, columns // size, size)
+
+
+def _with_others(x: jax.Array, size: int) -> jax.Array:
+    """:func:`grouped`, of at least two columns each."""
+    check_argument("a group's size", size, Annotated[int, Range(2, 1_000_000)])
+    return grouped(x, size)
 
 
 def ungrouped(x: jax.Array) -> jax.Array:
@@ -30,14 +41,22 @@ def group_mean(x: jax.Array, size: int) -> jax.Array:
 
 
 def leave_one_out(x: jax.Array, size: int) -> jax.Array:
-    """The mean of the *others* of each column's group, ``[..., N]``; ``size`` is at least 2."""
-    groups = grouped(x, size)
+    """The mean of the *others* of each column's group, ``[..., N]``.
+
+    Raises:
+        RLJaxError: a group has no others, or they do not come out even.
+    """
+    groups = _with_others(x, size)
     return ungrouped((jnp.sum(groups, axis=-1, keepdims=True) - groups) / (size - 1))
 
 
 def group_std(x: jax.Array, size: int) -> jax.Array:
-    """The standard deviation of each column's group (divided by ``G - 1``, as the published code of GRPO does), ``[..., N]``."""
-    groups = grouped(x, size)
+    """The standard deviation of each column's group (divided by ``G - 1``, as the published code of GRPO does), ``[..., N]``.
+
+    Raises:
+        RLJaxError: a group has a single column, or they do not come out even.
+    """
+    groups = _with_others(x, size)
     return ungrouped(jnp.broadcast_to(jnp.std(groups, axis=-1, keepdims=True, ddof=1), groups.shape))
 
 

@@ -3,7 +3,9 @@
 import jax
 import jax.numpy as jnp
 
+from rl_jax.argument_checks import check_argument
 from rl_jax.errors import RLJaxError
+from rl_jax.values import Count
 
 
 def pass_at_k(correct: jax.Array, k: int) -> jax.Array:
@@ -49,6 +51,7 @@ def majority_at_k(answers: jax.Array, correct: jax.Array, k: int) -> jax.Array:
 
 def _number(correct: jax.Array, k: int) -> int:
     number = correct.shape[-1]
-    if not 1 <= k <= number:
+    check_argument("k", k, Count)
+    if k > number:
         raise RLJaxError(f"{number} answers do not say what {k} would do: let k be from 1 to {number}")
     return number

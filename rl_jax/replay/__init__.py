@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rl_jax.replay.prioritized import Prioritized, weighted
     from rl_jax.replay.rank_based import RankBased
     from rl_jax.replay.recorded.action_chunks import ActionChunks
+    from rl_jax.replay.recorded.goals import Goals, GoalShares
     from rl_jax.replay.recorded.mixed import Mixed
     from rl_jax.replay.recorded.next_action import NextAction
     from rl_jax.replay.recorded.offline import Offline
@@ -31,6 +32,8 @@ __all__ = [
     "BufferState",
     "Draw",
     "Episodes",
+    "GoalShares",
+    "Goals",
     "Hindsight",
     "Layout",
     "Mixed",

@@ -1,6 +1,6 @@
 """GRPO and its relatives in token worlds: what acts is what learns, and what the environment wrote teaches nothing."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -12,11 +12,42 @@ import rl_jax as rl
 from rl_jax.agents.configs import DrGRPOConfig, GRPOConfig, RLOOConfig
 from rl_jax.agents.policy_gradient.cloning import Cloned
 from rl_jax.curricula.pooled import PooledStarts
+from rl_jax.envs.tokens import Attempts, Problem, Reply, TokenWorld
+from rl_jax.envs.tokens.task import END, EQUALS
 from rl_jax.errors import RLJaxError
 from rl_jax.losses import weighted_sum
 from rl_jax.ops.arrays.trees import replaced
 
 SMALL = {"num_envs": 8, "group_size": 4, "minibatches": 2, "memory_width": 8, "memory_layers": 1, "clone_steps": 2}
+
+
+@dataclass(frozen=True)
+class Echo:
+    """Write the digit of the prompt, then ``E``; nobody demonstrates it."""
+
+    name: str = "echo"
+    vocabulary: int = 18
+    prompt_length: int = 2
+    length: int = 3
+    default_params: tuple = ()
+
+    def draw(self, key, params):
+        return Problem(jnp.array([4, EQUALS], jnp.int32), ())
+
+    def start(self, problem, params):
+        return ()
+
+    def reply(self, key, tape, token, params):
+        over = token == END
+        return Reply(jnp.zeros((0,), jnp.int32), jnp.int32(0), jnp.float32(0), over, (), {"correct": over})
+
+
+@dataclass(frozen=True)
+class Short(Echo):
+    """Its demonstrations lack a position."""
+
+    def demonstrate(self, key, problem, params):
+        return jnp.zeros((3,), jnp.int32), jnp.ones((3,), bool)
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +95,29 @@ def test_a_run_begins_with_a_base_policy_of_its_own(attempts):
     assert not all(jax.tree.leaves(other))
 
 
+def test_the_demonstrator_does_the_task_that_is_trained(monkeypatch):
+    """With other ``params`` other tapes are cloned."""
+    cloned = []
+
+    def warm_up(agent, world, key, steps, batch, params=None):
+        cloned.append(params)
+        raise InterruptedError
+
+    monkeypatch.setattr("rl_jax.agents.policy_gradient.cloning.warm_up", warm_up)
+    world = rl.make("tokens/chain", operands=2)
+    task = world.default_params.replace(slip=np.float32(1.0))
+    trainer = GRPOConfig(**SMALL).trainer(world, params=task)
+    with pytest.raises(InterruptedError):
+        trainer.agent.init(jax.random.key(0), trainer.base)
+    assert cloned == [task] and trainer.curriculum.task is task
+
+
+def test_rollouts_are_as_long_as_the_longest_episode():
+    assert GRPOConfig().trainer(rl.make("tokens/chain"), time_limit=5000).rollout_length == 11
+    assert GRPOConfig(clone_steps=0).trainer(rl.make("tokens/chain"), time_limit=5).rollout_length == 5
+    assert GRPOConfig().trainer(Clock(9, time_limit=4), time_limit=9).rollout_length == 9  # in place of the environment's
+
+
 @pytest.mark.parametrize(
     ("kind", "baseline", "scale", "weight", "pieces"),
     [
@@ -89,6 +143,17 @@ def test_the_three_are_choices_of_advantage_and_weight(kind, baseline, scale, we
             lambda: GRPOConfig().trainer(rl.make("CartPole-v1"), curriculum=PooledStarts(rl.make("CartPole-v1"), 4)),
             "leave out curriculum",
         ),
+        (lambda: GRPOConfig().trainer(TokenWorld(Echo())), r"tokens/echo demonstrates nothing.*--clone-steps 0"),
+        (lambda: GRPOConfig().trainer(TokenWorld(Attempts(Echo()))), "the task of attempts demonstrates nothing"),
+        (lambda: GRPOConfig().trainer(TokenWorld(Short())), r"demonstrate returned tokens int32\[3\].*int32\[4\]"),
+        (
+            lambda: GRPOConfig().trainer(rl.make("tokens/chain"), time_limit=3),
+            "11 steps, and rollouts 3: use --rollout-length 11",
+        ),
+        (lambda: GRPOConfig(rollout_length=3).trainer(rl.make("tokens/chain")), "11 steps, and rollouts 3"),
+        (lambda: GRPOConfig(memory_width=7).trainer(rl.make("tokens/chain")), "use --memory-width 8"),
+        (lambda: GRPOConfig().trainer(rl.make("tokens/chain"), rounds=0), "rounds must be an integer from 1"),
+        (lambda: GRPOConfig().trainer(rl.make("tokens/chain"), rounds=1.5), "rounds must be an integer from 1"),
         (lambda: replace(GRPOConfig(), group_size=1).check(), "group_size|--group-size"),
         (lambda: rl.agents.grpo(group_size=4), "group_size is no number of the agent alone"),
     ],

@@ -70,7 +70,7 @@ def test_an_agent_learns_with_it():
 def test_no_two_parts_of_an_agent_report_one_metric(name):
     """Tracing a train step is enough: two writers of one name are refused there."""
     config = rl.agents.configs.CONFIGS[name]()
-    env = ENV if name not in ("td3", "ddpg", "td3-bc", "rebrac", "diffusion-bc", "fql") else rl.make("Pendulum-v1")
+    env = ENV if name not in ("td3", "ddpg", "td3-bc", "rebrac", "dac", "diffusion-bc", "fql") else rl.make("Pendulum-v1")
     trainer = trainer_of(config, env)
     state = jax.eval_shape(lambda key: trainer.init(key, 1), jax.random.key(0))
     _, metrics = jax.eval_shape(trainer.train_step, state)

@@ -17,12 +17,14 @@ from rl_jax.experience.reference import reference
 from rl_jax.experience.selection.good_enough import good_enough
 from rl_jax.experience.weights import own_weight
 from rl_jax.loop.evaluate import start_episodes
-from rl_jax.losses import weighted_sum
+from rl_jax.losses import ClippedPolicy, KLDiagnostic, NegativeEntropy, weighted_sum
 from rl_jax.losses.clipped import ClippedTokens
+from rl_jax.losses.mirror import RatioPolicy
+from rl_jax.losses.proximal import ProximalMix
 from rl_jax.losses.reference_kl import ReferenceKL
 from rl_jax.networks.actor_critic import Outputs
 from rl_jax.networks.distributions import Categorical
-from rl_jax.ops.groups import group_alike, grouped, leave_one_out, ungrouped
+from rl_jax.ops.groups import group_alike, group_std, grouped, leave_one_out, ungrouped
 from rl_jax.types import Sample
 
 CLOCK = Clock(5)
@@ -303,3 +305,105 @@ def test_grpo_of_identical_answers_has_no_gradient():
     learned, metrics, _ = trainer.agent.learn(state.agent, Sample(rollout, None, None), context(trainer.agent, state.agent))
     assert metrics["policy/grad_norm"] == 0
     jax.tree.map(np.testing.assert_array_equal, learned.params, state.agent.params)
+
+
+def items(weight, log_prob, own=None, **extras):
+    """A minibatch ``[T, B]`` with zero actions and an advantage of -1."""
+    weight = jnp.asarray(weight, jnp.float32)
+    known = {"log_prob": jnp.asarray(log_prob, jnp.float32), "advantage": -jnp.ones_like(weight)}
+    known |= {} if own is None else {"own": jnp.asarray(own)}
+    return rollout_of(jnp.zeros(weight.shape), weight=weight, **known, **extras).replace(
+        action=jnp.zeros(weight.shape, jnp.int32)
+    )
+
+
+@pytest.mark.parametrize(
+    ("weight", "counts"), [([1, 1, 0, 0], [1, 1, 0, 0]), ([3, 1, 0, 0], [3, 1, 0, 0]), ([0, 0, 0, 0], [1, 1, 1, 0])]
+)
+def test_metrics_are_weighted_means_whatever_the_weights_mean(weight, counts):
+    """Of weights that are all zero, over own steps. Losses are multiplied alone."""
+    logits = jax.random.normal(jax.random.key(0), (1, 4, 3))
+    rollout = items([weight], [[0.0] * 4], own=[[True, True, True, False]])
+    _, metrics = weighted_sum({"a": NegativeEntropy()}, {"a": 1.0}, (), rollout, context(outputs=outputs_of(logits)))
+    chances = np.exp(np.asarray(jax.nn.log_softmax(logits)))[0]
+    entropy = -(chances * np.log(chances)).sum(-1)
+    assert metrics["policy/entropy"] == pytest.approx(np.average(entropy, weights=counts), rel=1e-5)
+    assert metrics["loss/a"] == pytest.approx(-(entropy * weight).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        ClippedTokens(),
+        ClippedPolicy(standardize=False),
+        KLDiagnostic(),
+        RatioPolicy(False),
+        ProximalMix(),
+        ReferenceKL(),
+    ],
+)
+def test_a_ratio_that_overflows_without_weight_is_nothing(term):
+    """``e^200 * 0`` would be NaN, in the loss and in its gradient."""
+    far, near = jnp.asarray([[-200.0, -1.0]]), jnp.asarray([[-1.0, -1.0]])
+    rollout = items([[0, 1]], far, proximal_log_prob=near, reference_log_prob=-far)
+    also = items([[0, 1]], near, proximal_log_prob=near, reference_log_prob=-far)
+
+    def loss(logits, rollout):
+        return weighted_sum({"a": term}, {"a": 1.0}, (), rollout, context(outputs=outputs_of(logits)))
+
+    run = jax.grad(loss, has_aux=True)
+    (grads, metrics), (expected, same) = (run(jnp.zeros((1, 2, 3)), x) for x in (rollout, also))
+    np.testing.assert_array_equal(grads, expected)
+    assert np.isfinite(grads).all() and metrics == same
+
+
+def test_an_infinite_loss_without_weight_is_nothing():
+    def infinite(params, batch, context):
+        return jnp.asarray([[jnp.inf, 2.0]]), {"odd": jnp.asarray([[jnp.nan, 3.0]])}
+
+    total, metrics = weighted_sum({"a": infinite}, {"a": 1.0}, (), items([[0, 1]], [[0, 0]]), context())
+    assert total == 1.0 and metrics["odd"] == 3.0
+
+
+@pytest.mark.parametrize(
+    ("extras", "words"),
+    [
+        ({"weight": jnp.ones((3, 4, 1))}, r"weight must be \[T, N\].*here \[3, 4\], and it is \[3, 4, 1\]"),
+        ({"weight": jnp.ones((4,))}, r"weight must be \[T, N\]"),
+        ({"weight": jnp.ones((3, 4)), "advantage": jnp.ones((3, 1))}, r"advantage must be \[T, N\]"),
+        ({"weight": jnp.ones((3, 4)), "mine": jnp.ones((4,))}, r"mine must be \[T, N, ...\]"),
+        ({"own": jnp.ones((3, 4), bool)}, r"put rl_jax.experience.weights.own_weight\(\) into the experience chain"),
+    ],
+)
+def test_extras_that_cannot_be_cut_are_refused(extras, words):
+    with pytest.raises(RLJaxError, match=words):
+        sweep_minibatches(lambda *x: (x, {}), (), rollout_of(jnp.zeros((3, 4)), **extras), jax.random.key(0), 1, 1, True)
+    if extras.get("weight", jnp.ones((3, 4))).shape != (3, 4):
+        with pytest.raises(RLJaxError, match=words):
+            weighted_sum({}, {}, (), rollout_of(jnp.zeros((3, 4)), **extras), context())
+
+
+@pytest.mark.parametrize("size", [1, 0, 1.5])
+def test_who_is_alone_has_no_others(size):
+    for measure in (leave_one_out, group_std):
+        with pytest.raises(RLJaxError, match="group's size must be an integer from 2"):
+            measure(jnp.zeros(4), size)
+
+
+@pytest.mark.parametrize(("size", "fits"), [(16, False), (3, False), (4, True), (8, True)])
+def test_groups_that_are_compared_began_alike(size, fits):
+    trainer = rl.Trainer.create(
+        CLOCK,
+        rl.agents.ppo(minibatches=2),
+        rl.chain(group_advantage(size), own_weight()),
+        curriculum=Prompts(CLOCK, 8),
+        num_envs=48,
+        rollout_length=5,
+        time_limit=5,
+        whole=True,
+    )
+    if fits:
+        jax.eval_shape(lambda key: trainer.init(key, 1), jax.random.key(0))
+    else:
+        with pytest.raises(RLJaxError, match=rf"group_advantage compares {size} columns, and Prompts begins 8 alike"):
+            jax.eval_shape(lambda key: trainer.init(key, 1), jax.random.key(0))

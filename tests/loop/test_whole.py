@@ -160,7 +160,8 @@ class GoOn(FixedTask):
 
 @pytest.mark.slow
 def test_a_second_round_starts_where_the_first_one_stood():
-    trainer = trainer_of(curriculum=GoOn(FUSE), rounds=2)
+    learned = rl.chain(rl.experience.gae(0.9, 0.8), own_weight())
+    trainer = trainer_of(curriculum=GoOn(FUSE), experience=learned, rounds=2)
     assert (trainer.num_envs, trainer.base.num_envs, trainer.steps_per_update) == (8, 16, 7 * 16)
     state, rollout, metrics = jax.jit(trainer.collect)(trainer.init(jax.random.key(3), 1000))
     assert rollout.reward.shape == (7, 16) and metrics["columns"] == 16

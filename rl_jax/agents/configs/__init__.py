@@ -1,12 +1,12 @@
 """Every agent's numbers and their defaults, one flat dataclass each. Imports no jax: the parts are loaded when they are made."""
 
 from rl_jax.agents.configs.actor_critic import DDPGConfig, MDPOOffPolicyConfig, SACConfig, TD3Config
-from rl_jax.agents.configs.dqn import DQNConfig, RainbowConfig
+from rl_jax.agents.configs.dqn import DQNConfig, PQNConfig, RainbowConfig
 from rl_jax.agents.configs.generative import DiffusionBCConfig, FQLConfig
 from rl_jax.agents.configs.grpo import DrGRPOConfig, GRPOConfig, RFTConfig, RLOOConfig
+from rl_jax.agents.configs.imitation import DACConfig, GAILConfig
 from rl_jax.agents.configs.offline import BCConfig, CQLConfig, IQLConfig, ReBRACConfig, RLPDConfig, TD3BCConfig
 from rl_jax.agents.configs.on_policy import A2CConfig, MDPOConfig, PPOConfig
-from rl_jax.agents.configs.pqn import PQNConfig
 from rl_jax.agents.configs.r2d2 import R2D2Config
 from rl_jax.agents.configs.streaming import StreamACConfig, StreamQConfig
 from rl_jax.values import fields
@@ -36,6 +36,8 @@ CONFIGS = {
     "diffusion-bc": DiffusionBCConfig,
     "fql": FQLConfig,
     "rlpd": RLPDConfig,
+    "gail": GAILConfig,
+    "dac": DACConfig,
     "stream-q": StreamQConfig,
     "stream-ac": StreamACConfig,
 }

@@ -74,7 +74,7 @@ class GroupConfig(AgentConfig):
         Raises:
             RLJaxError: episodes of the environment may have no end, or their starts are given by something else.
         """
-        from rl_jax.agents.policy_gradient.cloning import Cloned
+        from rl_jax.agents.policy_gradient.cloning import Cloned, check_demonstrations
         from rl_jax.curricula.prompts import Prompts
         from rl_jax.envs.limits import longest_episode
         from rl_jax.envs.tokens.world import TokenWorld
@@ -90,20 +90,21 @@ class GroupConfig(AgentConfig):
             raise RLJaxError(
                 f"--num-envs {self.num_envs} makes no groups of {self.group_size} (--group-size): use --num-envs {fix}"
             )
-        known = (self.rollout_length, options.get("time_limit"), longest_episode(env))
-        length = next((steps for steps in known if steps is not None), None)
+        length = self.rollout_length or longest_episode(env, options.get("time_limit"))
         if length is None:
             raise RLJaxError(
                 f"{env.name} has no time limit, and groups are of whole episodes: give time_limit (--time-limit 200)"
             )
         agent: Any = self.agent()
+        task = options.pop("params", None)
         if self.clone_steps and isinstance(env, TokenWorld):
-            agent = Cloned(agent, env, self.clone_steps)
+            check_demonstrations(env, env.default_params if task is None else task, length)
+            agent = Cloned(agent, env, self.clone_steps, task=task)
         return rl.Trainer.create(
             env=env,
             agent=agent,
             experience=self.experience(),
-            curriculum=Prompts(env, self.group_size, task=options.pop("params", None)),
+            curriculum=Prompts(env, self.group_size, task=task),
             num_envs=self.num_envs,
             rollout_length=length,
             whole=True,

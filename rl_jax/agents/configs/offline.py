@@ -52,6 +52,10 @@ class OfflineConfig(AgentConfig):
         """Steps of the trajectories that are drawn."""
         return 1
 
+    def replay(self, env: "rl.types.Environment", data: "rl.data.Dataset") -> "rl.replay.Offline":
+        """What is drawn from a data set."""
+        return rl.replay.Offline(data, rl.chain(*self.transforms()), self.batch_size, self.length())
+
     def trainer(self, env: "rl.types.Environment", data: "rl.data.Dataset | None" = None, **options: Any) -> "rl.Trainer":
         """The whole run on a data set; ``options`` are further arguments of :meth:`rl_jax.Trainer.create`.
 
@@ -68,7 +72,7 @@ class OfflineConfig(AgentConfig):
             env=env,
             agent=self.agent(),
             experience=experience,
-            replay=rl.replay.Offline(data, rl.chain(*self.transforms()), self.batch_size, self.length()),
+            replay=self.replay(env, data),
             updates=rl.loop.Constant(self.updates),
             **options,
         )

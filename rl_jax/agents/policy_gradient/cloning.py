@@ -9,7 +9,9 @@ from flax import struct
 
 from rl_jax.agents.base import AgentWrapper
 from rl_jax.agents.optimizers import optimizer
+from rl_jax.envs.tokens.task import demonstrator
 from rl_jax.envs.tokens.world import TokenWorld
+from rl_jax.errors import RLJaxError
 from rl_jax.networks.build import build_recurrent_network, init_params
 from rl_jax.ops import apply_updates
 from rl_jax.types import Key, PyTree, Spec
@@ -18,11 +20,34 @@ from rl_jax.types import Key, PyTree, Spec
 def demonstrations(world: TokenWorld, key: Key, batch: int, params: PyTree) -> tuple[jax.Array, jax.Array]:
     """Tapes of fresh problems: tokens ``int32 [L + 1, B]``, and which of them a policy is to write, ``bool [L + 1, B]``."""
 
+    demonstrate = demonstrator(world.task, world.name)
+
     def tape(key: Key) -> tuple[jax.Array, jax.Array]:
         key_problem, key_tape = jax.random.split(key)
-        return world.task.demonstrate(key_tape, world.task.draw(key_problem, params), params)
+        return demonstrate(key_tape, world.task.draw(key_problem, params), params)
 
     return jax.vmap(tape, out_axes=1)(jax.random.split(key, batch))
+
+
+def check_demonstrations(world: TokenWorld, params: PyTree, length: int) -> None:
+    """Refuse a world whose tapes cannot be cloned in rollouts of ``length`` steps. Nothing is computed.
+
+    Raises:
+        RLJaxError: the task demonstrates nothing, or tapes of another shape, or rollouts are shorter than its tapes.
+    """
+    tapes = jax.eval_shape(lambda key: demonstrations(world, key, 1, params), jax.random.key(0))
+    shape = (world.task.length + 1, 1)
+    for name, dtype, found in zip(("tokens", "own"), (jnp.int32, jnp.bool_), tapes, strict=True):
+        if (found.shape, found.dtype) != (shape, jnp.dtype(dtype)):
+            raise RLJaxError(
+                f"{world.name}: demonstrate returned {name} {found.dtype}{list(found.shape[:-1])}, expected the whole tape "
+                f"{jnp.dtype(dtype)}[{shape[0]}]"
+            )
+    if length < world.own_limit:
+        raise RLJaxError(
+            f"demonstrations of {world.name} have {world.own_limit} steps, and rollouts {length}: use --rollout-length "
+            f"{world.own_limit} and no shorter --time-limit, or --clone-steps 0"
+        )
 
 
 def cloning_loss(weights: PyTree, network: Any, tokens: jax.Array, own: jax.Array) -> jax.Array:
@@ -101,15 +126,17 @@ class Cloned(AgentWrapper):
         agent: a :class:`~rl_jax.agents.PolicyGradient`.
         world: the token world that it is trained in.
         steps, batch: of cloning.
+        task: the world's ``params``; its defaults if ``None``.
     """
 
     agent: Any
     world: TokenWorld = struct.field(pytree_node=False)
     steps: int = struct.field(pytree_node=False, default=1000)
     batch: int = struct.field(pytree_node=False, default=128)
+    task: PyTree = None
 
     def init(self, key: Key, spec: Spec) -> ClonedState:
         """Clone, then begin as the agent does with these parameters."""
         key_clone, key_agent = jax.random.split(key)
-        params = warm_up(self.agent, self.world, key_clone, self.steps, self.batch)
+        params = warm_up(self.agent, self.world, key_clone, self.steps, self.batch, self.task)
         return ClonedState(self.agent.replace(initial_params=params).init(key_agent, spec))

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rl_jax.errors import RLJaxError
+from rl_jax.losses.combine import check_number_per_step
 from rl_jax.ops import permutation, with_sharding
 from rl_jax.types import Key, Metrics, Rollout, Spec
 
@@ -37,6 +38,30 @@ def check_minibatches(spec: Spec, minibatches: int, recurrent: bool, together: i
     if steps // minibatches < 2:
         most = max(1, steps // 2)
         raise RLJaxError(f"a minibatch of one step has no spread to standardise: use --minibatches {most} or fewer")
+
+
+def check_items(rollout: Rollout) -> None:
+    """Refuse extras that cannot be cut with a rollout ``[T, N]``, and whole episodes of which nobody says what is learned from.
+
+    Raises:
+        RLJaxError: with the extra's name.
+    """
+    shape, extras = rollout.reward.shape, rollout.extras
+    for name in ("advantage", "value_target", "weight"):
+        if name in extras:
+            check_number_per_step(name, extras[name], shape)
+    for name, value in extras.items():
+        if any(jnp.shape(leaf)[:2] != shape for leaf in jax.tree.leaves(value)):
+            shapes = ", ".join(str(list(jnp.shape(leaf))) for leaf in jax.tree.leaves(value))
+            raise RLJaxError(
+                f"{name} must be [T, N, ...], an entry for each step, here {list(shape)}, and it is {shapes}: correct the transform "
+                f"that adds it"
+            )
+    if "own" in extras and "weight" not in extras:
+        raise RLJaxError(
+            "rollouts of whole episodes have steps that are not the policy's, and nothing says which are learned from: put "
+            "rl_jax.experience.weights.own_weight() into the experience chain"
+        )
 
 
 def sweep_minibatches(
@@ -74,6 +99,7 @@ def sweep_minibatches(
         raise RLJaxError(
             "this agent learns from whole fresh rollouts: leave out replay (the default is rl_jax.replay.OnPolicy)"
         )
+    check_items(rollout)
     carry = jax.tree.map(lambda c: c[None], rollout.start.carry)
     rollout = rollout.replace(carry=carry, start=None, last=None)  # type: ignore[attr-defined]
     if not recurrent and together == 1:

@@ -9,7 +9,7 @@ import optax
 from flax import struct
 
 from rl_jax.agents.configs.base import numbers_of, usual
-from rl_jax.agents.configs.pqn import PQNConfig
+from rl_jax.agents.configs.dqn import PQNConfig
 from rl_jax.agents.optimizers import Optimizer, bind_optimizer, optimizer, step_size
 from rl_jax.agents.policy_gradient.minibatches import check_minibatches, sweep_minibatches
 from rl_jax.agents.q_learning.q_policy import ActsByValue, QPolicy, take_along_axis

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.argument_checks import check_numbers
-from rl_jax.envs.tokens.task import CONTROL, HINT, REVISE, WRONG, Problem, Reply, Tape, TokenTask
+from rl_jax.envs.tokens.task import CONTROL, HINT, REVISE, WRONG, Problem, Reply, Tape, TokenTask, demonstrator
 from rl_jax.envs.tokens.world import TokenWorld
 from rl_jax.errors import RLJaxError
 from rl_jax.types import Key, Rollout
@@ -147,9 +147,10 @@ class Attempts:
     def demonstrate(self, key: Key, problem: Problem, params: AttemptsParams) -> tuple[jax.Array, jax.Array]:
         """The task's demonstrator, who tries again without having read the feedback, with ``params.later`` from the second time on."""
         key_first, key_later, key_play = jax.random.split(key, 3)
-        first = self.task.demonstrate(key_first, problem, params.task)[0][None]
+        demonstrate = demonstrator(self.task, f"the task of {self.name}")
+        first = demonstrate(key_first, problem, params.task)[0][None]
         keys = jax.random.split(key_later, self.turns - 1)
-        later = jax.vmap(self.task.demonstrate, (0, None, None))(keys, problem, params.later)[0]
+        later = jax.vmap(demonstrate, (0, None, None))(keys, problem, params.later)[0]
         answers = jnp.concatenate([first, later])[:, self.prompt_length :]
         world = TokenWorld(self)
 

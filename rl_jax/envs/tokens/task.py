@@ -1,5 +1,6 @@
 """Token tasks: their vocabulary, what the world and a task say to each other, and the protocol of a task."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -63,7 +64,7 @@ class Reply(NamedTuple):
         over: the token completes the answer, and the episode ends.
         memo: the next one.
         facts: entries of ``info``, the same names and types in every reply: those of :data:`rl_jax.envs.tokens.world.FACTS` that the
-            task knows, and others of its own.
+            task knows, and others of its own under other names than ``own``.
     """
 
     tokens: jax.Array
@@ -75,7 +76,10 @@ class Reply(NamedTuple):
 
 
 class TokenTask(Protocol):
-    """What is asked, what is answered to each token, and how someone who can do it (more or less) writes. Hashable."""
+    """What is asked, and what is answered to each token. Hashable.
+
+    A task may also say how someone who can do it (more or less) writes, see :class:`DemonstratedTask`.
+    """
 
     @property
     def name(self) -> str: ...
@@ -108,13 +112,28 @@ class TokenTask(Protocol):
         """Answer to ``token``, which the policy writes at position ``tape.time + 1``; ``tape`` is the one before it."""
         ...
 
+
+class DemonstratedTask(TokenTask, Protocol):
+    """A task whose answers can be cloned, before anything is earned."""
+
     def demonstrate(self, key: Key, problem: Problem, params: PyTree) -> tuple[jax.Array, jax.Array]:
         """A complete tape ``int32 [L + 1]``, wrong on purpose at times, and which of it the policy is to write, ``bool [L + 1]``."""
         ...
 
 
+def demonstrator(task: TokenTask, name: str) -> Callable[[Key, Problem, PyTree], tuple[jax.Array, jax.Array]]:
+    """The ``demonstrate`` of a :class:`DemonstratedTask`.
+
+    Raises:
+        RLJaxError: the task has none.
+    """
+    if not callable(demonstrate := getattr(task, "demonstrate", None)):
+        raise RLJaxError(f"{name} demonstrates nothing that could be cloned: use --clone-steps 0 (clone_steps=0)")
+    return demonstrate
+
+
 def show(tokens: Any, own: Any = None) -> str:
-    """A tape ``[L + 1]`` for people, one character for each token, such as ``"7+3x2=00E_"``.
+    """A tape ``[L + 1]`` for people, one character for each token, such as ``"7+3x2=00E_"``; numbers in braces are other tokens.
 
     Args:
         tokens: integers.
@@ -123,9 +142,14 @@ def show(tokens: Any, own: Any = None) -> str:
     written = [False] * len(tokens) if own is None else np.asarray(own, bool).tolist()
     text, before = "", False
     for token, now in zip(np.asarray(tokens).tolist(), written, strict=True):
-        text += ("<" if now and not before else ">" if before and not now else "") + CHARACTERS[token]
+        text += ("<" if now and not before else ">" if before and not now else "") + character(token)
         before = now
     return text + (">" if before else "")
+
+
+def character(token: int) -> str:
+    """How a token is shown: its character, or the number of one that has none, as ``{40}``."""
+    return CHARACTERS[token] if 0 <= token < len(CHARACTERS) else f"{{{token}}}"
 
 
 def read(text: str) -> np.ndarray:

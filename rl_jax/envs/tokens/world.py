@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rl_jax.envs.tokens.keeps_protocol import check_problem, check_reply, check_task
 from rl_jax.envs.tokens.task import PAD, Problem, Tape, TokenTask
 from rl_jax.spaces import Discrete, Space
 from rl_jax.types import Key, PyTree, Step
@@ -38,6 +39,9 @@ class TokenWorld:
     """
 
     task: TokenTask
+
+    def __post_init__(self) -> None:
+        check_task(self.task)
 
     @property
     def name(self) -> str:
@@ -110,6 +114,7 @@ class TokenWorld:
         own = ~ended & (position > state.pending)
         token = jnp.asarray(action, jnp.int32)
         reply = self.task.reply(key, state, token, params)
+        check_reply(self.name, reply, FACTS)
 
         at_position = own & (positions == position)
         tokens = jnp.where(at_position, token, state.tokens)
@@ -133,6 +138,7 @@ class TokenWorld:
 
     def blank(self, problem: Problem, params: PyTree) -> Tape:
         """The start of an episode with this problem."""
+        check_problem(self.name, problem, self.task.prompt_length)
         rest = self.task.length + 1 - self.task.prompt_length
         tokens = jnp.concatenate([problem.prompt.astype(jnp.int32), jnp.full((rest,), PAD, jnp.int32)])
         nothing, zero = jnp.zeros(tokens.shape, bool), jnp.zeros((), jnp.int32)

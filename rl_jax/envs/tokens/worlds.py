@@ -7,6 +7,7 @@ from rl_jax.envs.tokens.attempts import Attempts, Feedback
 from rl_jax.envs.tokens.chain import Chain
 from rl_jax.envs.tokens.task import TokenTask
 from rl_jax.envs.tokens.world import TokenWorld
+from rl_jax.errors import RLJaxError
 
 
 def attempts(turns: int = 2, feedback: Feedback = "unary", **options: Any) -> TokenWorld:
@@ -14,9 +15,16 @@ def attempts(turns: int = 2, feedback: Feedback = "unary", **options: Any) -> To
     return TokenWorld(Attempts(Chain(**options), turns, feedback))
 
 
-def world_of(task: Callable[..., TokenTask], **usual: Any) -> Callable[..., TokenWorld]:
-    """A factory of worlds of a task, with the task's options."""
-    return lambda **options: TokenWorld(task(**usual | options))
+def world_of(task: Callable[..., TokenTask], **fixed: Any) -> Callable[..., TokenWorld]:
+    """A factory of worlds of a task, with the task's options but those that are ``fixed``."""
+
+    def make(**options: Any) -> TokenWorld:
+        if given := sorted(fixed.keys() & options):
+            name = TokenWorld(task(**fixed)).name
+            raise RLJaxError(f"{name} has {given[0]}={fixed[given[0]]}: leave {given[0]} out, or make another world")
+        return TokenWorld(task(**fixed, **options))
+
+    return make
 
 
 TOKENS: dict[str, Callable[..., TokenWorld]] = {

@@ -29,7 +29,7 @@ def check_whole(spec: Spec, what: str) -> None:
 
 
 def check_groups(spec: Spec, what: str, size: Any, least: int = 2) -> None:
-    """Refuse columns that are no groups of ``size`` whole episodes.
+    """Refuse columns that are no groups of ``size`` whole episodes, or begin in groups of another size where the level says of which.
 
     Raises:
         RLJaxError: with what to give.
@@ -38,6 +38,11 @@ def check_groups(spec: Spec, what: str, size: Any, least: int = 2) -> None:
     check_argument(f"{what}'{'' if what.endswith('s') else 's'} size", size, Annotated[int, Range(least, 1_000_000)])
     if (envs := spec.num_envs // spec.rounds) % size:
         raise RLJaxError(f"{what}: {envs} environments are no groups of {size}: let the size divide their number")
+    begun = getattr(getattr(spec.rollout, "level", None), "size", size)
+    if isinstance(begun, int) and begun % size:
+        raise RLJaxError(
+            f"{what} compares {size} columns, and Prompts begins {begun} alike: give both one size, such as Prompts(env, {size})"
+        )
 
 
 @struct.dataclass

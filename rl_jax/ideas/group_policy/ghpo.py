@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from rl_jax.argument_checks import check_argument
-from rl_jax.curricula.prompts import Prompts, PromptState
+from rl_jax.curricula.prompts import Prompt, Prompts, PromptState
 from rl_jax.envs.tokens.task import Problem
 from rl_jax.errors import RLJaxError
 from rl_jax.ops.groups import grouped
@@ -19,12 +19,11 @@ from rl_jax.values import Range
 Solution = Callable[[Problem], tuple[jax.Array, jax.Array]]
 
 
-class HintedPrompt(NamedTuple):
+@struct.dataclass
+class HintedPrompt(Prompt):
     """The level of an episode, ``int32``: as of :class:`~rl_jax.curricula.prompts.Prompt`, and the stage of its hint, 0: none."""
 
-    group: jax.Array
-    problem: jax.Array
-    hint: jax.Array
+    hint: jax.Array = struct.field(kw_only=True)
 
 
 class HintState(NamedTuple):
@@ -75,7 +74,7 @@ class HintedPrompts:
         given = jnp.round(jnp.asarray(self.shares, jnp.float32)[stage] * size).astype(jnp.int32)
         world: Any = self.prompts.env
         tape = world.begin(tape.problem, tokens, given, self.params(state, level))
-        return Start(HintedPrompt(level.group, level.problem, stage), tape, world.observe(tape))
+        return Start(HintedPrompt(level.group, level.problem, level.size, hint=stage), tape, world.observe(tape))
 
     def params(self, state: HintState, level: PyTree) -> PyTree:
         return self.prompts.params(state.prompts, level)

@@ -108,7 +108,11 @@ class Transformer(nn.Module):
             RLJaxError: sizes that cannot be.
         """
         if self.width % (2 * self.heads):
-            raise RLJaxError(f"a transformer's width must be a multiple of twice its {self.heads} heads, not {self.width}")
+            nearest = max(1, round(self.width / (2 * self.heads))) * 2 * self.heads
+            raise RLJaxError(
+                f"a transformer's width must be a multiple of twice its {self.heads} heads, not {self.width}: use --memory-width "
+                f"{nearest}, or other --memory-heads"
+            )
         if self.length < 1 or self.layers < 1:
             raise RLJaxError(f"a transformer has at least one layer and one step, not {self.layers} and {self.length}")
         if self.sink not in ("none", "kv"):

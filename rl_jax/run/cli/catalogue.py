@@ -51,6 +51,8 @@ AGENTS = {
     "diffusion-bc": Agent("clones several ways of doing one thing, by noise that becomes an action", "continuous"),
     "fql": Agent("the same with values: a policy of one step between a flow and Q", "continuous"),
     "rlpd": Agent("SAC on half recorded, half collected steps: a head start from data", "continuous, discrete"),
+    "gail": Agent("imitates an expert's data, by PPO paid by a discriminator", "any"),
+    "dac": Agent("the same by TD3 from replay: fewer steps", "continuous"),
     "stream-q": Agent("one stream, one step at a time, no buffer", "discrete"),
     "stream-ac": Agent("the same as an actor-critic", "any"),
 }

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from rl_jax.envs.tokens.task import CHARACTERS, PAD
+from rl_jax.envs.tokens.task import PAD, character
 
 CELL, COLUMNS = 36, 12  # pixels of a cell's side, cells of a row
 PROMPT, POLICY, ENVIRONMENT = (125, 125, 125), (0, 0, 0), (0, 114, 178)
@@ -30,7 +30,7 @@ def tape(env: Any, params: Any, state: Any) -> np.ndarray:
         if tokens[position] != PAD:
             colour = POLICY if own[position] else PROMPT if position < env.task.prompt_length else ENVIRONMENT
             middle = x + CELL // 2, y + CELL // 2
-            pen.text(middle, CHARACTERS[tokens[position]], fill=colour, font=font, anchor="mm")
+            pen.text(middle, character(int(tokens[position])).strip("{}"), fill=colour, font=font, anchor="mm")
     x, y = boxes[time]
     pen.rectangle((x, y, x + CELL, y + CELL), outline=SEEN, width=3)
     x = 8

@@ -28,7 +28,7 @@ from rl_jax.values import INT32, Count, Takes, check_fields, fields, option, sho
 
 
 def env_arguments(texts: Sequence[str]) -> dict[str, Any]:
-    """The arguments of ``--env-args``: ``NAME=VALUE``, where the value is JSON, or else a text.
+    """The arguments of ``--env-args``: ``NAME=VALUE``, where the value is JSON, ``True``, ``False`` or ``None``, or else a text.
 
     Raises:
         RLJaxError: one has no name, or a name stands twice.
@@ -47,7 +47,7 @@ def env_arguments(texts: Sequence[str]) -> dict[str, Any]:
         except RecursionError:
             raise RLJaxError(f"--env-args {short(name, quoted=False)} is nested too deep: give a plainer value") from None
         except ValueError:
-            arguments[name] = value
+            arguments[name] = {"True": True, "False": False, "None": None}.get(value, value)
     return arguments
 
 

@@ -11,6 +11,7 @@ from toy import Clock, context, leaves_equal, rollout_of
 
 import rl_jax as rl
 from rl_jax.experience.advantage.group import group_advantage
+from rl_jax.experience.weights import own_weight
 from rl_jax.ideas.group_policy.epo_entropy_smoothed_policy_optimisation import (
     EntropyBand,
     EntropyHistory,
@@ -36,7 +37,7 @@ def trained(terms, weights, steps=3):
         minibatches=2,
         anneal=False,
     )
-    experience = rl.chain(group_advantage(4, "mean", "none"), entropy_history(0.25))
+    experience = rl.chain(group_advantage(4, "mean", "none"), own_weight(), entropy_history(0.25))
     trainer = rl.Trainer.create(Clock(4), agent, experience, num_envs=8, rollout_length=4, whole=True, time_limit=4)
     state = trainer.init(jax.random.key(0), 1000)
     return trainer.params(jax.jit(trainer.advance)(state, steps)[0])

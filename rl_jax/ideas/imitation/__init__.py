@@ -1,0 +1,1 @@
+"""Papers on learning from an expert's episodes."""

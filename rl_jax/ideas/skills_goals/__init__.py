@@ -1,0 +1,1 @@
+"""Papers on skills, goals and hierarchy."""
