@@ -8,7 +8,7 @@ import pytest
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "docs" / "notebooks"
 #: name -> pictures that it draws
-PICTURES = {"quickstart": 3, "replay": 5, "meta_rl": 5, "grpo": 2, "offline": 2}
+PICTURES = {"quickstart": 3, "replay": 5, "meta_rl": 5, "grpo": 2, "offline": 2, "diffusion_policy": 2}
 
 nbformat = pytest.importorskip("nbformat")
 

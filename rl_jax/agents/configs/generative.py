@@ -42,7 +42,7 @@ class DiffusionBCConfig(OfflineConfig):
     executed: Count = 1
     """How many of them are played before the next decision (Chi et al.: 8)."""
     tau: Share = 0.005
-    """Share of the way that the copy of the network which acts moves per learning step (Chi et al.: falls to 0.0001)."""
+    """Share of the way that the copy of the network which acts moves per learning step (Chi et al.: falls to 1e-4)."""
 
     def check(self) -> None:
         """Refuse numbers that cannot be.
