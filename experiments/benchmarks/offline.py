@@ -65,7 +65,7 @@ def ours(agent: str, hidden: int) -> None:
     env = Flat()
     spaces = (env.observation_space(()), env.action_space(()))
     common = {"hidden": (hidden, hidden), "batch_size": BATCH, "learning_rate": RATE, "gamma": GAMMA, "tau": TAU}
-    config = CONFIGS[agent](**common, standardize=False)
+    config = CONFIGS[agent.replace("_", "-")](**common, standardize=False)
     trainers = [config.trainer(env, rl.data.of_arrays(recorded(seed), *spaces)) for seed in range(SEEDS)]
     trainers = [jax.tree.map(jnp.asarray, trainer) for trainer in trainers]
     number = updates_of(agent, hidden, peer=False)

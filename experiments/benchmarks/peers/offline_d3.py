@@ -4,12 +4,10 @@ A batch drawn by its replay buffer and one update, in a loop without its logger.
 """
 
 import sys
-from pathlib import Path
 
 from served import quiet, serve
 
 ANSWERS = quiet()
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import torch  # noqa: E402
 from d3rlpy.algos import CQLConfig, IQLConfig, TD3PlusBCConfig  # noqa: E402
