@@ -2,9 +2,17 @@
 
 import jax.numpy as jnp
 
+import rl_jax as rl
+from rl_jax.agents.configs import CONFIGS
 from rl_jax.data import Dataset
 from rl_jax.data.marks import marks_of
 from rl_jax.spaces import example
+
+#: Rooms whose functions have the names of agents.
+ROOMS = (rl.agents, rl.agents.offline, rl.agents.imitation)
+#: DAC is no agent without an expert's data: see tests/agents/test_imitation.py.
+ALONE = [name for name in CONFIGS if name != "dac"]
+FACTORIES = {name: next(filter(None, (getattr(room, name.replace("-", "_"), None) for room in ROOMS))) for name in ALONE}
 
 
 def blank(env, steps=4):

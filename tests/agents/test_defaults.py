@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 import jax
 import numpy as np
 import pytest
+from recorded import ALONE, FACTORIES
 
 import rl_jax as rl
 from rl_jax.agents.configs import CONFIGS, PPOConfig, SACConfig
@@ -12,10 +13,6 @@ from rl_jax.errors import RLJaxError
 from rl_jax.spaces import Box, Discrete
 from rl_jax.types import Spec
 
-ROOMS = (rl.agents, rl.agents.offline, rl.agents.imitation)
-#: DAC is no agent without an expert's data: see tests/agents/test_imitation.py.
-ALONE = [name for name in CONFIGS if name != "dac"]
-FACTORIES = {name: next(filter(None, (getattr(room, name.replace("-", "_"), None) for room in ROOMS))) for name in ALONE}
 BOX = Spec(Box.of(-1.0, 1.0, (3,)), Box.of(-1.0, 1.0, (2,)), 64, 32)
 BOXES = ("td3", "ddpg", "td3-bc", "rebrac", "diffusion-bc", "fql")
 

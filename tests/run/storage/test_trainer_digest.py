@@ -15,6 +15,7 @@ import numpy as np
 import optax
 import own_parts
 import pytest
+from recorded import ALONE, FACTORIES
 
 import rl_jax as rl
 from rl_jax.agents.configs import CONFIGS
@@ -110,7 +111,7 @@ def test_an_object_that_does_not_say_what_it_holds_is_named():
         trainer_digest({"a": threading.Lock()})
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", ALONE)
 def test_the_library_s_agents_are_those_of_the_command_line(name):
     """The same parts with the same numbers, so the same parameters."""
-    assert trainer_digest(getattr(rl.agents, name.replace("-", "_"))()) == trainer_digest(CONFIGS[name]().agent())
+    assert trainer_digest(FACTORIES[name]()) == trainer_digest(CONFIGS[name]().agent())
