@@ -88,7 +88,7 @@ def test_data_of_other_spaces_or_too_few_are_refused():
     with pytest.raises(RLJaxError, match="use the environment of the data"):
         Offline(counted()).init(jax.random.key(0), Spec(SPACE, Box.of(-2.0, 1.0, ()), 1, 1))
     with pytest.raises(RLJaxError, match="use a shorter length"):
-        Offline(counted(), length=12).init(jax.random.key(0), SPEC)
+        drawn(Offline(counted(), length=12))
     with pytest.raises(RLJaxError, match=r"rl_jax\.data"):
         Offline({"obs": 1}).init(jax.random.key(0), SPEC)  # type: ignore[arg-type]
 
