@@ -3,7 +3,7 @@
 #
 # Expected: DataCollector refuses such a space when it wraps the environment, or writes and reads it back.
 # Seen:     it records every episode without a word; create_dataset then raises KeyError: 'arm', for HDF5 has made a group of
-#           'arm/joint', and the file of what was recorded is gone with it.
+#           'arm/joint', and nothing is created.
 # Mend:     rename such parts before recording, with a gymnasium observation wrapper.
 set -eu
 folder=$(mktemp -d)

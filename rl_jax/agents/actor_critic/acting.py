@@ -1,4 +1,4 @@
-"""How actor-critics from replay act: uniformly at random at first, then as their policy does."""
+"""How actor-critics act: uniformly at random at first, then as their policy does; and as what cloned recorded actions."""
 
 import math
 from typing import Any
@@ -7,9 +7,11 @@ import jax
 import jax.numpy as jnp
 
 from rl_jax.agents.base import AgentBase
-from rl_jax.networks.distributions import Categorical
+from rl_jax.networks.distributions import Categorical, masked
 from rl_jax.networks.squashed import TanhGaussian
-from rl_jax.types import Context, Key
+from rl_jax.ops import batch_parallel
+from rl_jax.spaces import Box, without_privileged
+from rl_jax.types import Context, Key, PyTree
 
 
 class RandomAtFirst(AgentBase):
@@ -20,6 +22,29 @@ class RandomAtFirst(AgentBase):
     def prepare(self, state: Any, context: Context) -> Any:
         """Whether this rollout is random."""
         return state.replace(random=context.steps < self.random_steps)
+
+
+class ClonesActions(AgentBase):
+    """What agents do alike whose policy makes recorded actions likely: a distribution that need not keep within a box."""
+
+    actor: Any
+    space: Any
+
+    def actor_params(self, state: Any) -> PyTree:
+        """The parameters of the actor alone."""
+        return state.params["actor"]
+
+    def policy(self, params: PyTree, obs: PyTree) -> Any:
+        """The policy of ``params`` (the actor's) on ``obs`` ``[B, ...]``."""
+        return masked(batch_parallel(self.actor.apply, params, (without_privileged(obs),), (0,), 0), obs)
+
+    def act(
+        self, state: Any, carry: PyTree, obs: PyTree, first: jax.Array, key: Key, greedy: bool = False
+    ) -> tuple[PyTree, jax.Array, dict[str, jax.Array]]:
+        """Actions ``[N, ...]``; in a box clipped to it."""
+        policy = self.policy(self.actor_params(state), obs)
+        action = policy.mode() if greedy else policy.sample(key)
+        return carry, jnp.clip(action, -1.0, 1.0) if isinstance(self.space, Box) else action, {}
 
 
 def mode(policy: Categorical | TanhGaussian) -> tuple[jax.Array, jax.Array]:

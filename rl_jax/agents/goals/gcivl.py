@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.agents.base import AgentBase
+from rl_jax.agents.actor_critic.acting import ClonesActions
 from rl_jax.agents.configs.base import numbers_of, usual
 from rl_jax.agents.configs.goal_reaching import GCIVLConfig
 from rl_jax.agents.continuous import single_steps
@@ -18,7 +18,6 @@ from rl_jax.losses.expectile import advantage_weight, expectile_loss
 from rl_jax.losses.td import bootstrap_discount
 from rl_jax.networks.build import Maker, actor_spec, build_network
 from rl_jax.networks.critics import cloned_actor
-from rl_jax.networks.distributions import masked
 from rl_jax.ops import apply_updates, batch_parallel, polyak
 from rl_jax.spaces import Box, Discrete, Space, check_supported, example, without_privileged
 from rl_jax.types import Context, Key, Metrics, PyTree, Rollout, Sample, Spec
@@ -53,7 +52,7 @@ def implicit_value_loss(
 
 
 @struct.dataclass(kw_only=True)
-class ImplicitGoalValue(AgentBase):
+class ImplicitGoalValue(ClonesActions):
     """Learns ``V(s, g)``, minus the discounted number of steps to a goal, and clones actions by how much nearer they led.
 
     Park et al. 2025 (OGBench, arXiv 2410.20092, ``impls/agents/gcivl.py``): the value of HIQL with one policy. It learns from
@@ -120,18 +119,6 @@ class ImplicitGoalValue(AgentBase):
     def values(self, params: PyTree, obs: PyTree) -> jax.Array:
         """``V`` ``[2, B]`` of observations with their goals."""
         return batch_parallel(self.value_net.apply, params, (obs,), (0,), 1)  # type: ignore[union-attr]
-
-    def policy(self, params: PyTree, obs: PyTree) -> Any:
-        """The policy of ``params`` (the actor's) on ``obs`` ``[B, ...]``."""
-        return masked(batch_parallel(self.actor.apply, params, (without_privileged(obs),), (0,), 0), obs)  # type: ignore[union-attr]
-
-    def act(
-        self, state: GoalState, carry: PyTree, obs: PyTree, first: jax.Array, key: Key, greedy: bool = False
-    ) -> tuple[PyTree, jax.Array, dict[str, jax.Array]]:
-        """Actions ``[N, ...]`` towards the goals in ``obs``; in a box clipped to it."""
-        policy = self.policy(state.params["actor"], obs)
-        action = policy.mode() if greedy else policy.sample(key)
-        return carry, jnp.clip(action, -1.0, 1.0) if isinstance(self.space, Box) else action, {}
 
     def value(self, state: GoalState, carry: PyTree, obs: PyTree, first: jax.Array) -> jax.Array:
         """The mean of both ``V`` ``[N]``."""

@@ -7,15 +7,14 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.agents.base import AgentBase
+from rl_jax.agents.actor_critic.acting import ClonesActions
 from rl_jax.agents.configs.base import numbers_of, usual
 from rl_jax.agents.configs.offline import BCConfig
 from rl_jax.agents.continuous import single_steps
 from rl_jax.agents.optimizers import Optimizer, bind_optimizer, optimizer, step_size
 from rl_jax.networks.build import Maker, actor_spec, build_network
 from rl_jax.networks.critics import cloned_actor
-from rl_jax.networks.distributions import masked
-from rl_jax.ops import apply_updates, batch_parallel
+from rl_jax.ops import apply_updates
 from rl_jax.spaces import Box, Discrete, Space, check_supported, example, without_privileged
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
 
@@ -29,7 +28,7 @@ class CloneState:
 
 
 @struct.dataclass(kw_only=True)
-class Clone(AgentBase):
+class Clone(ClonesActions):
     """Makes the actions of the data likely, in single steps ``[1, B]`` (Pomerleau 1989).
 
     Attributes:
@@ -62,17 +61,8 @@ class Clone(AgentBase):
         params = self.actor.init(key, without_privileged(example(spec.obs_space, 1)))  # type: ignore[union-attr]
         return CloneState(params, optimizer(self.optimizer, pack=params).init(params))
 
-    def policy(self, params: PyTree, obs: PyTree) -> Any:
-        """The policy on ``obs`` ``[B, ...]``."""
-        return masked(batch_parallel(self.actor.apply, params, (without_privileged(obs),), (0,), 0), obs)  # type: ignore[union-attr]
-
-    def act(
-        self, state: CloneState, carry: PyTree, obs: PyTree, first: jax.Array, key: Key, greedy: bool = False
-    ) -> tuple[PyTree, jax.Array, dict[str, jax.Array]]:
-        """Actions ``[N, ...]``; in a box clipped to it."""
-        policy = self.policy(state.params, obs)
-        action = policy.mode() if greedy else policy.sample(key)
-        return carry, jnp.clip(action, -1.0, 1.0) if isinstance(self.space, Box) else action, {}
+    def actor_params(self, state: CloneState) -> PyTree:
+        return state.params
 
     def value(self, state: CloneState, carry: PyTree, obs: PyTree, first: jax.Array) -> jax.Array:
         """Zeros ``[N]``: cloning knows no values."""

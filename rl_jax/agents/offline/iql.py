@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from rl_jax.agents.base import AgentBase
+from rl_jax.agents.actor_critic.acting import ClonesActions
 from rl_jax.agents.configs.base import numbers_of, usual
 from rl_jax.agents.configs.offline import IQLConfig
 from rl_jax.agents.continuous import single_steps
@@ -19,7 +19,6 @@ from rl_jax.losses.td import td_target
 from rl_jax.networks.build import Maker, actor_spec, build_network
 from rl_jax.networks.critics import cloned_actor, state_value
 from rl_jax.networks.critics import critics as twin_critics
-from rl_jax.networks.distributions import masked
 from rl_jax.ops import apply_updates, batch_parallel, polyak
 from rl_jax.spaces import Box, Discrete, Space, check_supported, example, without_privileged
 from rl_jax.types import Context, Key, Metrics, PyTree, Sample, Spec
@@ -36,7 +35,7 @@ class ImplicitQState:
 
 
 @struct.dataclass(kw_only=True)
-class ImplicitQ(AgentBase):
+class ImplicitQ(ClonesActions):
     """Learns an expectile of ``Q`` over the data's actions as ``V``, ``Q`` from ``V``, and clones actions by their advantage.
 
     Kostrikov et al. 2021, "Offline Reinforcement Learning with Implicit Q-Learning", arXiv 2110.06169: ``V`` by eq. 5 from the smaller
@@ -94,10 +93,6 @@ class ImplicitQ(AgentBase):
         opt = {name: optimizer(self.optimizer, pack=own).init(own) for name, own in params.items()}
         return ImplicitQState(params, jax.tree.map(jnp.copy, params["critics"]), opt)
 
-    def policy(self, params: PyTree, obs: PyTree) -> Any:
-        """The policy of ``params`` (the actor's) on ``obs`` ``[B, ...]``."""
-        return masked(batch_parallel(self.actor.apply, params, (without_privileged(obs),), (0,), 0), obs)  # type: ignore[union-attr]
-
     def q_values(self, params: PyTree, obs: PyTree, action: jax.Array) -> jax.Array:
         """``Q`` ``[members, B]`` of the actions ``[B, ...]``."""
         if isinstance(self.space, Discrete):
@@ -108,14 +103,6 @@ class ImplicitQ(AgentBase):
     def state_values(self, params: PyTree, obs: PyTree) -> jax.Array:
         """``V`` ``[B]``."""
         return batch_parallel(self.value_net.apply, params, (obs,), (0,), 0)  # type: ignore[union-attr]
-
-    def act(
-        self, state: ImplicitQState, carry: PyTree, obs: PyTree, first: jax.Array, key: Key, greedy: bool = False
-    ) -> tuple[PyTree, jax.Array, dict[str, jax.Array]]:
-        """Actions ``[N, ...]``; in a box clipped to it."""
-        policy = self.policy(state.params["actor"], obs)
-        action = policy.mode() if greedy else policy.sample(key)
-        return carry, jnp.clip(action, -1.0, 1.0) if isinstance(self.space, Box) else action, {}
 
     def value(self, state: ImplicitQState, carry: PyTree, obs: PyTree, first: jax.Array) -> jax.Array:
         """``V`` ``[N]``."""

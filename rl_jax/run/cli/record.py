@@ -46,6 +46,7 @@ def record_run(folder: RunFolder, args: Any) -> dict[str, Any]:
 
     key = unrolled_threefry(jax.random.key(args.seed, impl=runs.prng))
     with progress, progress.busy(f"recording {length:,} steps in each of {args.num_envs} environments"):
+        # Compiled, there is room for an episode at every step; joining keeps what there is.
         data = concat([jax.tree.map(np.asarray, recorded(runs.trainer_of(0), runs.state_of(states, 0), key))])
     if not all(x.dtype.kind != "f" or np.isfinite(x).all() for x in jax.tree.leaves((data.obs, data.reward))):
         raise RLJaxError(f"{folder.options.env} has shown NaN or infinity, and nothing was written: look at the environment")
