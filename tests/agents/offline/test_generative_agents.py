@@ -23,6 +23,7 @@ def flat(sample):
     return jax.tree.map(lambda x: np.asarray(x[0]), sample.batch)
 
 
+@pytest.mark.slow
 def test_fql_by_hand():
     """The metrics of a learning step from the networks before it; Euler's method, and the normalised value, written out."""
     agent, state = begun(fql(alpha=3.0, flow_steps=4, learning_rate=0.0, **SMALL))
@@ -58,6 +59,7 @@ def test_fql_by_hand():
     assert float(metrics["loss/flow"]) == pytest.approx(np.mean(error**2), rel=2e-3)
 
 
+@pytest.mark.slow
 def test_fql_sends_each_network_the_gradient_of_its_own_loss_alone():
     agent, state = begun(fql(normalize=False, optimizer="rmsprop", **SMALL))
     steps, noise = flat(batch()), jax.random.normal(jax.random.key(3), (B, 2))

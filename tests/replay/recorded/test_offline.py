@@ -132,6 +132,7 @@ def test_half_recorded_half_collected(recorded):
     np.testing.assert_array_equal(np.asarray(batch.reward == -7.0), batch.extras["source"] == 1)
 
 
+@pytest.mark.slow
 def test_priorities_go_back_to_the_part_that_has_some(recorded):
     env, data = recorded
     transforms = rl.chain(n_step(1, 0.9))
